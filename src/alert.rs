@@ -1,0 +1,392 @@
+//! An alert: what fired, for whom, why, and where the event came from (interface.md, "Alert").
+//!
+//! Ids are deterministic: no wall clock, no randomness, no origin goes into them, so a receiver can drop repeats.
+
+use crate::calendar::{Day, format_instant};
+use serde::{Deserialize, Serialize};
+
+/// What kind of entity an alert, a sequence or a history belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum EntityKind {
+    /// An account.
+    User,
+    /// A computer.
+    Host,
+    /// A peer group of accounts.
+    Group,
+    /// The agent itself: the whole organisation it sees.
+    Agent,
+}
+
+impl EntityKind {
+    /// The spelling in alerts.
+    pub const fn name(self) -> &'static str {
+        match self {
+            EntityKind::User => "user",
+            EntityKind::Host => "host",
+            EntityKind::Group => "group",
+            EntityKind::Agent => "agent",
+        }
+    }
+}
+
+/// Whether an alert reports what someone did or how the agent is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum AlertKind {
+    /// A rule fired.
+    Detection,
+    /// The agent reports on itself.
+    Operational,
+    /// So many alerts of a rule and entity were held back.
+    Summary,
+}
+
+/// The four bands of a score.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Severity {
+    /// Score below 10.
+    Low,
+    /// 10 to 19.
+    Medium,
+    /// 20 to 39.
+    High,
+    /// 40 and more.
+    Critical,
+}
+
+impl Severity {
+    /// The band of a score.
+    pub const fn of(score: u32) -> Severity {
+        match score {
+            0..10 => Severity::Low,
+            10..20 => Severity::Medium,
+            20..40 => Severity::High,
+            _ => Severity::Critical,
+        }
+    }
+    /// The severity field of a CEF header, 0 to 10.
+    pub const fn cef(self) -> u8 {
+        match self {
+            Severity::Low => 3,
+            Severity::Medium => 5,
+            Severity::High => 8,
+            Severity::Critical => 10,
+        }
+    }
+    /// The spelling in alerts.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Severity::Low => "low",
+            Severity::Medium => "medium",
+            Severity::High => "high",
+            Severity::Critical => "critical",
+        }
+    }
+}
+
+/// The rule that fired, as far as a receiver needs it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct AlertRule {
+    /// Id of the rule.
+    pub id: String,
+    /// Name of the rule.
+    pub name: String,
+    /// Revision of the rule file.
+    pub revision: u32,
+    /// ATT&CK technique ids.
+    pub attack: Vec<String>,
+    /// Authors of what the rule re-expresses.
+    pub author: Vec<String>,
+    /// Links.
+    pub references: Vec<String>,
+    /// Licence of what the rule re-expresses.
+    pub license: Option<String>,
+}
+
+/// A condition that held: the field, how it was compared and with what.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Matched {
+    /// The field or command-line operator.
+    pub field: String,
+    /// The value found in the event (capped at 1,024 characters).
+    pub value: String,
+    /// The test in words: `equals certutil`.
+    pub test: String,
+}
+
+/// One bin of a model as it was before the event.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct BinView {
+    /// The feature's value.
+    pub value: String,
+    /// How often it was counted in the window.
+    pub count: u64,
+}
+
+/// The model as it was before the event.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ModelEvidence {
+    /// Id of the model.
+    pub id: String,
+    /// The scope's value: a user key, a peer group, or `*` for the organisation.
+    pub scope: String,
+    /// The feature's value that was judged.
+    pub value: String,
+    /// What the model said: `first`, `abnormal` or `top`.
+    pub verdict: String,
+    /// Sum of all counts.
+    pub n: u64,
+    /// Number of bins.
+    pub c: u64,
+    /// Confidence factor, 0 to 1.
+    pub confidence: f64,
+    /// Whether the model had converged.
+    pub converged: bool,
+    /// Count of the judged value.
+    pub count: u64,
+    /// Rank by count (top rules).
+    pub rank: Option<u64>,
+    /// The threshold of the verdict: T of `abnormal`, the lowest rank of `top`.
+    pub threshold: Option<u64>,
+    /// The median bin (top rules).
+    pub median: Option<f64>,
+    /// History days of the scope before the event's day.
+    pub history_days: u32,
+    /// The 20 largest bins.
+    pub top_bins: Vec<BinView>,
+}
+
+/// A sum that reached its limit.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SumEvidence {
+    /// The field that was added up.
+    pub field: String,
+    /// The sum, with this event.
+    pub total: u64,
+    /// The limit.
+    pub reaches: u64,
+    /// History days of the entity (rules that ask for none).
+    pub history_days: Option<u32>,
+}
+
+/// Why the rule fired.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Evidence {
+    /// The conditions that held.
+    pub matched: Vec<Matched>,
+    /// The model, for model rules.
+    pub model: Option<ModelEvidence>,
+    /// The sum, for sum rules.
+    pub sum: Option<SumEvidence>,
+    /// Anything else worth saying, as sentences.
+    pub notes: Vec<String>,
+}
+
+/// Where the event came from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Origin {
+    /// The file.
+    pub file: String,
+    /// Offset of the record in the uncompressed file.
+    pub offset: u64,
+    /// 1-based line number, counted over restarts.
+    pub line: u64,
+}
+
+/// An alert, as it is stored in the outbox and rendered by the sinks.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Alert {
+    /// 32 hexadecimal digits.
+    pub id: String,
+    /// Event time, ms since the epoch.
+    pub time_ms: i64,
+    /// When the agent judged it, ms since the epoch (the event's time in `replay`).
+    pub detected_ms: i64,
+    /// Kind.
+    pub kind: AlertKind,
+    /// The rule.
+    pub rule: AlertRule,
+    /// Score of the rule.
+    pub score: u32,
+    /// Kind of the entity.
+    pub entity_kind: EntityKind,
+    /// Key of the entity.
+    pub entity: String,
+    /// What the rule is "per".
+    pub value: Option<String>,
+    /// The sequence day or month: `2026-03-01` or `2026-03`.
+    pub sequence: String,
+    /// Peer group of the user, if any.
+    pub peer_group: Option<String>,
+    /// Type of the event; empty for operational alerts.
+    pub event_type: String,
+    /// Fields of the event, in declaration order (values capped at 4,096 bytes).
+    pub fields: Vec<(String, String)>,
+    /// Why.
+    pub evidence: Evidence,
+    /// Where from; `None` for operational alerts.
+    pub origin: Option<Origin>,
+    /// Held back by flood suppression: kept for `agentctl`, not delivered.
+    pub suppressed: bool,
+}
+
+impl Alert {
+    /// The band of the score.
+    pub fn severity(&self) -> Severity {
+        Severity::of(self.score)
+    }
+
+    /// The alert as the JSON object of interface.md. `agent` is {host, version}.
+    pub fn to_json(&self, agent: &AgentIdentity) -> serde_json::Value {
+        use serde_json::{Map, Value, json};
+        let mut o = Map::new();
+        let mut put = |k: &str, v: Value| {
+            o.insert(k.into(), v);
+        };
+        put("id", json!(self.id));
+        put("time", json!(format_instant(self.time_ms)));
+        put("detected_at", json!(format_instant(self.detected_ms)));
+        put("kind", json!(self.kind));
+        let mut rule = json!({"id": self.rule.id, "name": self.rule.name, "revision": self.rule.revision,
+            "attack": self.rule.attack, "author": self.rule.author, "references": self.rule.references});
+        if let (Some(license), Some(rule)) = (&self.rule.license, rule.as_object_mut()) {
+            rule.insert("license".into(), json!(license));
+        }
+        put("rule", rule);
+        put("score", json!(self.score));
+        put("severity", json!(self.severity()));
+        if self.entity.is_empty() {
+            put("entity", json!({"kind": self.entity_kind}));
+        } else {
+            put("entity", json!({"kind": self.entity_kind, "value": self.entity}));
+        }
+        if let Some(value) = &self.value {
+            put("value", json!(value));
+        }
+        if !self.sequence.is_empty() {
+            put("sequence", json!(self.sequence));
+        }
+        if let Some(group) = &self.peer_group {
+            put("peer_group", json!(group));
+        }
+        if !self.event_type.is_empty() {
+            let mut event = Map::new();
+            event.insert("type".into(), json!(self.event_type));
+            for (k, v) in &self.fields {
+                event.insert(k.clone(), json!(v));
+            }
+            put("event", Value::Object(event));
+        }
+        let mut evidence = Map::new();
+        if !self.evidence.matched.is_empty() {
+            evidence.insert("matched".into(), json!(self.evidence.matched));
+        }
+        if let Some(m) = &self.evidence.model {
+            let mut model = Map::new();
+            let mut put = |k: &str, v: Value| {
+                model.insert(k.into(), v);
+            };
+            put("id", json!(m.id));
+            put("scope", json!(m.scope));
+            put("value", json!(m.value));
+            put("verdict", json!(m.verdict));
+            put("n", json!(m.n));
+            put("c", json!(m.c));
+            put("confidence", json!((m.confidence * 1e6).round() / 1e6));
+            put("converged", json!(m.converged));
+            put("count", json!(m.count));
+            if let Some(rank) = m.rank {
+                put("rank", json!(rank));
+            }
+            if let Some(t) = m.threshold {
+                put("threshold", json!(t));
+            }
+            if let Some(median) = m.median {
+                put("median", json!(median));
+            }
+            put("history_days", json!(m.history_days));
+            evidence.insert("model".into(), Value::Object(model));
+        }
+        if let Some(s) = &self.evidence.sum {
+            evidence.insert("sum".into(), json!(s));
+        }
+        if !self.evidence.notes.is_empty() {
+            evidence.insert("notes".into(), json!(self.evidence.notes));
+        }
+        put("evidence", Value::Object(evidence));
+        if let Some(origin) = &self.origin {
+            put("origin", json!(origin));
+        }
+        put("agent", json!({"host": agent.host, "version": agent.version}));
+        Value::Object(o)
+    }
+}
+
+/// Who reports: goes into every alert.
+#[derive(Clone, Debug)]
+pub struct AgentIdentity {
+    /// Host name of the collector.
+    pub host: String,
+    /// Version of the agent.
+    pub version: String,
+}
+
+/// The id of an alert: the first 128 bits of BLAKE3 over the length-prefixed parts, in hexadecimal.
+pub fn alert_id(rule: &str, revision: u32, kind: EntityKind, entity: &str, value: &str, sequence: Sequence) -> String {
+    let mut hasher = blake3::Hasher::new();
+    let mut part = |bytes: &[u8]| {
+        hasher.update(&(bytes.len() as u64).to_le_bytes());
+        hasher.update(bytes);
+    };
+    part(rule.as_bytes());
+    part(&revision.to_le_bytes());
+    part(kind.name().as_bytes());
+    part(entity.as_bytes());
+    part(value.as_bytes());
+    part(sequence.label().as_bytes());
+    hasher.finalize().as_bytes().iter().take(16).map(|b| format!("{b:02x}")).collect()
+}
+
+/// What a guard and an alert id are bounded by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sequence {
+    /// A calendar day.
+    Day(Day),
+    /// The calendar month of a day.
+    Month(Day),
+    /// An hour of the collector's clock (operational alerts): hours since the epoch.
+    Hour(i64),
+}
+
+impl Sequence {
+    /// `2026-03-01`, `2026-03`, or `hour 491827`.
+    pub fn label(self) -> String {
+        match self {
+            Sequence::Day(d) => crate::calendar::format_day(d),
+            Sequence::Month(d) => crate::calendar::format_month(d),
+            Sequence::Hour(h) => format!("hour {h}"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_are_stable_and_parts_do_not_run_into_each_other() {
+        let id = |e: &str, v: &str| alert_id("R", 1, EntityKind::User, e, v, Sequence::Day(20_000));
+        assert_eq!(id("ab", "c"), id("ab", "c"));
+        assert_ne!(id("ab", "c"), id("a", "bc"));
+        assert_eq!(id("a", "b").len(), 32);
+    }
+
+    #[test]
+    fn severities_follow_the_score() {
+        let names: Vec<_> = [2, 10, 20, 40].map(|s| Severity::of(s).name()).to_vec();
+        assert_eq!(names, ["low", "medium", "high", "critical"]);
+    }
+}

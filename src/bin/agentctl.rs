@@ -1,0 +1,2 @@
+//! Looks inside a running or stopped agent.
+fn main() {}

@@ -1,0 +1,2 @@
+//! The daemon and its one-shot commands.
+fn main() {}

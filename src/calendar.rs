@@ -1,0 +1,175 @@
+//! Days, months and clock times in a configured zone. The only module that names jiff.
+//!
+//! Units: instants are milliseconds since the Unix epoch, UTC; a [`Day`] is the number of days since 1970-01-01 on the
+//! zone's calendar. Detection asks this module about *event* times; the wall clock is read in [`wall_clock_ms`] alone.
+
+use jiff::{Timestamp, ToSpan, civil, tz::TimeZone};
+use std::cell::Cell;
+
+/// A calendar day: days since 1970-01-01.
+pub type Day = i32;
+
+/// A time zone with a small cache: events come in near order, so the last day's bounds answer almost every question.
+#[derive(Clone, Debug)]
+pub struct Zone {
+    zone: TimeZone,
+    utc: bool,
+    /// `(from, to, day)`: instants `from..to` lie on `day`.
+    last: Cell<(i64, i64, Day)>,
+}
+
+const DAY_MS: i64 = 86_400_000;
+
+impl Zone {
+    /// Coordinated universal time.
+    pub fn utc() -> Zone {
+        Zone { zone: TimeZone::UTC, utc: true, last: Cell::new((0, 0, 0)) }
+    }
+
+    /// A zone by its IANA name (`Europe/Berlin`).
+    ///
+    /// # Errors
+    /// A sentence for the user when the name is unknown.
+    pub fn named(name: &str) -> Result<Zone, String> {
+        if name.eq_ignore_ascii_case("utc") {
+            return Ok(Zone::utc());
+        }
+        let zone = TimeZone::get(name).map_err(|_| {
+            format!("unknown time zone {name:?}; write an IANA name such as \"Europe/Berlin\" or \"UTC\"")
+        })?;
+        Ok(Zone { zone, utc: false, last: Cell::new((0, 0, 0)) })
+    }
+
+    /// The calendar day of an instant.
+    #[inline]
+    pub fn day_of(&self, ms: i64) -> Day {
+        if self.utc {
+            return ms.div_euclid(DAY_MS) as Day;
+        }
+        let (from, to, day) = self.last.get();
+        if ms >= from && ms < to {
+            return day;
+        }
+        self.look_up(ms)
+    }
+
+    fn look_up(&self, ms: i64) -> Day {
+        let Ok(at) = Timestamp::from_millisecond(ms) else {
+            return ms.div_euclid(DAY_MS) as Day;
+        };
+        let date = at.to_zoned_datetime(self.zone.clone()).date();
+        let day = day_number(date);
+        let bound = |d: civil::Date| d.to_zoned_datetime(self.zone.clone()).map(|z| z.timestamp().as_millisecond());
+        if let (Ok(from), Ok(Ok(to))) = (bound(date), date.tomorrow().map(bound)) {
+            self.last.set((from, to, day));
+        }
+        day
+    }
+
+    /// Reads `yyyy-MM-ddTHH:mm:ss[.fff][Z|±hh:mm]` (a blank instead of `T` is tolerated) or an epoch in seconds
+    /// (10 digits) or milliseconds (13 digits). Times without an offset are in this zone.
+    pub fn parse(&self, text: &str) -> Option<i64> {
+        let text = text.trim();
+        if let Some(ms) = parse_epoch(text.as_bytes()) {
+            return Some(ms);
+        }
+        if let Ok(at) = text.parse::<Timestamp>() {
+            return Some(at.as_millisecond());
+        }
+        let at: civil::DateTime = text.parse().ok()?;
+        at.to_zoned_datetime(self.zone.clone()).ok().map(|z| z.timestamp().as_millisecond())
+    }
+}
+
+/// An epoch of 13 digits (milliseconds) or 10 digits (seconds).
+#[inline]
+pub fn parse_epoch(text: &[u8]) -> Option<i64> {
+    if text.len() != 13 && text.len() != 10 {
+        return None;
+    }
+    let mut n: i64 = 0;
+    for b in text {
+        if !b.is_ascii_digit() {
+            return None;
+        }
+        n = n * 10 + i64::from(b - b'0');
+    }
+    Some(if text.len() == 10 { n * 1000 } else { n })
+}
+
+fn day_number(date: civil::Date) -> Day {
+    (date - civil::date(1970, 1, 1)).get_days()
+}
+
+fn date_of(day: Day) -> Option<civil::Date> {
+    civil::date(1970, 1, 1).checked_add(day.days()).ok()
+}
+
+/// `2026-03-01`.
+pub fn format_day(day: Day) -> String {
+    date_of(day).map_or_else(|| format!("day {day}"), |d| d.to_string())
+}
+
+/// `2026-03`: the calendar month of a day.
+pub fn format_month(day: Day) -> String {
+    date_of(day).map_or_else(|| format!("day {day}"), |d| format!("{:04}-{:02}", d.year(), d.month()))
+}
+
+/// The first day of a day's calendar month.
+pub fn first_of_month(day: Day) -> Day {
+    date_of(day).map_or(day, |d| day_number(d.first_of_month()))
+}
+
+/// RFC 3339 with milliseconds, UTC: `2026-03-01T08:15:00.123Z`.
+pub fn format_instant(ms: i64) -> String {
+    match Timestamp::from_millisecond(ms) {
+        Ok(at) => format!("{at:.3}"),
+        Err(_) => format!("{ms} ms"),
+    }
+}
+
+/// The wall clock, in milliseconds since the epoch.
+pub fn wall_clock_ms() -> i64 {
+    Timestamp::now().as_millisecond()
+}
+
+/// `Mmm dd hh:mm:ss` in the local zone, as RFC 3164 wants it.
+pub fn format_rfc3164(ms: i64) -> String {
+    match Timestamp::from_millisecond(ms) {
+        Ok(at) => at.to_zoned_datetime(TimeZone::system()).strftime("%b %e %H:%M:%S").to_string(),
+        Err(_) => "Jan  1 00:00:00".into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_day_in_berlin_begins_at_local_midnight_also_over_the_change_of_clocks() {
+        let zone = Zone::named("Europe/Berlin").unwrap();
+        let day = |s: &str| format_day(zone.day_of(zone.parse(s).unwrap()));
+        assert_eq!(day("2026-03-28T23:30:00Z"), "2026-03-29");
+        assert_eq!(day("2026-03-29T21:59:59Z"), "2026-03-29");
+        assert_eq!(day("2026-03-29T22:00:00Z"), "2026-03-30");
+    }
+
+    #[test]
+    fn times_without_offset_are_local() {
+        let zone = Zone::named("Europe/Berlin").unwrap();
+        assert_eq!(zone.parse("2026-01-01T12:00:00"), Zone::utc().parse("2026-01-01T11:00:00"));
+        assert_eq!(zone.parse("2026-01-01 12:00:00"), Zone::utc().parse("2026-01-01T11:00:00Z"));
+        assert_eq!(zone.parse("1612345678901"), Some(1_612_345_678_901));
+        assert_eq!(zone.parse("1612345678"), Some(1_612_345_678_000));
+        assert_eq!(zone.parse("yesterday"), None);
+    }
+
+    #[test]
+    fn days_before_the_epoch_and_absurd_instants_do_not_panic() {
+        assert_eq!(Zone::utc().day_of(-1), -1);
+        assert_eq!(format_month(0), "1970-01");
+        assert_eq!(format_instant(1_612_345_678_901), "2021-02-03T09:47:58.901Z");
+        let _ = Zone::named("Europe/Berlin").unwrap().day_of(i64::MAX);
+        assert_eq!(format_day(first_of_month(20_000)), "2024-10-01");
+    }
+}

@@ -1,0 +1,288 @@
+//! Settings: every one with a name, a unit and a default. Read from TOML; unknown keys are refused with a suggestion.
+//!
+//! What this file never does: open anything that a setting names.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+/// All settings of the agent.
+#[derive(Clone, Debug, PartialEq, Default)]
+pub struct Settings {
+    /// `[[spool]]`: the directories to tail.
+    pub spools: Vec<SpoolSettings>,
+    /// `[state]`.
+    pub state: StateSettings,
+    /// `[sink.file]`; `None` when the table is absent or `enabled = false`.
+    pub sink_file: Option<FileSinkSettings>,
+    /// `[sink.syslog]`; `None` when the table is absent or `enabled = false`.
+    pub sink_syslog: Option<SyslogSinkSettings>,
+    /// `[detection]`.
+    pub detection: DetectionSettings,
+    /// `[limits]`.
+    pub limits: Limits,
+    /// `[control]`.
+    pub control: ControlSettings,
+}
+
+/// What the format of a spool's files is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum FormatSetting {
+    /// Found out file by file.
+    #[default]
+    Auto,
+    /// CEF lines.
+    Cef,
+    /// RFC 4180 records; rows without a header are read by position.
+    Csv,
+}
+
+/// One spool directory.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SpoolSettings {
+    /// The directory.
+    pub path: PathBuf,
+    /// File-name globs to read (`*` and `?`).
+    pub include: Vec<String>,
+    /// File-name globs to leave alone.
+    pub exclude: Vec<String>,
+    /// Format of the files.
+    pub format: FormatSetting,
+    /// Zone of CSV times without an offset.
+    pub timezone: String,
+    /// Seconds between two scans of the directory; notify wakes the agent in between.
+    pub rescan_secs: u64,
+    /// Seconds without a new byte after which an operational alert is raised; 0 is never.
+    pub silent_after_secs: u64,
+    /// Optional file to which rejected records are copied.
+    pub dead_letter: Option<PathBuf>,
+}
+
+impl Default for SpoolSettings {
+    fn default() -> Self {
+        SpoolSettings {
+            path: PathBuf::from("/var/spool/dtex"),
+            include: vec!["*".into()],
+            exclude: vec![".*".into(), "*.tmp".into(), "*.part".into()],
+            format: FormatSetting::Auto,
+            timezone: "UTC".into(),
+            rescan_secs: 2,
+            silent_after_secs: 0,
+            dead_letter: None,
+        }
+    }
+}
+
+/// Where baselines live.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StateSettings {
+    /// The directory; the agent makes it with mode 0700.
+    pub dir: PathBuf,
+}
+
+impl Default for StateSettings {
+    fn default() -> Self {
+        StateSettings { dir: PathBuf::from("/var/lib/exfil-agent") }
+    }
+}
+
+/// When the alert file is synced.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum FsyncSetting {
+    /// After every alert.
+    Always,
+    /// Before deliveries are acknowledged.
+    #[default]
+    Batch,
+    /// Never.
+    Never,
+}
+
+/// The shape of an alert in a sink.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AlertFormat {
+    /// JSON, one object a line.
+    Json,
+    /// `CEF:0|…`.
+    Cef,
+}
+
+/// `[sink.file]`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct FileSinkSettings {
+    /// The alert file.
+    pub path: PathBuf,
+    /// Shape of the alerts.
+    pub format: AlertFormat,
+    /// When to sync.
+    pub fsync: FsyncSetting,
+    /// Alerts below this score are not written.
+    pub min_score: u32,
+}
+
+impl Default for FileSinkSettings {
+    fn default() -> Self {
+        FileSinkSettings {
+            path: PathBuf::from("/var/log/exfil-agent/alerts.jsonl"),
+            format: AlertFormat::Json,
+            fsync: FsyncSetting::Batch,
+            min_score: 0,
+        }
+    }
+}
+
+/// `[sink.syslog]`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SyslogSinkSettings {
+    /// Path of the daemon's socket.
+    pub target: PathBuf,
+    /// Facility name: `local0` … `local7`, `user`, `daemon`, `auth`, `authpriv`.
+    pub facility: String,
+    /// Shape of the payload.
+    pub format: AlertFormat,
+    /// Alerts below this score are not sent.
+    pub min_score: u32,
+}
+
+impl Default for SyslogSinkSettings {
+    fn default() -> Self {
+        SyslogSinkSettings {
+            target: PathBuf::from("/dev/log"),
+            facility: "local0".into(),
+            format: AlertFormat::Cef,
+            min_score: 5,
+        }
+    }
+}
+
+/// `[detection]`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct DetectionSettings {
+    /// Zone in which days begin.
+    pub timezone: String,
+    /// Model rules wait for convergence alone, as the original does.
+    pub strict: bool,
+    /// Ids of rules that are switched off.
+    pub disabled_rules: Vec<String>,
+    /// A directory whose files replace (same name) or extend the shipped content.
+    pub content_dir: Option<PathBuf>,
+    /// Domains that belong to the site itself.
+    pub sanctioned_domains: Vec<String>,
+    /// `[detection.tables]`: tables that content marks as optional, on or off.
+    pub tables: BTreeMap<String, bool>,
+    /// `[detection.table_files]`: more entries for a table, one file each.
+    pub table_files: BTreeMap<String, PathBuf>,
+    /// `[detection.directory] file`: CSV `user,peer_group[,…]`.
+    pub directory: Option<PathBuf>,
+    /// Days before an entity's latest day beyond which an event is late.
+    pub late_days: u32,
+    /// Days after the collector's today beyond which an event is in the future.
+    pub future_days: u32,
+    /// Days that models, histories and guards look back, the event's own included.
+    pub window_days: u32,
+    /// History days with which a converged first-seen rule may fire.
+    pub min_history_days: u32,
+    /// History days with which a first-seen rule may fire without convergence.
+    pub maturity_days: u32,
+    /// Confidence factor from which a model has converged.
+    pub min_confidence: f64,
+}
+
+impl Default for DetectionSettings {
+    fn default() -> Self {
+        DetectionSettings {
+            timezone: "UTC".into(),
+            strict: false,
+            disabled_rules: Vec::new(),
+            content_dir: None,
+            sanctioned_domains: Vec::new(),
+            tables: BTreeMap::new(),
+            table_files: BTreeMap::new(),
+            directory: None,
+            late_days: 3,
+            future_days: 1,
+            window_days: 224,
+            min_history_days: 7,
+            maturity_days: 14,
+            min_confidence: 0.8,
+        }
+    }
+}
+
+/// `[limits]`: invariant 5.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Limits {
+    /// Longest record, bytes.
+    pub max_line_bytes: usize,
+    /// Lines over which a quote of a CSV record may stay open.
+    pub max_quoted_lines: usize,
+    /// Longest command line judged whole, characters.
+    pub max_command_chars: usize,
+    /// Size of a read, bytes.
+    pub read_bytes: usize,
+    /// Batches in flight between two stages.
+    pub max_batches: usize,
+    /// Files kept open at once.
+    pub max_open_files: usize,
+    /// Hours after which the entry of a vanished file leaves.
+    pub forget_gone_hours: u64,
+    /// Largest uncompressed size of a compressed file, as a multiple of its size on disk.
+    pub max_expansion: u64,
+    /// Worker threads; 0 is one a core, at most 4.
+    pub workers: usize,
+    /// Uncommitted effects at which detection waits for the store, bytes.
+    pub max_uncommitted_bytes: usize,
+    /// Unfolded deltas at which the store folds, bytes.
+    pub max_delta_bytes: usize,
+    /// Undelivered alerts at which detection waits for the sinks.
+    pub max_queued_alerts: usize,
+    /// Alerts kept for agentctl.
+    pub max_alerts_kept: usize,
+    /// Alerts per rule and entity and day before the rest is suppressed.
+    pub max_alerts_per_day: u32,
+    /// Guards kept.
+    pub max_guards: usize,
+    /// Instances of a model.
+    pub max_instances: usize,
+    /// Bins of an instance (user models).
+    pub max_bins: usize,
+    /// Bins of an instance (organisation and peer models).
+    pub max_bins_wide: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Limits {
+            max_line_bytes: 262_144,
+            max_quoted_lines: 100,
+            max_command_chars: 32_767,
+            read_bytes: 512 * 1024,
+            max_batches: 8,
+            max_open_files: 512,
+            forget_gone_hours: 24,
+            max_expansion: 1000,
+            workers: 0,
+            max_uncommitted_bytes: 16 << 20,
+            max_delta_bytes: 8 << 20,
+            max_queued_alerts: 10_000,
+            max_alerts_kept: 10_000,
+            max_alerts_per_day: 1_000,
+            max_guards: 1_000_000,
+            max_instances: 2_000_000,
+            max_bins: 10_000,
+            max_bins_wide: 1_000_000,
+        }
+    }
+}
+
+/// `[control]`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ControlSettings {
+    /// The unix socket of the running agent.
+    pub socket: PathBuf,
+}
+
+impl Default for ControlSettings {
+    fn default() -> Self {
+        ControlSettings { socket: PathBuf::from("/run/exfil-agent/control.sock") }
+    }
+}

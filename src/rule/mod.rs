@@ -1,0 +1,136 @@
+//! Rules: stateless conditions, what a model or sum must say, and how often a rule may fire.
+//!
+//! A rule is data. This folder judges conditions over the fields of one event; it holds no state, does no I/O, reads no
+//! clock and names no vendor. What needs state (`Verdict`) is decided by `detect`.
+
+use crate::event::{EventType, Field, FieldSet};
+
+/// Whose sequence a rule scores.
+pub use crate::alert::EntityKind;
+
+/// How long a rule that fired stays silent for the same entity and value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Period {
+    /// Until the next calendar day of the events.
+    Day,
+    /// Until the next calendar month.
+    Month,
+}
+
+/// What must hold besides the condition.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Verdict {
+    /// Nothing: the condition alone.
+    Always,
+    /// The model has never counted the value, and knows enough to say so.
+    First {
+        /// Index of the model.
+        model: u16,
+    },
+    /// The model has converged and the value is among its rarest.
+    Abnormal {
+        /// Index of the model.
+        model: u16,
+        /// Share of N that the rarest bins may make up.
+        percentile: f64,
+    },
+    /// The model has converged and the value is among its most frequent.
+    Top {
+        /// Index of the model.
+        model: u16,
+        /// Days that count, ending with the latest trained day.
+        rank_days: u32,
+        /// Share of the bins that is the top.
+        top_share: f64,
+        /// Bins that there must be.
+        min_bins: u64,
+        /// Count that the value must have.
+        min_count: u64,
+        /// How many times the median bin the count must be.
+        min_median_ratio: f64,
+    },
+    /// The day's sum of a field reaches a limit.
+    Sum {
+        /// The field to add up.
+        amount: Field,
+        /// The limit.
+        reaches: u64,
+        /// What the entity must have no history of, if anything.
+        without_history: Option<NoHistory>,
+    },
+}
+
+/// "With no earlier day of …".
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NoHistory {
+    /// The event type whose days count.
+    pub event: EventType,
+    /// Whether the days count per value of the rule's `per` field (`history = "user_domain"`) instead of for the entity.
+    pub per_value: bool,
+    /// Earlier days with such events that the agent itself must have seen.
+    pub agent_days: u32,
+}
+
+/// A rule, checked and compiled.
+#[derive(Debug)]
+pub struct Rule {
+    /// Id, as the seed spells it.
+    pub id: String,
+    /// Name, as the seed spells it.
+    pub name: String,
+    /// Goes up when the rule's meaning changes; part of alert ids.
+    pub revision: u32,
+    /// Why the rule exists, one paragraph.
+    pub why: String,
+    /// What an analyst looks at next.
+    pub triage: Vec<String>,
+    /// Known false positives.
+    pub false_positives: Vec<String>,
+    /// ATT&CK technique ids.
+    pub attack: Vec<String>,
+    /// Score.
+    pub score: u32,
+    /// Event types it is declared for.
+    pub events: Vec<EventType>,
+    /// Whose sequence it scores.
+    pub entity: EntityKind,
+    /// What it is "per", besides the entity and the period.
+    pub per: Option<Field>,
+    /// How long it stays silent.
+    pub period: Period,
+    /// The stateless condition.
+    pub condition: condition::Condition,
+    /// What state must say.
+    pub verdict: Verdict,
+    /// Fields without which it can never fire on events of its types (inert when none ever carried one of them). Each inner set is "one of".
+    pub needs: Vec<FieldSet>,
+    /// Authors of what it re-expresses.
+    pub author: Vec<String>,
+    /// Links.
+    pub references: Vec<String>,
+    /// Licence of what it re-expresses.
+    pub license: Option<String>,
+    /// The content file it came from.
+    pub file: String,
+    /// Switched off in the config or in its file.
+    pub enabled: bool,
+    /// Its `[[test]]` blocks.
+    pub tests: Vec<RuleTest>,
+}
+
+/// One `[[test]]` block of a rule: an event and whether the stateless condition holds.
+#[derive(Clone, Debug)]
+pub struct RuleTest {
+    /// What the case shows.
+    pub name: String,
+    /// Line of the block.
+    pub line: usize,
+    /// Event type.
+    pub event: EventType,
+    /// Fields as parsed, before enrichment.
+    pub fields: Vec<(Field, String)>,
+    /// Whether the rule's condition must hold.
+    pub fires: bool,
+}
+
+pub mod condition;
