@@ -5,7 +5,8 @@
 //! Units: offsets are bytes from the start of the *uncompressed* file; line numbers are 1-based.
 
 use crate::calendar::Day;
-use crate::event::{Counts, EventType, Field, FieldSet, Flags, Reject, Span, Text};
+use crate::event::{Counts, EventType, FieldSet, Flags, Reject, Span, Text};
+use crate::parse::Columns;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -71,6 +72,8 @@ pub struct RawBatch {
     pub file: FileId,
     /// The path as the user knows it (for `origin.file`).
     pub path: Arc<str>,
+    /// Index of the spool in the settings (0 in `replay`): its time zone and format count.
+    pub spool: u16,
     /// The format; `None` only while `data` is empty.
     pub format: Option<Format>,
     /// The CSV header record in force for all of `data`. Header records themselves stand at the beginning of a batch and are marked by `leading_header`.
@@ -155,8 +158,8 @@ pub struct BatchEvent {
     pub hits: (u32, u32),
     /// Trainings: `from..to`.
     pub trainings: (u32, u32),
-    /// Fields, kept only for events with hits: `from..to`.
-    pub fields: (u32, u32),
+    /// The record's text: read again in full when the event has to be shown.
+    pub record: Span,
 }
 
 /// A screened batch.
@@ -178,8 +181,12 @@ pub struct EventBatch {
     pub hits: Vec<Hit>,
     /// Their trainings.
     pub trainings: Vec<Training>,
-    /// Their fields.
-    pub fields: Vec<(Field, Span)>,
+    /// Columns of the CSV header in force; `None` for CEF and for rows read by position.
+    pub columns: Option<Arc<Columns>>,
+    /// See [`RawBatch::spool`].
+    pub spool: u16,
+    /// Format of the records.
+    pub format: Option<Format>,
     /// Counters of this batch.
     pub tally: Tally,
     /// Fields that some event carried, by event type.
@@ -237,5 +244,20 @@ impl Tally {
         self.events.clear();
         self.rejects.clear();
         self.oddities.clear();
+    }
+}
+
+/// Hashes entity keys: seeded at start, because keys are the attacker's choice; shared by workers and detection.
+#[derive(Clone, Debug, Default)]
+pub struct KeyHasher(foldhash::fast::RandomState);
+
+impl KeyHasher {
+    /// The hash of a key.
+    #[inline]
+    pub fn hash(&self, key: &[u8]) -> u64 {
+        use std::hash::{BuildHasher, Hasher};
+        let mut hasher = self.0.build_hasher();
+        hasher.write(key);
+        hasher.finish()
     }
 }

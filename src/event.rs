@@ -348,6 +348,11 @@ impl Default for Draft {
 }
 
 impl Draft {
+    /// A draft of this kind and time without fields.
+    pub fn empty(kind: EventType, time_ms: i64) -> Draft {
+        Draft { kind, time_ms, ..Draft::default() }
+    }
+
     /// Empties the draft for the next event.
     #[inline]
     pub fn clear(&mut self) {

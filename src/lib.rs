@@ -13,10 +13,14 @@ pub mod event;
 
 pub mod content;
 
+pub mod detect;
 pub mod enrich;
+pub mod extract;
 pub mod model;
 pub mod parse;
 pub mod rule;
 pub mod sink;
 pub mod source;
+pub mod state;
 pub mod store;
+pub mod worker;

@@ -54,3 +54,4 @@ impl Enricher {
     ) {
     }
 }
+pub mod directory;

@@ -44,3 +44,10 @@ pub struct ModelSpec {
     /// The content file it came from.
     pub file: String,
 }
+
+pub mod days;
+pub mod histogram;
+pub mod rank;
+
+#[cfg(test)]
+mod tests;

@@ -134,3 +134,6 @@ pub struct RuleTest {
 }
 
 pub mod condition;
+
+/// stub
+pub mod screen;

@@ -2,3 +2,5 @@
 //!
 //! The source never interprets a record beyond where it ends, never holds more than its limits, and never moves a
 //! position past a record that it has not handed on.
+
+pub mod cut;

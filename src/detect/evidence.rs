@@ -1,0 +1,141 @@
+//! From a verdict to an alert: evidence, identity, flood suppression, and the place in the outbox.
+
+use super::verdict::lossy;
+use super::{Detector, Subject};
+use crate::alert::{Alert, AlertKind, AlertRule, EntityKind, Evidence, Origin, Sequence, alert_id};
+use crate::batch::BatchEvent;
+use crate::calendar::Day;
+use crate::event::EventView;
+use crate::rule::Rule;
+use crate::state::key::{GuardKey, Key};
+use crate::store::codec;
+
+/// Longest field value kept in an alert, bytes.
+const MAX_FIELD_BYTES: usize = 4096;
+
+impl Detector {
+    /// Raises the alert of a rule that has not fired in this period.
+    pub(super) fn fire(
+        &mut self,
+        s: &Subject<'_>,
+        rule: &Rule,
+        guard: GuardKey,
+        sequence: Sequence,
+        mut evidence: Evidence,
+        raised: &mut Vec<(u64, Alert)>,
+    ) {
+        let mut fields = Vec::new();
+        self.extractor.full(s.batch, s.event, |view| {
+            evidence.matched = rule.condition.explain(view, &mut self.scratch);
+            fields = shown_fields(view);
+        });
+        let entity = lossy(&guard.entity);
+        let value = lossy(&guard.value);
+        let before = self.state.guards.set(guard.clone());
+        let suppressed = before >= self.limits.max_alerts_per_day;
+        if suppressed {
+            self.state.guards.suppress(&guard);
+            self.state.agent.suppressed += 1;
+        }
+        let alert = Alert {
+            id: alert_id(&rule.id, rule.revision, rule.entity, &entity, &value, sequence),
+            time_ms: s.event.time_ms,
+            detected_ms: self.clock.detected_ms.unwrap_or(s.event.time_ms),
+            kind: AlertKind::Detection,
+            rule: alert_rule(rule),
+            score: rule.score,
+            entity_kind: rule.entity,
+            entity,
+            value: (!value.is_empty()).then_some(value),
+            sequence: sequence.label(),
+            peer_group: s.user.and_then(|u| self.group_of(u)),
+            event_type: s.event.kind.name().into(),
+            fields,
+            evidence,
+            origin: Some(Origin {
+                file: s.batch.path.as_deref().unwrap_or_default().to_owned(),
+                offset: s.event.offset,
+                line: s.event.line,
+            }),
+            suppressed,
+        };
+        self.outbox(alert, raised);
+        self.state.agent.guards_dropped += self.state.guards.age(Day::MIN, self.limits.max_guards);
+    }
+
+    /// Raises the alert that tells how many alerts of a rule and entity were held back on a day.
+    pub(super) fn raise_summary(
+        &mut self,
+        event: &BatchEvent,
+        (day, rule_id, kind, entity, count): (Day, String, EntityKind, Vec<u8>, u64),
+        raised: &mut Vec<(u64, Alert)>,
+    ) {
+        let Some(rule) = self.content.rules.iter().find(|r| r.id == rule_id) else { return };
+        let entity = lossy(&entity);
+        let sequence = Sequence::Day(day);
+        let alert = Alert {
+            id: alert_id(&format!("summary {rule_id}"), rule.revision, kind, &entity, "", sequence),
+            time_ms: event.time_ms,
+            detected_ms: self.clock.detected_ms.unwrap_or(event.time_ms),
+            kind: AlertKind::Summary,
+            rule: alert_rule(rule),
+            score: rule.score,
+            entity_kind: kind,
+            entity,
+            value: None,
+            sequence: sequence.label(),
+            peer_group: None,
+            event_type: String::new(),
+            fields: Vec::new(),
+            evidence: Evidence {
+                notes: vec![format!(
+                    "{count} more alerts of this rule and {} were held back on {}",
+                    kind.name(),
+                    sequence.label()
+                )],
+                ..Evidence::default()
+            },
+            origin: None,
+            suppressed: false,
+        };
+        self.outbox(alert, raised);
+    }
+
+    /// Numbers an alert and puts it into the next commit; the oldest beyond the limit leaves with the same commit.
+    pub fn outbox(&mut self, alert: Alert, raised: &mut Vec<(u64, Alert)>) {
+        self.state.agent.alerts += 1;
+        self.state.agent_dirty = true;
+        let seq = self.state.agent.alerts;
+        self.state.put(&Key::Alert(seq), Some(codec::encode(&alert)));
+        let keep_from = (seq + 1).saturating_sub(self.limits.max_alerts_kept as u64).min(self.delivered + 1);
+        while self.state.agent.oldest_alert < keep_from {
+            let old = self.state.agent.oldest_alert;
+            self.state.put(&Key::Alert(old), None);
+            self.state.agent.oldest_alert = old + 1;
+        }
+        raised.push((seq, alert));
+    }
+}
+
+fn alert_rule(rule: &Rule) -> AlertRule {
+    AlertRule {
+        id: rule.id.clone(),
+        name: rule.name.clone(),
+        revision: rule.revision,
+        attack: rule.attack.clone(),
+        author: rule.author.clone(),
+        references: rule.references.clone(),
+        license: rule.license.clone(),
+    }
+}
+
+/// The fields as an alert shows them, in declaration order.
+fn shown_fields(view: EventView<'_>) -> Vec<(String, String)> {
+    let show = |bytes: &[u8]| match bytes.get(..MAX_FIELD_BYTES) {
+        Some(head) if bytes.len() > MAX_FIELD_BYTES => format!("{}…", String::from_utf8_lossy(head)),
+        _ => lossy(bytes),
+    };
+    let kind = view.draft.kind;
+    let fields = view.draft.present.iter();
+    fields.map(|f| (f.display_name(kind).to_owned(), show(view.get(f).unwrap_or_default()))).collect()
+}

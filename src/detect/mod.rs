@@ -1,0 +1,433 @@
+//! Detection: one event after the other, score → judge → train, in the order they were read.
+//!
+//! The only owner of the working set. Time comes from events; the collector's day enters as a number
+//! ([`Detector::set_clock`]) and decides nothing but what lies in the future. No I/O.
+
+mod evidence;
+mod verdict;
+
+use crate::alert::{Alert, EntityKind};
+use crate::batch::{BatchEvent, EventBatch, Hit, Remember, Training};
+use crate::calendar::Day;
+use crate::config::{DetectionSettings, Limits};
+use crate::content::Content;
+use crate::enrich::directory::Directory;
+use crate::event::EventType;
+use crate::extract::Extractor;
+use crate::model::{ModelSpec, Scope};
+use crate::rule::condition::Scratch;
+use crate::rule::{Rule, Verdict};
+use crate::state::State;
+use crate::state::entity::EntityId;
+use std::sync::Arc;
+
+/// What the agent knows of the clock when it judges a batch.
+#[derive(Clone, Copy, Debug)]
+pub struct Clock {
+    /// The collector's calendar day.
+    pub today: Day,
+    /// `detected_at` of new alerts, ms; `None` takes the event's time.
+    pub detected_ms: Option<i64>,
+}
+
+/// Judges events and learns from them.
+pub struct Detector {
+    content: Arc<Content>,
+    settings: DetectionSettings,
+    limits: Limits,
+    directory: Option<Directory>,
+    /// Everything learned.
+    pub state: State,
+    /// Reads an event again in full when it has to be shown.
+    extractor: Extractor,
+    /// All alerts up to this number have been delivered by every sink.
+    pub delivered: u64,
+    clock: Clock,
+    /// Event types whose days someone asks for, by entity kind.
+    history: Histories,
+    scratch: Scratch,
+}
+
+/// Which event types' days are noted, by kind of entity.
+#[derive(Debug, Default)]
+struct Histories {
+    user: Vec<EventType>,
+    host: Vec<EventType>,
+    group: Vec<EventType>,
+    agent: Vec<EventType>,
+}
+
+impl Histories {
+    fn of(content: &Content) -> Histories {
+        let mut h = Histories::default();
+        for model in &content.models {
+            let list = match model.scope {
+                Scope::User => &mut h.user,
+                Scope::Host => &mut h.host,
+                Scope::PeerGroup => &mut h.group,
+                Scope::Org => &mut h.agent,
+            };
+            list.extend(&model.events);
+        }
+        for rule in content.rules.iter().filter(|r| r.enabled) {
+            if let Verdict::Sum { without_history: Some(none), .. } = &rule.verdict {
+                match rule.entity {
+                    EntityKind::Host => h.host.push(none.event),
+                    _ => h.user.push(none.event),
+                }
+                h.agent.push(none.event);
+            }
+        }
+        for list in [&mut h.user, &mut h.host, &mut h.group, &mut h.agent] {
+            list.sort_unstable();
+            list.dedup();
+        }
+        h
+    }
+
+    fn list(&self, kind: EntityKind) -> &[EventType] {
+        match kind {
+            EntityKind::User => &self.user,
+            EntityKind::Host => &self.host,
+            EntityKind::Group => &self.group,
+            EntityKind::Agent => &self.agent,
+        }
+    }
+}
+
+/// An event with the slots of its entities and what its day means for them.
+#[derive(Clone, Copy)]
+struct Subject<'a> {
+    event: &'a BatchEvent,
+    batch: &'a EventBatch,
+    user: Option<EntityId>,
+    host: Option<EntityId>,
+    /// Late for the user, or in the future.
+    user_stale: bool,
+    /// Late for the host, or in the future.
+    host_stale: bool,
+}
+
+impl Subject<'_> {
+    fn entity(&self, kind: EntityKind) -> Option<EntityId> {
+        match kind {
+            EntityKind::User => self.user,
+            EntityKind::Host => self.host,
+            _ => None,
+        }
+    }
+    fn stale(&self, kind: EntityKind) -> bool {
+        match kind {
+            EntityKind::Host => self.host_stale,
+            _ => self.user_stale,
+        }
+    }
+}
+
+impl Detector {
+    /// A detector over a restored working set.
+    pub fn new(
+        content: Arc<Content>,
+        settings: DetectionSettings,
+        limits: Limits,
+        directory: Option<Directory>,
+        extractor: Extractor,
+        state: State,
+    ) -> Detector {
+        let history = Histories::of(&content);
+        let clock = Clock { today: Day::MAX / 2, detected_ms: None };
+        Detector {
+            content,
+            settings,
+            limits,
+            directory,
+            state,
+            extractor,
+            delivered: 0,
+            clock,
+            history,
+            scratch: Scratch::default(),
+        }
+    }
+
+    /// What the clock says from here on.
+    pub fn set_clock(&mut self, clock: Clock) {
+        self.clock = clock;
+    }
+
+    /// Judges a batch and learns from it; new alerts are numbered and appended to `raised`.
+    pub fn judge(&mut self, batch: &EventBatch, raised: &mut Vec<(u64, Alert)>) {
+        for event in &batch.events {
+            self.event(batch, event, raised);
+        }
+        self.note_carried(batch);
+        match &batch.remember {
+            Some(Remember::Position(position)) => {
+                let record = self.state.file(batch.file);
+                record.position.clone_from(position);
+                record.tally.merge(&batch.tally);
+            }
+            Some(Remember::Forget) => self.state.forget_file(batch.file),
+            None => {}
+        }
+    }
+
+    #[inline]
+    fn event(&mut self, batch: &EventBatch, event: &BatchEvent, raised: &mut Vec<(u64, Alert)>) {
+        let text = batch.text();
+        let entities = &mut self.state.entities;
+        let user =
+            (!event.user.is_empty()).then(|| entities.id(EntityKind::User, text.get(event.user), event.user_hash));
+        let host =
+            (!event.host.is_empty()).then(|| entities.id(EntityKind::Host, text.get(event.host), event.host_hash));
+        if let (Some(user), false) = (user, event.department.is_empty()) {
+            self.note_department(user, text.get(event.department));
+        }
+        let future = i64::from(event.day) > i64::from(self.clock.today) + i64::from(self.settings.future_days);
+        let (mut user_stale, mut host_stale) = (future, future);
+        if future {
+            self.state.agent.future += 1;
+            self.state.agent_dirty = true;
+        } else {
+            user_stale = user.is_some_and(|id| self.arrive(id, event.day));
+            host_stale = host.is_some_and(|id| self.arrive(id, event.day));
+            if user_stale || host_stale {
+                self.state.agent.late += 1;
+                self.state.agent_dirty = true;
+            }
+            let first_day_seen = self.state.agent.newest_day.is_none_or(|d| event.day > d);
+            if first_day_seen && !user_stale && !host_stale {
+                self.new_day(event, raised);
+            }
+        }
+        let subject = Subject { event, batch, user, host, user_stale, host_stale };
+        for hit in slice(&batch.hits, event.hits) {
+            self.hit(&subject, hit, raised);
+        }
+        if future {
+            return;
+        }
+        for training in slice(&batch.trainings, event.trainings) {
+            self.train(&subject, training);
+        }
+        self.note_history(&subject);
+    }
+
+    /// Moves an entity's latest day. Says whether the event is late for it.
+    #[inline]
+    fn arrive(&mut self, id: EntityId, day: Day) -> bool {
+        let Some(entity) = self.state.entities.get(id) else { return false };
+        match entity.latest {
+            Some(latest) if day <= latest => i64::from(day) < i64::from(latest) - i64::from(self.settings.late_days),
+            _ => {
+                let oldest_open = day.saturating_sub_unsigned(self.settings.late_days);
+                if let Some(entity) = self.state.entities.change(id) {
+                    entity.latest = Some(day);
+                    entity.sums.retain(|s| s.1 >= oldest_open);
+                    entity.once.retain(|o| o.1 >= oldest_open);
+                }
+                false
+            }
+        }
+    }
+
+    fn note_department(&mut self, user: EntityId, department: &[u8]) {
+        let department = String::from_utf8_lossy(department);
+        let department = department.trim();
+        let known = self.state.entities.get(user).and_then(|e| e.department.as_deref());
+        if !department.is_empty()
+            && known != Some(department)
+            && let Some(entity) = self.state.entities.change(user)
+        {
+            entity.department = Some(department.into());
+        }
+    }
+
+    /// The newest day of all moves: old guards leave, and suppressions of closed days are reported.
+    fn new_day(&mut self, event: &BatchEvent, raised: &mut Vec<(u64, Alert)>) {
+        self.state.agent.newest_day = Some(event.day);
+        self.state.agent_dirty = true;
+        let last_gone = event.day.saturating_sub_unsigned(self.settings.window_days);
+        self.state.guards.age(last_gone, usize::MAX);
+        let closed = event.day.saturating_sub_unsigned(self.settings.late_days);
+        for suppressed in self.state.guards.take_unreported(closed) {
+            self.raise_summary(event, suppressed, raised);
+        }
+    }
+
+    fn note_history(&mut self, s: &Subject<'_>) {
+        if let (Some(user), false) = (s.user, s.user_stale) {
+            self.note_day(user, s.event);
+            if !self.history.group.is_empty()
+                && let Some(group) = self.group_entity(user)
+            {
+                self.note_day(group, s.event);
+            }
+        }
+        if let (Some(host), false) = (s.host, s.host_stale) {
+            self.note_day(host, s.event);
+        }
+        let counts_for_agent = match (s.user, s.host) {
+            (Some(_), _) => !s.user_stale,
+            (None, Some(_)) => !s.host_stale,
+            (None, None) => false,
+        };
+        if counts_for_agent && !self.history.agent.is_empty() {
+            let agent = self.state.agent_entity();
+            self.note_day(agent, s.event);
+        }
+    }
+
+    #[inline]
+    fn note_day(&mut self, id: EntityId, event: &BatchEvent) {
+        let bit = 1u16 << event.kind.index();
+        let Some(entity) = self.state.entities.get_mut(id) else { return };
+        if entity.noted.0 == event.day && entity.noted.1 & bit != 0 {
+            return;
+        }
+        entity.noted = if entity.noted.0 == event.day { (event.day, entity.noted.1 | bit) } else { (event.day, bit) };
+        let mut changed = false;
+        for declared in self.history.list(entity.kind).iter().filter(|t| event.kind.is_a(**t)) {
+            let index = declared.index() as u8;
+            let at = match entity.history.iter().position(|h| h.0 == index) {
+                Some(at) => at,
+                None => {
+                    entity.history.push((index, Default::default()));
+                    entity.history.len() - 1
+                }
+            };
+            if let Some(history) = entity.history.get_mut(at) {
+                changed |= history.1.insert(event.day, self.settings.window_days);
+            }
+        }
+        if changed {
+            self.state.entities.change(id);
+        }
+    }
+
+    fn note_carried(&mut self, batch: &EventBatch) {
+        let agent = &mut self.state.agent;
+        if agent.carried.len() < batch.carried.len() {
+            agent.carried.resize(batch.carried.len(), Default::default());
+        }
+        for (known, new) in agent.carried.iter_mut().zip(&batch.carried) {
+            let union = known.union(*new);
+            if union != *known {
+                *known = union;
+                self.state.agent_dirty = true;
+            }
+        }
+    }
+
+    fn train(&mut self, s: &Subject<'_>, training: &Training) {
+        let content = Arc::clone(&self.content);
+        let Some(model) = content.models.get(training.model as usize) else { return };
+        let (Some(scope), false) = (self.scope_entity(s, model), s.stale(kind_of(model.scope))) else { return };
+        let text = s.batch.text();
+        let (value, day) = (text.get(training.value), s.event.day);
+        if matches!(model.scope, Scope::User | Scope::Host) && model.once_per.is_none() {
+            // The scope is the sequence: what was counted on this day needs no list of its own.
+            let entity = self.state.entities.get(scope);
+            if entity
+                .and_then(|e| e.instance(training.model))
+                .is_some_and(|i| i.bin(value).is_some_and(|b| b.count_on(day) > 0))
+            {
+                return;
+            }
+        } else {
+            let Some(owner) = s.user.or(s.host) else { return };
+            if !self.note_once(
+                owner,
+                training.model,
+                day,
+                &[once_hash(value, b""), once_hash(value, text.get(training.once))],
+            ) {
+                return;
+            }
+        }
+        let Some(bounds) = self.state.bounds.get(training.model as usize).copied() else { return };
+        if let Some(instance) = self.state.entities.train(scope, training.model) {
+            instance.train(value, day, s.event.time_ms, &bounds);
+        }
+        let event = model.events.first().map_or(0, |e| e.index() as u8);
+        self.state.bound_instances(training.model, event, self.limits.max_instances);
+    }
+
+    /// Notes what trains a model on a day: the value, and the value with what makes it unique. Says whether the latter is new.
+    fn note_once(&mut self, owner: EntityId, model: u16, day: Day, [mark, unique]: &[u64; 2]) -> bool {
+        let Some(entity) = self.state.entities.get(owner) else { return false };
+        let list = entity.once.iter().find(|o| o.0 == model && o.1 == day).map(|o| &o.2);
+        if list.is_some_and(|l| l.binary_search(unique).is_ok() || l.len() >= self.limits.max_bins) {
+            return false;
+        }
+        let Some(entity) = self.state.entities.change(owner) else { return false };
+        let at = match entity.once.iter().position(|o| o.0 == model && o.1 == day) {
+            Some(at) => at,
+            None => {
+                entity.once.push((model, day, Vec::new()));
+                entity.once.len() - 1
+            }
+        };
+        if let Some((.., list)) = entity.once.get_mut(at) {
+            for hash in [mark, unique] {
+                if let Err(place) = list.binary_search(hash) {
+                    list.insert(place, *hash);
+                }
+            }
+        }
+        true
+    }
+
+    /// The entity whose instance of a model an event belongs to.
+    fn scope_entity(&mut self, s: &Subject<'_>, model: &ModelSpec) -> Option<EntityId> {
+        match model.scope {
+            Scope::User => s.user,
+            Scope::Host => s.host,
+            Scope::Org => Some(self.state.agent_entity()),
+            Scope::PeerGroup => self.group_entity(s.user?),
+        }
+    }
+
+    /// The user's peer group as it is now: the site's directory, else the department last seen.
+    fn group_of(&self, user: EntityId) -> Option<String> {
+        let entity = self.state.entities.get(user)?;
+        let listed = self.directory.as_ref().and_then(|d| d.group_of(&entity.key));
+        listed.or(entity.department.as_deref()).map(str::to_owned)
+    }
+
+    fn group_entity(&mut self, user: EntityId) -> Option<EntityId> {
+        let group = self.group_of(user)?.to_lowercase();
+        Some(self.state.entities.id_of(EntityKind::Group, group.as_bytes()))
+    }
+
+    fn rule(&self, hit: &Hit) -> Option<(Arc<Content>, u16)> {
+        self.content.rules.get(hit.rule as usize).map(|_| (Arc::clone(&self.content), hit.rule))
+    }
+}
+
+/// Whose lateness a model goes by.
+const fn kind_of(scope: Scope) -> EntityKind {
+    match scope {
+        Scope::Host => EntityKind::Host,
+        _ => EntityKind::User,
+    }
+}
+
+/// Eight bytes of BLAKE3 over a value and what makes it unique: stable over restarts and versions.
+fn once_hash(value: &[u8], unique: &[u8]) -> u64 {
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(&(value.len() as u64).to_le_bytes());
+    hasher.update(value);
+    hasher.update(unique);
+    let hash = hasher.finalize();
+    hash.as_bytes().first_chunk().map_or(0, |b| u64::from_le_bytes(*b))
+}
+
+fn slice<T>(all: &[T], range: (u32, u32)) -> &[T] {
+    all.get(range.0 as usize..range.1 as usize).unwrap_or_default()
+}
+
+/// A rule with its index, borrowed from the content.
+fn rule_of(content: &Content, index: u16) -> Option<&Rule> {
+    content.rules.get(index as usize)
+}

@@ -1,0 +1,103 @@
+//! From a record's text to an enriched event: the step that workers take for every record, and that detection takes
+//! again, in full, for the few events that somebody will look at.
+
+use crate::batch::{BatchEvent, EventBatch, Format};
+use crate::calendar::Zone;
+use crate::content::Content;
+use crate::enrich::Enricher;
+use crate::event::{Counts, Draft, EventType, EventView, FieldSet, Reject, Span, Text};
+use crate::parse::{Columns, Extract, Workspace};
+use std::sync::Arc;
+
+/// Parses and enriches records. One for each thread: it holds caches and buffers.
+pub struct Extractor {
+    content: Arc<Content>,
+    enricher: Enricher,
+    /// Fields that someone reads, by event type.
+    wanted: [FieldSet; EventType::COUNT],
+    /// Zones of CSV times without an offset, by spool.
+    zones: Vec<Zone>,
+    utc: Zone,
+    draft: Draft,
+    raw: Vec<u8>,
+    arena: Vec<u8>,
+    oddities: Counts,
+}
+
+/// How a batch's records are to be read.
+#[derive(Clone, Copy)]
+pub struct Layout<'a> {
+    /// The format.
+    pub format: Format,
+    /// Columns of the header in force; `None` reads rows by position.
+    pub columns: Option<&'a Columns>,
+    /// Index of the spool.
+    pub spool: u16,
+}
+
+impl Extractor {
+    /// An extractor. `wanted` is what the rules and models read; `zones` are those of the spools, in order.
+    pub fn new(content: Arc<Content>, wanted: [FieldSet; EventType::COUNT], zones: Vec<Zone>) -> Extractor {
+        let enricher = Enricher::new(&content.tables);
+        Extractor {
+            content,
+            enricher,
+            wanted,
+            zones,
+            utc: Zone::utc(),
+            draft: Draft::default(),
+            raw: Vec::new(),
+            arena: Vec::new(),
+            oddities: Counts::default(),
+        }
+    }
+
+    /// Parses and enriches one record into `draft`.
+    ///
+    /// # Errors
+    /// Why the record is not an event.
+    #[inline]
+    pub fn extract(
+        &mut self,
+        layout: Layout<'_>,
+        record: Span,
+        extract: Extract,
+        work: &mut Workspace<'_>,
+    ) -> Result<(), Reject> {
+        let parsers = &self.content.parsers;
+        match layout.format {
+            Format::Cef => parsers.parse_cef(work, record, extract)?,
+            Format::Csv => {
+                let zone = self.zones.get(layout.spool as usize).unwrap_or(&self.utc);
+                parsers.parse_csv(work, record, layout.columns, zone, extract)?
+            }
+        };
+        let wanted = match extract {
+            Extract::Wanted => self.wanted.get(work.draft.kind.index()).copied().unwrap_or_default(),
+            Extract::All => FieldSet(u64::MAX),
+        };
+        self.enricher.enrich(work.raw, work.arena, work.draft, wanted, work.oddities);
+        Ok(())
+    }
+
+    /// Reads an event of a batch again with all its fields and shows it to `look`. An event that was accepted once is
+    /// accepted again; should it not be, `look` is not called.
+    pub fn full(&mut self, batch: &EventBatch, event: &BatchEvent, look: impl FnOnce(EventView<'_>)) {
+        let (mut raw, mut arena) = (std::mem::take(&mut self.raw), std::mem::take(&mut self.arena));
+        let (mut draft, mut oddities) = (std::mem::take(&mut self.draft), std::mem::take(&mut self.oddities));
+        raw.clear();
+        arena.clear();
+        raw.extend_from_slice(batch.text().get(event.record));
+        let layout = Layout {
+            format: batch.format.unwrap_or(Format::Cef),
+            columns: batch.columns.as_deref(),
+            spool: batch.spool,
+        };
+        let record = Span::raw(0, raw.len());
+        let mut work = Workspace { raw: &raw, arena: &mut arena, draft: &mut draft, oddities: &mut oddities };
+        if self.extract(layout, record, Extract::All, &mut work).is_ok() {
+            look(EventView { draft: &draft, text: Text { raw: &raw, arena: &arena } });
+        }
+        (self.raw, self.arena, self.draft, self.oddities) = (raw, arena, draft, oddities);
+    }
+}

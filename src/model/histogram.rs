@@ -1,0 +1,387 @@
+//! Histograms: bins of feature values with counts a day, in a window that ends with the latest trained day.
+//!
+//! Semantics after the published description of the original: `confidence = ((N − C) / N)^alpha`, converged from a
+//! cut-off of N and a confidence; *first* is a count of 0; *abnormal* is a count below the count of the bin at which the
+//! ascending running sum passes a percentile of N. Counts are exact per day, so that ageing subtracts whole days.
+
+use super::rank::RankIndex;
+use crate::calendar::Day;
+use foldhash::fast::RandomState;
+use hashbrown::HashTable;
+use std::hash::BuildHasher;
+
+/// One bin: how often a value was counted, day by day.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Bin {
+    /// The feature's value.
+    pub value: Box<[u8]>,
+    /// `(day, count)`, ascending, counts above 0.
+    pub days: Vec<(Day, u32)>,
+    /// Sum of the counts in the window.
+    pub total: u64,
+    /// Event time of the first training that the bin remembers, ms.
+    pub first_ms: i64,
+    /// Event time of the latest training, ms.
+    pub last_ms: i64,
+    pub(super) dirty: bool,
+}
+
+impl Bin {
+    /// A bin as the store kept it; [`Instance::restore`] adds it up.
+    pub fn restored(value: Box<[u8]>, days: Vec<(Day, u32)>, first_ms: i64, last_ms: i64) -> Bin {
+        Bin { value, days, total: 0, first_ms, last_ms, dirty: false }
+    }
+
+    /// The count of one day.
+    pub fn count_on(&self, day: Day) -> u32 {
+        self.days.binary_search_by_key(&day, |d| d.0).ok().and_then(|i| self.days.get(i)).map_or(0, |d| d.1)
+    }
+
+    /// The counts of `from..=to`.
+    pub fn count_between(&self, from: Day, to: Day) -> u64 {
+        self.days.iter().filter(|d| d.0 >= from && d.0 <= to).map(|d| u64::from(d.1)).sum()
+    }
+}
+
+/// The limits of an instance.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bounds {
+    /// Days that count, ending with the latest trained day.
+    pub window_days: u32,
+    /// Bins an instance may have.
+    pub max_bins: usize,
+    /// Days of the rank window, for models that rank.
+    pub rank_days: Option<u32>,
+}
+
+/// The histogram of one scope.
+#[derive(Clone, Debug, Default)]
+pub struct Instance {
+    /// Slots; one with `total == 0` is free.
+    bins: Vec<Bin>,
+    free: Vec<u32>,
+    /// Value → slot, made once there are more than a few bins.
+    index: Option<Box<Index>>,
+    rank: Option<Box<RankIndex>>,
+    n: u64,
+    latest: Option<Day>,
+    saturated: bool,
+    /// Slots whose record must be written.
+    dirty: Vec<u32>,
+    /// Values whose record must be removed.
+    removed: Vec<Box<[u8]>>,
+    meta_dirty: bool,
+}
+
+#[derive(Clone, Debug)]
+struct Index {
+    hasher: RandomState,
+    table: HashTable<u32>,
+}
+
+/// Up to here a linear search is as quick as a hash table, and a user's histogram stays small.
+const LINEAR_BINS: usize = 16;
+
+/// What changed in the store's terms: see [`Instance::drain_dirty`].
+pub enum Change<'a> {
+    /// The instance's own record.
+    Meta {
+        /// Latest trained day.
+        latest: Option<Day>,
+        /// Whether bins were lost to the limit.
+        saturated: bool,
+    },
+    /// A bin was trained.
+    Bin(&'a Bin),
+    /// A bin has left.
+    Removed(&'a [u8]),
+}
+
+impl Instance {
+    /// An instance as the store kept it: bins in any order, days possibly older than the window.
+    pub fn restore(latest: Option<Day>, saturated: bool, bins: Vec<Bin>, bounds: &Bounds) -> Instance {
+        let mut instance = Instance { latest, saturated, ..Instance::default() };
+        for mut bin in bins {
+            bin.total = bin.days.iter().map(|d| u64::from(d.1)).sum();
+            if bin.total > 0 {
+                instance.n += bin.total;
+                instance.add_bin(bin);
+            }
+        }
+        if let Some(latest) = latest {
+            instance.age(latest, bounds);
+        }
+        if bounds.rank_days.is_some() {
+            instance.rebuild_rank(bounds);
+        }
+        instance.removed.clear();
+        instance
+    }
+
+    /// Sum of all counts.
+    pub fn n(&self) -> u64 {
+        self.n
+    }
+    /// Number of bins.
+    pub fn c(&self) -> u64 {
+        (self.bins.len() - self.free.len()) as u64
+    }
+    /// Latest trained day.
+    pub fn latest(&self) -> Option<Day> {
+        self.latest
+    }
+    /// Whether bins were lost to the limit, so that "never seen" can no longer be said.
+    pub fn saturated(&self) -> bool {
+        self.saturated
+    }
+    /// The rank window, for models that rank.
+    pub fn rank(&self) -> Option<&RankIndex> {
+        self.rank.as_deref()
+    }
+    /// The bins in use, in no particular order.
+    pub fn bins(&self) -> impl Iterator<Item = &Bin> {
+        self.bins.iter().filter(|b| b.total > 0)
+    }
+
+    /// `((N − C) / N)^alpha`, 0 when N is 0.
+    pub fn confidence(&self, alpha: f64) -> f64 {
+        if self.n == 0 {
+            return 0.0;
+        }
+        (self.n.saturating_sub(self.c()) as f64 / self.n as f64).powf(alpha)
+    }
+
+    /// The bin of a value.
+    pub fn bin(&self, value: &[u8]) -> Option<&Bin> {
+        self.bins.get(self.find(value)? as usize)
+    }
+
+    /// The count of a value in the window; 0 is *first*.
+    pub fn count(&self, value: &[u8]) -> u64 {
+        self.bin(value).map_or(0, |b| b.total)
+    }
+
+    /// T: the count of the first bin, in ascending order of count, at which the running sum exceeds `percentile` of N.
+    /// 0 when all bins are equal: then nothing is below it.
+    pub fn abnormal_below(&self, percentile: f64) -> u64 {
+        let mut counts: Vec<u64> = self.bins().map(|b| b.total).collect();
+        counts.sort_unstable();
+        if counts.first() == counts.last() {
+            return 0;
+        }
+        let limit = percentile * self.n as f64;
+        let mut sum = 0u64;
+        for count in &counts {
+            sum += count;
+            if sum as f64 > limit {
+                return *count;
+            }
+        }
+        0
+    }
+
+    /// Up to `most` bins, largest first, equal ones by value.
+    pub fn largest(&self, most: usize) -> Vec<&Bin> {
+        let mut all: Vec<&Bin> = self.bins().collect();
+        let order = |a: &&Bin, b: &&Bin| b.total.cmp(&a.total).then_with(|| a.value.cmp(&b.value));
+        if all.len() > most && most > 0 {
+            all.select_nth_unstable_by(most - 1, order);
+            all.truncate(most);
+        }
+        all.sort_unstable_by(order);
+        all
+    }
+
+    /// Counts a value once on a day. Says whether it was trained: a day outside the window is not.
+    pub fn train(&mut self, value: &[u8], day: Day, time_ms: i64, bounds: &Bounds) -> bool {
+        match self.latest {
+            Some(latest) if i64::from(day) <= i64::from(latest) - i64::from(bounds.window_days) => return false,
+            Some(latest) if day <= latest => {}
+            _ => {
+                self.latest = Some(day);
+                self.meta_dirty = true;
+                self.age(day, bounds);
+            }
+        }
+        let slot = match self.find(value) {
+            Some(slot) => slot,
+            None => {
+                if self.c() as usize >= bounds.max_bins {
+                    self.make_room();
+                }
+                self.add_bin(Bin {
+                    value: value.into(),
+                    days: Vec::with_capacity(1),
+                    total: 0,
+                    first_ms: time_ms,
+                    last_ms: time_ms,
+                    dirty: false,
+                })
+            }
+        };
+        let Some(bin) = self.bins.get_mut(slot as usize) else { return false };
+        match bin.days.binary_search_by_key(&day, |d| d.0) {
+            Ok(at) => {
+                if let Some(d) = bin.days.get_mut(at) {
+                    d.1 = d.1.saturating_add(1);
+                }
+            }
+            Err(at) => bin.days.insert(at, (day, 1)),
+        }
+        bin.total += 1;
+        self.n += 1;
+        bin.first_ms = bin.first_ms.min(time_ms);
+        bin.last_ms = bin.last_ms.max(time_ms);
+        if !bin.dirty {
+            bin.dirty = true;
+            self.dirty.push(slot);
+        }
+        if let (Some(rank_days), Some(latest)) = (bounds.rank_days, self.latest) {
+            let first_of_day = bin.count_on(day) == 1;
+            let rank = self.rank.get_or_insert_with(Default::default);
+            rank.count(slot, day, first_of_day, latest, rank_days);
+        }
+        true
+    }
+
+    /// Hands over what must be written or removed since the last call.
+    pub fn drain_dirty(&mut self, mut each: impl FnMut(Change<'_>)) {
+        if std::mem::take(&mut self.meta_dirty) {
+            each(Change::Meta { latest: self.latest, saturated: self.saturated });
+        }
+        for value in std::mem::take(&mut self.removed) {
+            // A value that left and came back is in `dirty`, which is written after this.
+            each(Change::Removed(&value));
+        }
+        for slot in std::mem::take(&mut self.dirty) {
+            if let Some(bin) = self.bins.get_mut(slot as usize)
+                && bin.dirty
+            {
+                bin.dirty = false;
+                each(Change::Bin(bin));
+            }
+        }
+    }
+
+    /// Days up to `latest − window` leave, and with them bins that become empty.
+    fn age(&mut self, latest: Day, bounds: &Bounds) {
+        // The rank window first: it still needs the counts of days that the larger window drops below.
+        if let (Some(rank), Some(rank_days)) = (&mut self.rank, bounds.rank_days) {
+            rank.advance(latest, rank_days, |slot, day| self.bins.get(slot as usize).map_or(0, |b| b.count_on(day)));
+        }
+        let last_gone = latest.saturating_sub_unsigned(bounds.window_days);
+        let mut empty = Vec::new();
+        for (slot, bin) in self.bins.iter_mut().enumerate() {
+            let gone = bin.days.partition_point(|d| d.0 <= last_gone);
+            if gone > 0 {
+                let count: u64 = bin.days.drain(..gone).map(|d| u64::from(d.1)).sum();
+                bin.total -= count;
+                self.n -= count;
+                if bin.total == 0 {
+                    empty.push(slot as u32);
+                }
+            }
+        }
+        for slot in empty {
+            self.remove_slot(slot);
+        }
+    }
+
+    /// The bin seen longest ago leaves (of equals, the smallest value), and the instance is saturated.
+    fn make_room(&mut self) {
+        let oldest = self
+            .bins
+            .iter()
+            .enumerate()
+            .filter(|(_, b)| b.total > 0)
+            .min_by(|(_, a), (_, b)| (a.last_ms, &a.value).cmp(&(b.last_ms, &b.value)))
+            .map(|(slot, _)| slot as u32);
+        let Some(slot) = oldest else { return };
+        if let Some(bin) = self.bins.get_mut(slot as usize) {
+            self.n -= bin.total;
+            if let Some(rank) = &mut self.rank {
+                rank.forget(slot);
+            }
+        }
+        self.remove_slot(slot);
+        self.saturated = true;
+        self.meta_dirty = true;
+    }
+
+    fn find(&self, value: &[u8]) -> Option<u32> {
+        match &self.index {
+            None => self.bins.iter().position(|b| b.total > 0 && *b.value == *value).map(|i| i as u32),
+            Some(index) => {
+                let hash = index.hasher.hash_one(value);
+                index
+                    .table
+                    .find(hash, |slot| self.bins.get(*slot as usize).is_some_and(|b| *b.value == *value))
+                    .copied()
+            }
+        }
+    }
+
+    fn add_bin(&mut self, bin: Bin) -> u32 {
+        let slot = match self.free.pop() {
+            Some(slot) => {
+                if let Some(place) = self.bins.get_mut(slot as usize) {
+                    *place = bin;
+                }
+                slot
+            }
+            None => {
+                self.bins.push(bin);
+                (self.bins.len() - 1) as u32
+            }
+        };
+        if self.index.is_none() && self.bins.len() > LINEAR_BINS {
+            let mut index = Index { hasher: RandomState::default(), table: HashTable::with_capacity(64) };
+            for at in 0..self.bins.len() as u32 {
+                if at != slot && !self.free.contains(&at) {
+                    index.insert(at, &self.bins);
+                }
+            }
+            self.index = Some(Box::new(index));
+        }
+        if let Some(index) = &mut self.index {
+            index.insert(slot, &self.bins);
+        }
+        slot
+    }
+
+    fn remove_slot(&mut self, slot: u32) {
+        let Some(bin) = self.bins.get_mut(slot as usize) else { return };
+        if let Some(index) = &mut self.index {
+            let hash = index.hasher.hash_one(&*bin.value);
+            if let Ok(entry) = index.table.find_entry(hash, |s| *s == slot) {
+                entry.remove();
+            }
+        }
+        bin.total = 0;
+        bin.days.clear();
+        bin.dirty = false;
+        self.removed.push(std::mem::take(&mut bin.value));
+        self.free.push(slot);
+    }
+
+    fn rebuild_rank(&mut self, bounds: &Bounds) {
+        let (Some(rank_days), Some(latest)) = (bounds.rank_days, self.latest) else { return };
+        let mut rank = RankIndex::default();
+        for (slot, bin) in self.bins.iter().enumerate().filter(|(_, b)| b.total > 0) {
+            for (day, count) in &bin.days {
+                for i in 0..*count {
+                    rank.count(slot as u32, *day, i == 0, latest, rank_days);
+                }
+            }
+        }
+        self.rank = Some(Box::new(rank));
+    }
+}
+
+impl Index {
+    fn insert(&mut self, slot: u32, bins: &[Bin]) {
+        let key = |s: u32| bins.get(s as usize).map(|b| &*b.value).unwrap_or_default();
+        let hasher = &self.hasher;
+        self.table.insert_unique(hasher.hash_one(key(slot)), slot, |s| hasher.hash_one(key(*s)));
+    }
+}

@@ -1,0 +1,149 @@
+//! The histogram against a plain model that keeps every training and counts again each time.
+
+use super::histogram::{Bounds, Change, Instance};
+use crate::calendar::Day;
+use proptest::prelude::*;
+use std::collections::BTreeMap;
+
+#[derive(Clone, Default)]
+struct Plain {
+    trained: Vec<(Vec<u8>, Day)>,
+    latest: Option<Day>,
+}
+
+impl Plain {
+    fn train(&mut self, value: &[u8], day: Day, bounds: &Bounds) -> bool {
+        if self.latest.is_some_and(|l| day <= l - bounds.window_days as i32) {
+            return false;
+        }
+        self.latest = Some(self.latest.map_or(day, |l| l.max(day)));
+        self.trained.push((value.to_vec(), day));
+        true
+    }
+    fn counts(&self, days: u32) -> BTreeMap<Vec<u8>, u64> {
+        let Some(latest) = self.latest else { return BTreeMap::new() };
+        let mut out = BTreeMap::new();
+        for (value, day) in &self.trained {
+            if *day > latest - days as i32 {
+                *out.entry(value.clone()).or_default() += 1;
+            }
+        }
+        out
+    }
+    fn abnormal_below(&self, percentile: f64, days: u32) -> u64 {
+        let mut counts: Vec<u64> = self.counts(days).into_values().collect();
+        counts.sort();
+        if counts.iter().min() == counts.iter().max() {
+            return 0;
+        }
+        let n: u64 = counts.iter().sum();
+        let mut sum = 0;
+        counts
+            .into_iter()
+            .find(|c| {
+                sum += c;
+                sum as f64 > percentile * n as f64
+            })
+            .unwrap_or(0)
+    }
+}
+
+/// Rebuilds an instance from what `drain_dirty` says, as the store would.
+#[derive(Default)]
+struct Shelf {
+    meta: Option<(Option<Day>, bool)>,
+    bins: BTreeMap<Vec<u8>, super::histogram::Bin>,
+}
+
+impl Shelf {
+    fn absorb(&mut self, instance: &mut Instance) {
+        instance.drain_dirty(|change| match change {
+            Change::Meta { latest, saturated } => self.meta = Some((latest, saturated)),
+            Change::Bin(bin) => {
+                self.bins.insert(bin.value.to_vec(), bin.clone());
+            }
+            Change::Removed(value) => {
+                self.bins.remove(value);
+            }
+        });
+    }
+    fn restore(&self, bounds: &Bounds) -> Instance {
+        let (latest, saturated) = self.meta.unwrap_or_default();
+        Instance::restore(latest, saturated, self.bins.values().cloned().collect(), bounds)
+    }
+}
+
+fn agree(instance: &Instance, plain: &Plain, bounds: &Bounds) -> Result<(), TestCaseError> {
+    let counts = plain.counts(bounds.window_days);
+    prop_assert_eq!(instance.n(), counts.values().sum::<u64>());
+    prop_assert_eq!(instance.c(), counts.len() as u64);
+    for (value, count) in &counts {
+        prop_assert_eq!(instance.count(value), *count);
+    }
+    prop_assert_eq!(instance.abnormal_below(0.1), plain.abnormal_below(0.1, bounds.window_days));
+    if let (Some(days), Some(rank)) = (bounds.rank_days, instance.rank()) {
+        let ranked = plain.counts(days);
+        prop_assert_eq!(rank.bins(), ranked.len() as u64);
+        let mut sorted: Vec<u64> = ranked.values().copied().collect();
+        sorted.sort();
+        let median = match sorted.len() {
+            0 => 0.0,
+            n if n % 2 == 1 => sorted[n / 2] as f64,
+            n => (sorted[n / 2 - 1] + sorted[n / 2]) as f64 / 2.0,
+        };
+        prop_assert_eq!(rank.median(), median);
+        for count in ranked.values() {
+            prop_assert_eq!(rank.rank_of(*count), 1 + ranked.values().filter(|c| *c > count).count() as u64);
+        }
+    }
+    Ok(())
+}
+
+proptest! {
+    #[test]
+    fn a_histogram_counts_like_a_list_of_trainings_also_after_restarts(
+        actions in prop::collection::vec((0u8..40, -30i32..60, prop::bool::weighted(0.1)), 1..200),
+        window in 5u32..60,
+        rank in 1u32..20,
+    ) {
+        let bounds = Bounds { window_days: window, max_bins: 1000, rank_days: Some(rank.min(window)) };
+        let (mut instance, mut plain, mut shelf) = (Instance::default(), Plain::default(), Shelf::default());
+        for (value, day, restart) in actions {
+            let value = format!("value {value}").into_bytes();
+            prop_assert_eq!(instance.train(&value, day, 0, &bounds), plain.train(&value, day, &bounds));
+            agree(&instance, &plain, &bounds)?;
+            if restart {
+                shelf.absorb(&mut instance);
+                instance = shelf.restore(&bounds);
+                agree(&instance, &plain, &bounds)?;
+            }
+        }
+    }
+}
+
+#[test]
+fn the_bin_seen_longest_ago_leaves_a_full_instance_and_silences_first() {
+    let bounds = Bounds { window_days: 224, max_bins: 2, rank_days: None };
+    let mut instance = Instance::default();
+    for (value, ms) in [("a", 1), ("b", 2), ("a", 3), ("c", 4)] {
+        instance.train(value.as_bytes(), 100, ms, &bounds);
+    }
+    assert!(instance.saturated());
+    assert_eq!((instance.count(b"a"), instance.count(b"b"), instance.count(b"c")), (2, 0, 1));
+    assert_eq!((instance.n(), instance.c()), (3, 2));
+}
+
+#[test]
+fn nothing_is_abnormal_when_all_bins_are_equal() {
+    let bounds = Bounds { window_days: 224, max_bins: 99, rank_days: None };
+    let mut instance = Instance::default();
+    for day in 0..5 {
+        for value in [b"a", b"b"] {
+            instance.train(value, day, 0, &bounds);
+        }
+    }
+    assert_eq!(instance.abnormal_below(0.1), 0);
+    instance.train(b"c", 4, 0, &bounds);
+    // Ascending 1, 5, 5: 1 is not above 1.1, 6 is: T is 5, so a count of 1 is abnormal and a count of 5 is not.
+    assert_eq!(instance.abnormal_below(0.1), 5);
+}

@@ -1,0 +1,313 @@
+//! Entities: users, hosts, peer groups and the agent, with their histories and model instances.
+//!
+//! Looked up once per event by a hash that the worker computed; everything else about an entity is behind that slot.
+
+use super::key::{Key, bin_key};
+use super::record::{BinRecord, EntityRecord, InstanceRecord};
+use crate::alert::EntityKind;
+use crate::batch::KeyHasher;
+use crate::calendar::Day;
+use crate::model::days::DaySet;
+use crate::model::histogram::{Change, Instance};
+use hashbrown::HashTable;
+use serde::Serialize;
+
+/// Slot of an entity; stays valid while the agent runs.
+pub type EntityId = u32;
+
+/// Days of one value: event type, value, days.
+pub type ValueHistory = (u8, Box<[u8]>, DaySet);
+
+/// One entity.
+#[derive(Debug)]
+pub struct Entity {
+    /// Kind.
+    pub kind: EntityKind,
+    /// Lower-case key.
+    pub key: Box<[u8]>,
+    /// Latest event day; never goes back.
+    pub latest: Option<Day>,
+    /// Department last seen.
+    pub department: Option<Box<str>>,
+    /// Day and event types (as bits) last noted in `history`: the quick answer for almost every event.
+    pub noted: (Day, u16),
+    /// Days with events by event type.
+    pub history: Vec<(u8, DaySet)>,
+    /// The same for single values.
+    pub history_by_value: Vec<ValueHistory>,
+    /// Sums: rule, day, value, total.
+    pub sums: Vec<(u16, Day, Box<[u8]>, u64)>,
+    /// What has trained a model: model, day, sorted hashes.
+    pub once: Vec<(u16, Day, Vec<u64>)>,
+    /// Instances by model.
+    pub instances: Vec<(u16, Box<Instance>)>,
+    dirty: bool,
+    queued: bool,
+}
+
+impl Entity {
+    /// The instance of a model, if there is one.
+    pub fn instance(&self, model: u16) -> Option<&Instance> {
+        self.instances.iter().find(|i| i.0 == model).map(|i| &*i.1)
+    }
+
+    /// Days of an event type in `from..to`.
+    pub fn history_days(&self, event: u8, from: Day, to: Day) -> u32 {
+        self.history.iter().find(|h| h.0 == event).map_or(0, |h| h.1.count(from, to))
+    }
+
+    /// Days on which this value was met.
+    pub fn value_days(&self, event: u8, value: &[u8], from: Day, to: Day) -> u32 {
+        self.history_by_value.iter().find(|h| h.0 == event && *h.1 == *value).map_or(0, |h| h.2.count(from, to))
+    }
+
+    fn record(&self, names: &Names) -> EntityRecord {
+        EntityRecord {
+            latest: self.latest,
+            department: self.department.as_deref().map(str::to_owned),
+            history: self.history.clone(),
+            history_by_value: self.history_by_value.iter().map(|h| (h.0, h.1.to_vec(), h.2.clone())).collect(),
+            sums: self
+                .sums
+                .iter()
+                .filter_map(|s| Some((names.rules.get(s.0 as usize)?.clone(), s.1, s.2.to_vec(), s.3)))
+                .collect(),
+            once: self
+                .once
+                .iter()
+                .filter_map(|o| Some((names.models.get(o.0 as usize)?.clone(), o.1, o.2.clone())))
+                .collect(),
+        }
+    }
+}
+
+/// Ids of rules and models by index: what indices become in the store.
+#[derive(Clone, Debug, Default)]
+pub struct Names {
+    /// Rule ids.
+    pub rules: Vec<String>,
+    /// Model ids.
+    pub models: Vec<String>,
+}
+
+impl Names {
+    /// Index of a rule.
+    pub fn rule(&self, id: &str) -> Option<u16> {
+        self.rules.iter().position(|r| r == id).map(|i| i as u16)
+    }
+    /// Index of a model.
+    pub fn model(&self, id: &str) -> Option<u16> {
+        self.models.iter().position(|m| m == id).map(|i| i as u16)
+    }
+}
+
+/// All entities.
+#[derive(Debug)]
+pub struct Entities {
+    slots: Vec<Entity>,
+    tables: [HashTable<EntityId>; 4],
+    hasher: KeyHasher,
+    dirty: Vec<EntityId>,
+    /// Instances in being, by model.
+    pub instance_counts: Vec<usize>,
+}
+
+const fn table_of(kind: EntityKind) -> usize {
+    match kind {
+        EntityKind::User => 0,
+        EntityKind::Host => 1,
+        EntityKind::Group => 2,
+        EntityKind::Agent => 3,
+    }
+}
+
+impl Entities {
+    /// No entities yet.
+    pub fn new(hasher: KeyHasher, models: usize) -> Entities {
+        Entities {
+            slots: Vec::new(),
+            tables: Default::default(),
+            hasher,
+            dirty: Vec::new(),
+            instance_counts: vec![0; models],
+        }
+    }
+
+    /// How many there are of a kind.
+    pub fn count(&self, kind: EntityKind) -> usize {
+        self.tables.get(table_of(kind)).map_or(0, HashTable::len)
+    }
+
+    /// All entities.
+    pub fn iter(&self) -> impl Iterator<Item = (EntityId, &Entity)> {
+        self.slots.iter().enumerate().map(|(i, e)| (i as EntityId, e))
+    }
+
+    /// The slot of a key, made when it is new. `hash` is the worker's hash of the key.
+    #[inline]
+    pub fn id(&mut self, kind: EntityKind, key: &[u8], hash: u64) -> EntityId {
+        let Some(table) = self.tables.get_mut(table_of(kind)) else { return 0 };
+        let slots = &mut self.slots;
+        if let Some(id) = table.find(hash, |id| slots.get(*id as usize).is_some_and(|e| *e.key == *key)) {
+            return *id;
+        }
+        let id = slots.len() as EntityId;
+        slots.push(Entity {
+            kind,
+            key: key.into(),
+            latest: None,
+            department: None,
+            noted: (Day::MIN, 0),
+            history: Vec::new(),
+            history_by_value: Vec::new(),
+            sums: Vec::new(),
+            once: Vec::new(),
+            instances: Vec::new(),
+            dirty: false,
+            queued: false,
+        });
+        let hasher = &self.hasher;
+        table.insert_unique(hash, id, |id| slots.get(*id as usize).map_or(0, |e| hasher.hash(&e.key)));
+        id
+    }
+
+    /// The slot of a key without a known hash.
+    pub fn id_of(&mut self, kind: EntityKind, key: &[u8]) -> EntityId {
+        let hash = self.hasher.hash(key);
+        self.id(kind, key, hash)
+    }
+
+    /// An entity.
+    #[inline]
+    pub fn get(&self, id: EntityId) -> Option<&Entity> {
+        self.slots.get(id as usize)
+    }
+
+    /// An entity to change without its record becoming dirty (its instances keep their own books).
+    #[inline]
+    pub fn get_mut(&mut self, id: EntityId) -> Option<&mut Entity> {
+        self.slots.get_mut(id as usize)
+    }
+
+    /// An entity whose record changes.
+    pub fn change(&mut self, id: EntityId) -> Option<&mut Entity> {
+        self.queue(id);
+        let entity = self.slots.get_mut(id as usize)?;
+        entity.dirty = true;
+        Some(entity)
+    }
+
+    /// The instance of a model to train, made when it is new.
+    pub fn train(&mut self, id: EntityId, model: u16) -> Option<&mut Instance> {
+        self.queue(id);
+        let entity = self.slots.get_mut(id as usize)?;
+        let at = match entity.instances.iter().position(|i| i.0 == model) {
+            Some(at) => at,
+            None => {
+                entity.instances.push((model, Box::default()));
+                if let Some(count) = self.instance_counts.get_mut(model as usize) {
+                    *count += 1;
+                }
+                entity.instances.len() - 1
+            }
+        };
+        entity.instances.get_mut(at).map(|i| &mut *i.1)
+    }
+
+    fn queue(&mut self, id: EntityId) {
+        if let Some(entity) = self.slots.get_mut(id as usize)
+            && !entity.queued
+        {
+            entity.queued = true;
+            self.dirty.push(id);
+        }
+    }
+
+    /// How many entities have changed since the last drain.
+    pub fn dirty_count(&self) -> usize {
+        self.dirty.len()
+    }
+
+    /// Writes what changed since the last call.
+    pub fn drain(&mut self, names: &Names, put: &mut Put<'_>) {
+        for id in std::mem::take(&mut self.dirty) {
+            let Some(entity) = self.slots.get_mut(id as usize) else { continue };
+            entity.queued = false;
+            if std::mem::take(&mut entity.dirty) {
+                put.record(Key::Entity(entity.kind, entity.key.to_vec()).encode(), &entity.record(names));
+            }
+            for (model, instance) in &mut entity.instances {
+                let Some(model) = names.models.get(*model as usize) else { continue };
+                instance.drain_dirty(|change| match change {
+                    Change::Meta { latest, saturated } => put.record(
+                        Key::Instance(entity.kind, entity.key.to_vec(), model.clone()).encode(),
+                        &InstanceRecord { latest, saturated },
+                    ),
+                    Change::Bin(bin) => put.record(
+                        bin_key(entity.kind, &entity.key, model, &bin.value),
+                        &BinRecord { days: bin.days.clone(), first_ms: bin.first_ms, last_ms: bin.last_ms },
+                    ),
+                    Change::Removed(value) => put.remove(bin_key(entity.kind, &entity.key, model, value)),
+                });
+            }
+        }
+    }
+
+    /// Takes an entity as the store kept it. Sums and trainings of rules and models that are gone are left behind.
+    pub fn restore(&mut self, kind: EntityKind, key: &[u8], record: EntityRecord, names: &Names) -> EntityId {
+        let id = self.id_of(kind, key);
+        if let Some(entity) = self.slots.get_mut(id as usize) {
+            entity.latest = record.latest;
+            entity.department = record.department.map(Into::into);
+            entity.history = record.history;
+            entity.history_by_value = record.history_by_value.into_iter().map(|h| (h.0, h.1.into(), h.2)).collect();
+            entity.sums =
+                record.sums.into_iter().filter_map(|s| Some((names.rule(&s.0)?, s.1, s.2.into(), s.3))).collect();
+            entity.once = record.once.into_iter().filter_map(|o| Some((names.model(&o.0)?, o.1, o.2))).collect();
+        }
+        id
+    }
+
+    /// Takes a model instance as the store kept it.
+    pub fn restore_instance(&mut self, id: EntityId, model: u16, instance: Instance) {
+        if let Some(entity) = self.slots.get_mut(id as usize) {
+            entity.instances.push((model, Box::new(instance)));
+            entity.instances.sort_by_key(|i| i.0);
+        }
+        if let Some(count) = self.instance_counts.get_mut(model as usize) {
+            *count += 1;
+        }
+    }
+
+    /// Drops an instance with its records.
+    pub fn drop_instance(&mut self, id: EntityId, model: u16, names: &Names, put: &mut Put<'_>) {
+        let Some(entity) = self.slots.get_mut(id as usize) else { return };
+        let Some(at) = entity.instances.iter().position(|i| i.0 == model) else { return };
+        let (_, instance) = entity.instances.remove(at);
+        if let Some(count) = self.instance_counts.get_mut(model as usize) {
+            *count -= 1;
+        }
+        let Some(name) = names.models.get(model as usize) else { return };
+        for bin in instance.bins() {
+            put.remove(bin_key(entity.kind, &entity.key, name, &bin.value));
+        }
+        put.remove(Key::Instance(entity.kind, entity.key.to_vec(), name.clone()).encode());
+    }
+}
+
+/// Where changed records go: encoded puts and removals of one commit.
+pub struct Put<'a> {
+    /// The commit's pairs.
+    pub pairs: &'a mut Vec<crate::store::Pair>,
+}
+
+impl Put<'_> {
+    /// Writes a record.
+    pub fn record<T: Serialize>(&mut self, key: Box<[u8]>, record: &T) {
+        self.pairs.push((key, Some(crate::store::codec::encode(record).into_boxed_slice())));
+    }
+    /// Removes a record.
+    pub fn remove(&mut self, key: Box<[u8]>) {
+        self.pairs.push((key, None));
+    }
+}

@@ -1,0 +1,244 @@
+//! The working set: everything the agent has learned, in memory, and how it goes into and comes out of the store.
+//!
+//! Owned by the detect thread, the only one that changes it. A commit takes the records that changed since the last one;
+//! values are absolute, so that writing one twice changes nothing. No I/O, no clock.
+
+pub mod entity;
+pub mod guard;
+pub mod key;
+pub mod record;
+
+use crate::alert::EntityKind;
+use crate::batch::{FileId, KeyHasher};
+use crate::calendar::Day;
+use crate::model::histogram::{Bin, Bounds, Instance};
+use crate::store::{Pair, codec};
+use entity::{Entities, EntityId, Names, Put};
+use guard::Guards;
+use key::Key;
+use record::{AgentRecord, BinRecord, FileRecord, InstanceRecord, SinkRecord};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Everything learned.
+#[derive(Debug)]
+pub struct State {
+    /// Users, hosts, peer groups, the agent.
+    pub entities: Entities,
+    /// What has fired.
+    pub guards: Guards,
+    /// Counters and marks.
+    pub agent: AgentRecord,
+    /// Whether `agent` changed since the last drain.
+    pub agent_dirty: bool,
+    /// Rule and model ids.
+    pub names: Names,
+    /// Limits by model.
+    pub bounds: Vec<Bounds>,
+    files: BTreeMap<FileId, FileRecord>,
+    files_dirty: BTreeSet<FileId>,
+    sinks: BTreeMap<String, SinkRecord>,
+    sinks_dirty: BTreeSet<String>,
+    extra: Vec<Pair>,
+}
+
+/// A stored record that cannot be read.
+#[derive(Debug, thiserror::Error)]
+#[error("the record {key} of the state cannot be read: {what}")]
+pub struct BadRecord {
+    /// The key, escaped.
+    pub key: String,
+    /// Why.
+    pub what: String,
+}
+
+impl State {
+    /// An empty working set.
+    pub fn new(names: Names, bounds: Vec<Bounds>, hasher: KeyHasher) -> State {
+        State {
+            entities: Entities::new(hasher, names.models.len()),
+            guards: Guards::default(),
+            agent: AgentRecord::default(),
+            agent_dirty: false,
+            names,
+            bounds,
+            files: BTreeMap::new(),
+            files_dirty: BTreeSet::new(),
+            sinks: BTreeMap::new(),
+            sinks_dirty: BTreeSet::new(),
+            extra: Vec::new(),
+        }
+    }
+
+    /// What is remembered of the spool files.
+    pub fn files(&self) -> &BTreeMap<FileId, FileRecord> {
+        &self.files
+    }
+
+    /// A file's record, to change; made when it is new.
+    pub fn file(&mut self, id: FileId) -> &mut FileRecord {
+        self.files_dirty.insert(id);
+        self.files.entry(id).or_default()
+    }
+
+    /// A file's entry leaves; what was in it stays counted.
+    pub fn forget_file(&mut self, id: FileId) {
+        if let Some(record) = self.files.remove(&id) {
+            self.agent.forgotten.merge(&record.tally);
+            self.agent_dirty = true;
+            self.files_dirty.insert(id);
+        }
+    }
+
+    /// What a sink has delivered.
+    pub fn sink(&self, name: &str) -> SinkRecord {
+        self.sinks.get(name).cloned().unwrap_or_default()
+    }
+
+    /// A sink's record, to change.
+    pub fn change_sink(&mut self, name: &str) -> &mut SinkRecord {
+        self.sinks_dirty.insert(name.to_owned());
+        self.sinks.entry(name.to_owned()).or_default()
+    }
+
+    /// Writes a record that is not part of the working set (an alert) with the next commit.
+    pub fn put(&mut self, key: &Key, value: Option<Vec<u8>>) {
+        self.extra.push((key.encode(), value.map(Into::into)));
+    }
+
+    /// The slot of the agent itself.
+    pub fn agent_entity(&mut self) -> EntityId {
+        self.entities.id_of(EntityKind::Agent, b"")
+    }
+
+    /// Whether there is nothing to commit.
+    pub fn is_clean(&self) -> bool {
+        self.pending() == 0 && !self.agent_dirty && self.sinks_dirty.is_empty()
+    }
+
+    /// How many records wait for the next commit (the agent's own and the sinks' not counted).
+    pub fn pending(&self) -> usize {
+        self.entities.dirty_count() + self.guards.dirty_count() + self.files_dirty.len() + self.extra.len()
+    }
+
+    /// The changes since the last call, as one delta's pairs, in the order of their keys.
+    pub fn drain(&mut self) -> Vec<Pair> {
+        let mut pairs = std::mem::take(&mut self.extra);
+        let mut put = Put { pairs: &mut pairs };
+        self.entities.drain(&self.names, &mut put);
+        self.guards.drain(&mut put);
+        for id in std::mem::take(&mut self.files_dirty) {
+            match self.files.get(&id) {
+                Some(record) => put.record(Key::File(id).encode(), record),
+                None => put.remove(Key::File(id).encode()),
+            }
+        }
+        for name in std::mem::take(&mut self.sinks_dirty) {
+            if let Some(record) = self.sinks.get(&name) {
+                put.record(Key::Sink(name).encode(), record);
+            }
+        }
+        if std::mem::take(&mut self.agent_dirty) {
+            put.record(Key::Agent.encode(), &self.agent);
+        }
+        // Stable: of two entries for one key, the later one still wins.
+        pairs.sort_by(|a, b| a.0.cmp(&b.0));
+        pairs
+    }
+
+    /// Drops the instance with the fewest history days (of equals, the one trained longest ago) when a model has too many.
+    /// Works in steps of one per cent, so that a flood of new names costs a sort now and then and not one each.
+    pub fn bound_instances(&mut self, model: u16, event: u8, max: usize) {
+        if self.entities.instance_counts.get(model as usize).is_none_or(|n| *n <= max) {
+            return;
+        }
+        let mut all: Vec<(u32, i64, Box<[u8]>, EntityId)> = Vec::new();
+        for (id, entity) in self.entities.iter() {
+            if let Some(instance) = entity.instance(model) {
+                let trained = instance.bins().map(|b| b.last_ms).max().unwrap_or(i64::MIN);
+                let days = entity.history_days(event, Day::MIN, Day::MAX);
+                all.push((days, trained, entity.key.clone(), id));
+            }
+        }
+        all.sort_unstable();
+        let leave = (all.len() - max).max(max / 100);
+        let mut pairs = Vec::new();
+        for (.., id) in all.into_iter().take(leave) {
+            self.entities.drop_instance(id, model, &self.names, &mut Put { pairs: &mut pairs });
+            self.agent.instances_dropped += 1;
+            self.agent_dirty = true;
+        }
+        self.extra.extend(pairs);
+    }
+
+    /// Rebuilds the working set from the store's records, which must come in the order of their keys.
+    ///
+    /// # Errors
+    /// The first record that cannot be read.
+    pub fn restore(&mut self, pairs: impl IntoIterator<Item = (Vec<u8>, Vec<u8>)>) -> Result<(), BadRecord> {
+        // An entity's own record comes first, then its instances, then their bins.
+        let mut current: Option<Restoring> = None;
+        for (key, value) in pairs {
+            let decoded =
+                Key::decode(&key).ok_or_else(|| BadRecord::new(&key, "the key is of no kind known to this version"))?;
+            if let Key::Entity(kind, entity) | Key::Instance(kind, entity, _) | Key::Bin(kind, entity, ..) = &decoded
+                && current.as_ref().is_none_or(|c| c.kind != *kind || c.entity != *entity)
+            {
+                self.finish(current.take());
+                current = Some(Restoring { kind: *kind, entity: entity.clone(), instances: BTreeMap::new() });
+            }
+            match (decoded, &mut current) {
+                (Key::Entity(kind, entity), _) => {
+                    self.entities.restore(kind, &entity, read(&key, &value)?, &self.names);
+                }
+                (Key::Instance(_, _, model), Some(c)) => c.instances.entry(model).or_default().0 = read(&key, &value)?,
+                (Key::Bin(_, _, model, bin), Some(c)) => {
+                    let record: BinRecord = read(&key, &value)?;
+                    let bin = Bin::restored(bin.into(), record.days, record.first_ms, record.last_ms);
+                    c.instances.entry(model).or_default().1.push(bin);
+                }
+                (Key::Agent, _) => self.agent = read(&key, &value)?,
+                (Key::File(id), _) => {
+                    self.files.insert(id, read(&key, &value)?);
+                }
+                (Key::Guard(guard), _) => self.guards.restore(guard, &read(&key, &value)?),
+                (Key::Sink(name), _) => {
+                    self.sinks.insert(name, read(&key, &value)?);
+                }
+                (Key::Suppressed(day, rule, kind, entity), _) => {
+                    self.guards.restore_suppressed(day, rule, kind, entity, read(&key, &value)?);
+                }
+                (Key::Alert(_) | Key::Instance(..) | Key::Bin(..), _) => {}
+            }
+        }
+        self.finish(current.take());
+        Ok(())
+    }
+
+    fn finish(&mut self, restoring: Option<Restoring>) {
+        let Some(r) = restoring else { return };
+        for (model, (meta, bins)) in r.instances {
+            // The records of a model that the content no longer has stay in the store, unread.
+            let Some(model) = self.names.model(&model) else { continue };
+            let Some(bounds) = self.bounds.get(model as usize) else { continue };
+            let instance = Instance::restore(meta.latest, meta.saturated, bins, bounds);
+            let id = self.entities.id_of(r.kind, &r.entity);
+            self.entities.restore_instance(id, model, instance);
+        }
+    }
+}
+
+struct Restoring {
+    kind: EntityKind,
+    entity: Vec<u8>,
+    instances: BTreeMap<String, (InstanceRecord, Vec<Bin>)>,
+}
+
+impl BadRecord {
+    fn new(key: &[u8], what: impl Into<String>) -> BadRecord {
+        BadRecord { key: key.escape_ascii().to_string(), what: what.into() }
+    }
+}
+
+fn read<T: serde::de::DeserializeOwned>(key: &[u8], value: &[u8]) -> Result<T, BadRecord> {
+    codec::decode(value).map_err(|e| BadRecord::new(key, e.to_string()))
+}

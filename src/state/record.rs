@@ -1,0 +1,108 @@
+//! The records of the store as types. Their encoding is the store's business; a change of shape here is a new schema.
+
+use crate::batch::{Position, Tally};
+use crate::calendar::Day;
+use crate::event::FieldSet;
+use crate::model::days::DaySet;
+use serde::{Deserialize, Serialize};
+
+/// Version of all record types below. The store refuses a newer one.
+pub const SCHEMA: u16 = 1;
+
+/// An entity: a user, a host, a peer group, or the agent itself.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EntityRecord {
+    /// Latest event day.
+    pub latest: Option<Day>,
+    /// Department last seen (users).
+    pub department: Option<String>,
+    /// Days with events, by event type (index of [`crate::event::EventType`]).
+    pub history: Vec<(u8, DaySet)>,
+    /// The same for single values, where a rule asks for it.
+    pub history_by_value: Vec<(u8, Vec<u8>, DaySet)>,
+    /// Sums of the days that can still grow: rule, day, value, total.
+    pub sums: Vec<(String, Day, Vec<u8>, u64)>,
+    /// What has trained a model on the days that can still grow: model, day, hashes.
+    pub once: Vec<(String, Day, Vec<u64>)>,
+}
+
+/// A model's instance.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InstanceRecord {
+    /// Latest trained day.
+    pub latest: Option<Day>,
+    /// Bins were lost to the limit.
+    pub saturated: bool,
+}
+
+/// A bin of an instance.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BinRecord {
+    /// Count by day, ascending; may hold days that have left the window.
+    pub days: Vec<(Day, u32)>,
+    /// First training, ms.
+    pub first_ms: i64,
+    /// Latest training, ms.
+    pub last_ms: i64,
+}
+
+/// A guard.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GuardRecord {
+    /// How often the same came again.
+    pub repeats: u64,
+}
+
+/// Alerts held back for one rule, entity and day.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SuppressedRecord {
+    /// How many.
+    pub count: u64,
+    /// The summary alert has been raised.
+    pub reported: bool,
+}
+
+/// A spool file.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FileRecord {
+    /// How far it has been read.
+    pub position: Position,
+    /// What was in it.
+    pub tally: Tally,
+}
+
+/// What a sink has delivered.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SinkRecord {
+    /// All alerts up to this number.
+    pub seq: u64,
+    /// How many of them were below `min_score`.
+    pub below_min_score: u64,
+    /// Where the alert file stood before what is not acknowledged: device, inode, length.
+    pub mark: Option<(u64, u64, u64)>,
+}
+
+/// The agent's own counters and marks.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AgentRecord {
+    /// Alerts raised so far; the number of the last one.
+    pub alerts: u64,
+    /// The number of the oldest alert that is still kept.
+    pub oldest_alert: u64,
+    /// Alerts held back by flood suppression.
+    pub suppressed: u64,
+    /// Late events.
+    pub late: u64,
+    /// Future events.
+    pub future: u64,
+    /// Guards that left because of `max_guards`.
+    pub guards_dropped: u64,
+    /// Instances that left because of `max_instances`.
+    pub instances_dropped: u64,
+    /// What the files gave whose entries have left.
+    pub forgotten: Tally,
+    /// Fields that some event carried, by event type.
+    pub carried: Vec<FieldSet>,
+    /// Newest event day over all entities.
+    pub newest_day: Option<Day>,
+}
