@@ -334,6 +334,19 @@ pub struct AgentIdentity {
     pub version: String,
 }
 
+impl AgentIdentity {
+    /// This collector.
+    pub fn here() -> AgentIdentity {
+        let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
+        AgentIdentity { host, version: env!("CARGO_PKG_VERSION").into() }
+    }
+
+    /// A replay: the same wherever it runs, so that its output is byte-equal.
+    pub fn replay() -> AgentIdentity {
+        AgentIdentity { host: "replay".into(), version: env!("CARGO_PKG_VERSION").into() }
+    }
+}
+
 /// The id of an alert: the first 128 bits of BLAKE3 over the length-prefixed parts, in hexadecimal.
 pub fn alert_id(rule: &str, revision: u32, kind: EntityKind, entity: &str, value: &str, sequence: Sequence) -> String {
     let mut hasher = blake3::Hasher::new();

@@ -24,3 +24,11 @@ pub mod source;
 pub mod state;
 pub mod store;
 pub mod worker;
+pub mod pipeline;
+pub mod control;
+pub mod service;
+pub mod commands;
+
+pub mod signals;
+pub mod exit;
+pub mod logging;

@@ -3,6 +3,7 @@
 //! Owned by the detect thread, the only one that changes it. A commit takes the records that changed since the last one;
 //! values are absolute, so that writing one twice changes nothing. No I/O, no clock.
 
+pub mod dump;
 pub mod entity;
 pub mod guard;
 pub mod key;

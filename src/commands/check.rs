@@ -1,0 +1,34 @@
+//! `exfil-agent check`: every fault of config and content at once.
+
+use super::{DEFAULT_CONFIG, load_content};
+use crate::config;
+use crate::content;
+use crate::exit::Failure;
+use std::path::PathBuf;
+
+/// Arguments of `check`.
+#[derive(clap::Args)]
+#[command(after_help = "Examples:\n  exfil-agent check\n  exfil-agent check --config ./exfil-agent.toml")]
+pub struct Arguments {
+    /// The config
+    #[arg(long, value_name = "FILE", default_value = DEFAULT_CONFIG)]
+    config: PathBuf,
+}
+
+/// Runs the command.
+pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
+    let settings = config::load(&arguments.config)?;
+    settings.check_for_run().check(())?;
+    let (content, _) = load_content(&settings)?;
+    content::run_tests(&content).check(())?;
+    let tests: usize = content.rules.iter().map(|r| r.tests.len()).sum();
+    println!(
+        "{}: no faults; {} rules ({} on), {} models, {} parsers; {tests} rule tests passed",
+        arguments.config.display(),
+        content.rules.len(),
+        content.rules.iter().filter(|r| r.enabled).count(),
+        content.models.len(),
+        content.parsers.ids().len(),
+    );
+    Ok(())
+}

@@ -1,0 +1,102 @@
+//! The commands of `exfil-agent`, one a file.
+
+mod check;
+mod demo;
+mod replay;
+mod run;
+mod simulate;
+
+use crate::calendar::Zone;
+use crate::config::{self, Settings};
+use crate::content::{self, Content, Faults};
+use crate::enrich::directory::Directory;
+use crate::exit::{self, Failure};
+use clap::Subcommand;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// Where the config lies when nobody says otherwise.
+pub const DEFAULT_CONFIG: &str = "/etc/exfil-agent/exfil-agent.toml";
+
+/// What `exfil-agent` can do.
+#[derive(Subcommand)]
+pub enum Command {
+    /// Tail the spools of the config until told to stop (the daemon; logs to stderr)
+    Run(run::Arguments),
+    /// Run the same pipeline over files to their end, then stop
+    Replay(replay::Arguments),
+    /// Check config and content; print every fault at once
+    Check(check::Arguments),
+    /// Write the spool of a made-up office, with planted scenarios and their truth
+    Simulate(simulate::Arguments),
+    /// Replay three simulated weeks and show what each rule found
+    Demo(demo::Arguments),
+}
+
+/// Runs a command.
+///
+/// # Errors
+/// The message for stderr and the exit code.
+pub fn run(command: Command) -> Result<(), Failure> {
+    match command {
+        Command::Run(arguments) => run::run(&arguments),
+        Command::Replay(arguments) => replay::run(&arguments),
+        Command::Check(arguments) => check::run(&arguments),
+        Command::Simulate(arguments) => simulate::run(&arguments),
+        Command::Demo(arguments) => demo::run(&arguments),
+    }
+}
+
+/// The settings of a file, or the defaults when no file is named.
+fn settings(path: Option<&Path>) -> Result<Settings, Failure> {
+    match path {
+        Some(path) => Ok(config::load(path)?),
+        None => Ok(Settings::default()),
+    }
+}
+
+/// Content and directory under these settings; the faults of both at once.
+fn load_content(settings: &Settings) -> Result<(Arc<Content>, Option<Directory>), Failure> {
+    let mut faults = Faults::default();
+    let directory = settings.detection.directory.as_deref().and_then(|path| read_directory(path, &mut faults));
+    let content = match content::load(&settings.detection, &settings.limits) {
+        Ok(content) => Some(content),
+        Err(more) => {
+            faults.0.extend(more.0);
+            None
+        }
+    };
+    match content {
+        Some(content) => Ok(faults.check((Arc::new(content), directory))?),
+        None => Err(faults.into()),
+    }
+}
+
+fn read_directory(path: &Path, faults: &mut Faults) -> Option<Directory> {
+    let name = path.display().to_string();
+    match std::fs::read_to_string(path) {
+        Ok(text) => Some(Directory::parse(&text, &name, faults)),
+        Err(e) => {
+            faults.add(&name, 0, "detection.directory", format!("cannot be read: {e}"));
+            None
+        }
+    }
+}
+
+/// `--now`: RFC 3339 or epoch milliseconds.
+fn parse_now(text: &str) -> Result<i64, Failure> {
+    Zone::utc().parse(text).ok_or_else(|| {
+        Failure::new(exit::USAGE, format!("--now {text}: write RFC 3339 (2026-03-22T00:00:00Z) or epoch milliseconds"))
+    })
+}
+
+/// A path that exists.
+fn existing(path: &PathBuf) -> Result<&PathBuf, Failure> {
+    match std::fs::metadata(path) {
+        Ok(_) => Ok(path),
+        Err(e) if e.kind() == std::io::ErrorKind::PermissionDenied => {
+            Err(Failure::new(exit::PERMISSION, format!("{}: {e}", path.display())))
+        }
+        Err(e) => Err(Failure::new(exit::USAGE, format!("{}: {e}", path.display()))),
+    }
+}

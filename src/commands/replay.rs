@@ -1,0 +1,158 @@
+//! `exfil-agent replay`: the same pipeline over files, to the end.
+
+use super::{existing, load_content, parse_now, settings};
+use crate::alert::AgentIdentity;
+use crate::calendar::wall_clock_ms;
+use crate::config::{FileSinkSettings, FormatSetting, FsyncSetting};
+use crate::exit::{self, Failure};
+use crate::pipeline::detecting::{Progress, TimeSource};
+use crate::pipeline::{Pipeline, Plan, SinkPlan};
+use crate::sink::{file, stdout};
+use crate::source::Mode;
+use indicatif::{ProgressBar, ProgressStyle};
+use std::io::IsTerminal;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+/// Arguments of `replay`.
+#[derive(clap::Args)]
+#[command(after_help = "Examples:\n  exfil-agent replay /var/spool/dtex --out alerts.jsonl\n  exfil-agent replay monday.cef tuesday.cef --state baseline --now 2026-03-04T00:00:00Z")]
+pub struct Arguments {
+    /// Files and directories, read in this order; a directory's files oldest first
+    #[arg(required = true)]
+    paths: Vec<PathBuf>,
+    /// Keep what is learned in this directory (else it is thrown away)
+    #[arg(long, value_name = "DIR")]
+    state: Option<PathBuf>,
+    /// Write alerts to this file as JSON Lines (else to stdout)
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+    /// Take settings and content from this config
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// What the collector's clock says: RFC 3339 or epoch ms
+    #[arg(long, value_name = "TIME")]
+    now: Option<String>,
+    /// Format of the files
+    #[arg(long, value_enum, default_value_t = FormatArgument::Auto)]
+    format: FormatArgument,
+    /// Worker threads (0: one a core)
+    #[arg(long, value_name = "N")]
+    workers: Option<usize>,
+}
+
+#[derive(Clone, Copy, clap::ValueEnum)]
+enum FormatArgument {
+    Auto,
+    Cef,
+    Csv,
+}
+
+/// Runs the command.
+pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
+    crate::logging::init("warn");
+    let mut settings = settings(arguments.config.as_deref())?;
+    if let Some(workers) = arguments.workers {
+        settings.limits.workers = workers;
+    }
+    for path in &arguments.paths {
+        existing(path)?;
+    }
+    let (content, directory) = load_content(&settings)?;
+    let now = arguments.now.as_deref().map(parse_now).transpose()?.unwrap_or_else(wall_clock_ms);
+    let format = match arguments.format {
+        FormatArgument::Auto => FormatSetting::Auto,
+        FormatArgument::Cef => FormatSetting::Cef,
+        FormatArgument::Csv => FormatSetting::Csv,
+    };
+    let sink = match &arguments.out {
+        Some(path) => file_sink(path, arguments.state.is_some())?,
+        None => stdout_sink(),
+    };
+    settings.sink_file = None;
+    let plan = Plan {
+        settings,
+        content,
+        directory,
+        mode: Mode::Once { paths: arguments.paths.clone(), format },
+        state_dir: arguments.state.clone(),
+        accept_empty_state: false,
+        sinks: vec![sink],
+        time: TimeSource::Fixed(now),
+        drain_fully: true,
+    };
+    let bar = progress_bar(total_bytes(&arguments.paths));
+    let started = Instant::now();
+    let shown = bar.clone();
+    let mut last = Instant::now();
+    let pipeline = Pipeline::start(
+        plan,
+        Box::new(move |p: &Progress| {
+            if last.elapsed().as_millis() >= 100 {
+                last = Instant::now();
+                shown.set_position(p.bytes);
+                let rate = p.events as f64 / started.elapsed().as_secs_f64().max(1e-3);
+                shown.set_message(format!("{} events, {rate:.0} events/s, {} alerts", p.events, p.alerts));
+            }
+        }),
+    )?;
+    let source = std::sync::Arc::clone(&pipeline.source);
+    let (_, done) = pipeline.join()?;
+    bar.finish_and_clear();
+    for path in source.skipped() {
+        eprintln!("skipped {path}: this state has read it to its end");
+    }
+    let secs = started.elapsed().as_secs_f64();
+    eprintln!(
+        "{} events, {} rejects, {} alerts from {} bytes in {secs:.2} s ({:.0} events/s)",
+        done.events,
+        done.rejects,
+        done.alerts,
+        done.bytes,
+        done.events as f64 / secs.max(1e-9)
+    );
+    Ok(())
+}
+
+/// A throw-away replay writes its file anew; one with a state goes on where it stopped.
+pub(super) fn file_sink(path: &Path, keep: bool) -> Result<SinkPlan, Failure> {
+    if !keep && path.exists() {
+        std::fs::File::create(path)
+            .map_err(|e| Failure::new(exit::CANNOT_CREATE, format!("{}: {e}", path.display())))?;
+    }
+    let settings = FileSinkSettings { path: path.to_owned(), fsync: FsyncSetting::Never, ..FileSinkSettings::default() };
+    Ok(SinkPlan {
+        name: "file".into(),
+        min_score: 0,
+        open: Box::new(move |mark| file::open(settings, AgentIdentity::replay(), mark)),
+    })
+}
+
+fn stdout_sink() -> SinkPlan {
+    SinkPlan {
+        name: "stdout".into(),
+        min_score: 0,
+        open: Box::new(|_| Ok(Box::new(stdout::StdoutSink::new(AgentIdentity::replay())))),
+    }
+}
+
+fn progress_bar(total: u64) -> ProgressBar {
+    if !std::io::stderr().is_terminal() {
+        return ProgressBar::hidden();
+    }
+    let bar = ProgressBar::new(total);
+    if let Ok(style) = ProgressStyle::with_template("{bar:30} {bytes}/{total_bytes} {msg}") {
+        bar.set_style(style);
+    }
+    bar
+}
+
+/// Bytes on disk, for the bar.
+fn total_bytes(paths: &[PathBuf]) -> u64 {
+    let size = |p: &Path| std::fs::metadata(p).map_or(0, |m| m.len());
+    let of = |p: &PathBuf| match std::fs::read_dir(p) {
+        Ok(entries) => entries.flatten().map(|e| size(&e.path())).sum(),
+        Err(_) => size(p),
+    };
+    paths.iter().map(of).sum()
+}

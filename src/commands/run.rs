@@ -1,0 +1,94 @@
+//! `exfil-agent run`: the daemon.
+
+use super::{DEFAULT_CONFIG, load_content};
+use crate::alert::AgentIdentity;
+use crate::config::{self, Settings};
+use crate::control;
+use crate::exit::Failure;
+use crate::pipeline::detecting::TimeSource;
+use crate::pipeline::{Pipeline, Plan, SinkPlan};
+use crate::service;
+use crate::signals::{self, Signal};
+use crate::sink::{file, syslog};
+use crate::source::Mode;
+use log::{info, warn};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Arguments of `run`.
+#[derive(clap::Args)]
+#[command(after_help = "Examples:\n  exfil-agent run\n  exfil-agent run --config ./exfil-agent.toml")]
+pub struct Arguments {
+    /// The config
+    #[arg(long, value_name = "FILE", default_value = DEFAULT_CONFIG)]
+    config: PathBuf,
+    /// Where the state is lost and no snapshot is left: start empty, in learning mode
+    #[arg(long)]
+    accept_empty_state: bool,
+}
+
+/// Runs the command.
+pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
+    crate::logging::init("info");
+    let signals = signals::listen().map_err(|e| Failure::new(crate::exit::RUNTIME, e))?;
+    let settings = config::load(&arguments.config)?;
+    for warning in config::check_permissions(&arguments.config)? {
+        warn!("{warning}");
+    }
+    settings.check_for_run().check(())?;
+    let (content, directory) = load_content(&settings)?;
+    let identity = AgentIdentity::here();
+    let plan = Plan {
+        mode: Mode::Live(settings.spools.clone()),
+        state_dir: Some(settings.state.dir.clone()),
+        accept_empty_state: arguments.accept_empty_state,
+        sinks: sinks(&settings, &identity),
+        time: TimeSource::Wall,
+        drain_fully: false,
+        content: Arc::clone(&content),
+        directory,
+        settings: settings.clone(),
+    };
+    let pipeline = Pipeline::start(plan, Box::new(|_| {}))?;
+    let stop = pipeline.stop.clone();
+    let control = control::serve(&settings, &pipeline)?;
+    info!("reading {} spool(s), state in {}", settings.spools.len(), settings.state.dir.display());
+    service::ready();
+    loop {
+        match signals.recv_timeout(Duration::from_secs(5)) {
+            Ok(Signal::Stop) => break,
+            Ok(Signal::Reload) => warn!("reload is not available in this version: restart the service to load content or config anew"),
+            Err(_) if pipeline.is_finished() => break,
+            Err(_) => service::alive(&pipeline),
+        }
+    }
+    service::stopping();
+    info!("stopping: what has been read is judged and committed");
+    control.stop();
+    stop.stop();
+    let (_, done) = pipeline.join()?;
+    info!("stopped after {} events and {} alerts", done.events, done.alerts);
+    Ok(())
+}
+
+fn sinks(settings: &Settings, identity: &AgentIdentity) -> Vec<SinkPlan> {
+    let mut plans = Vec::new();
+    if let Some(s) = settings.sink_file.clone() {
+        let identity = identity.clone();
+        plans.push(SinkPlan {
+            name: "file".into(),
+            min_score: s.min_score,
+            open: Box::new(move |mark| file::open(s, identity, mark)),
+        });
+    }
+    if let Some(s) = settings.sink_syslog.clone() {
+        let identity = identity.clone();
+        plans.push(SinkPlan {
+            name: "syslog".into(),
+            min_score: s.min_score,
+            open: Box::new(move |_| syslog::open(s, identity)),
+        });
+    }
+    plans
+}

@@ -1,0 +1,230 @@
+//! The store thread: commits deltas one after the other, folds when there is nothing else to do, and answers scans.
+//!
+//! A commit that fails is tried again with back-off after the store was opened anew; the values are absolute, so trying
+//! again is harmless. While that goes on nothing else is committed, detection stops at its limit, and reading stops
+//! behind it: the spool is the queue.
+
+use crate::store::{Delta, Store, StoreError, StoreOptions, StoreStats};
+use crossbeam_channel::{Receiver, Sender, bounded, select};
+use log::{error, info, warn};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+/// What the store thread can be asked.
+pub enum Command {
+    /// Commit this; the answer goes to the commit channel.
+    Commit(Delta),
+    /// Read records in the order of their keys.
+    Scan(Scan),
+    /// Close and end.
+    Close,
+}
+
+/// A read of committed records.
+pub struct Scan {
+    /// First key.
+    pub from: Vec<u8>,
+    /// Prefix that keys must have.
+    pub prefix: Vec<u8>,
+    /// About how many bytes to return at most.
+    pub max_bytes: usize,
+    /// Where the answer goes.
+    pub reply: Sender<Result<ScanPage, StoreError>>,
+}
+
+/// The answer to a scan.
+#[derive(Debug)]
+pub struct ScanPage {
+    /// Epoch that was read.
+    pub epoch: u64,
+    /// Records.
+    pub pairs: Vec<(Vec<u8>, Vec<u8>)>,
+}
+
+/// What happened to the last commit.
+#[derive(Debug, Clone, Default, serde::Serialize, serde::Deserialize)]
+pub struct CommitStatus {
+    /// Last durable epoch.
+    pub epoch: u64,
+    /// Wall clock of the last commit, ms.
+    pub at_ms: i64,
+    /// Why commits fail at the moment.
+    pub failing: Option<String>,
+    /// Commits since start.
+    pub commits: u64,
+    /// Statistics of the store.
+    pub stats: StoreStats,
+}
+
+/// Where state is kept.
+pub enum Backing {
+    /// In a directory, durable.
+    Durable(Box<Store>, PathBuf, StoreOptions),
+    /// Nowhere: a replay whose state is thrown away.
+    Volatile,
+}
+
+/// Handles of a running store thread.
+pub struct Committer {
+    /// Commands.
+    pub commands: Sender<Command>,
+    /// One message for each commit: the epoch, once it is durable.
+    pub committed: Receiver<u64>,
+    /// How commits are doing.
+    pub status: Arc<Mutex<CommitStatus>>,
+    thread: JoinHandle<()>,
+}
+
+impl Committer {
+    /// Starts the thread.
+    pub fn spawn(backing: Backing) -> std::io::Result<Committer> {
+        let (commands, inbox) = bounded(4);
+        let (done, committed) = bounded(4);
+        let status = Arc::new(Mutex::new(CommitStatus::default()));
+        let shared = Arc::clone(&status);
+        let thread = std::thread::Builder::new().name("store".into()).spawn(move || match backing {
+            Backing::Durable(store, dir, options) => Durable { store: Some(*store), dir, options, status: shared }.run(&inbox, &done),
+            Backing::Volatile => volatile(&inbox, &done),
+        })?;
+        Ok(Committer { commands, committed, status, thread })
+    }
+
+    /// Closes the store and waits for the thread.
+    pub fn close(self) {
+        let _ = self.commands.send(Command::Close);
+        if self.thread.join().is_err() {
+            error!("the store thread ended abnormally");
+        }
+    }
+}
+
+fn volatile(inbox: &Receiver<Command>, done: &Sender<u64>) {
+    let mut epoch = 0;
+    for command in inbox {
+        match command {
+            Command::Commit(_) => {
+                epoch += 1;
+                if done.send(epoch).is_err() {
+                    return;
+                }
+            }
+            Command::Scan(scan) => {
+                let _ = scan.reply.send(Ok(ScanPage { epoch, pairs: Vec::new() }));
+            }
+            Command::Close => return,
+        }
+    }
+}
+
+struct Durable {
+    store: Option<Store>,
+    dir: PathBuf,
+    options: StoreOptions,
+    status: Arc<Mutex<CommitStatus>>,
+}
+
+impl Durable {
+    fn run(mut self, inbox: &Receiver<Command>, done: &Sender<u64>) {
+        self.note(None);
+        loop {
+            let folding = self.store.as_ref().is_some_and(Store::fold_due);
+            let command = if folding {
+                inbox.try_recv().ok()
+            } else {
+                match inbox.recv() {
+                    Ok(command) => Some(command),
+                    Err(_) => break,
+                }
+            };
+            match command {
+                Some(Command::Commit(delta)) => {
+                    let Some(epoch) = self.commit(delta, inbox) else { break };
+                    if done.send(epoch).is_err() {
+                        break;
+                    }
+                }
+                Some(Command::Scan(scan)) => self.scan(scan),
+                Some(Command::Close) => break,
+                None => self.fold(),
+            }
+        }
+        if let Some(store) = self.store.take()
+            && let Err(e) = store.close()
+        {
+            error!("closing the state: {e}");
+        }
+    }
+
+    /// Commits, however often it takes. `None` when the agent shuts down before it succeeds.
+    fn commit(&mut self, delta: Delta, inbox: &Receiver<Command>) -> Option<u64> {
+        let mut wait = Duration::from_secs(1);
+        loop {
+            match self.try_commit(&delta) {
+                Ok(epoch) => {
+                    self.note(None);
+                    return Some(epoch);
+                }
+                Err(e) => {
+                    warn!("cannot commit to {}: {e}; trying again in {} s, nothing is lost meanwhile", self.dir.display(), wait.as_secs());
+                    self.note(Some(e.to_string()));
+                    self.store = None;
+                }
+            }
+            select! {
+                recv(inbox) -> command => match command {
+                    Ok(Command::Scan(scan)) => self.scan(scan),
+                    Ok(Command::Commit(_)) => {}
+                    Ok(Command::Close) | Err(_) => return None,
+                },
+                default(wait) => {}
+            }
+            wait = (wait * 2).min(Duration::from_secs(60));
+        }
+    }
+
+    fn try_commit(&mut self, delta: &Delta) -> Result<u64, StoreError> {
+        if self.store.is_none() {
+            let (store, _) = Store::open(&self.dir, &self.options)?;
+            info!("the state in {} is open again", self.dir.display());
+            self.store = Some(store);
+        }
+        match &mut self.store {
+            Some(store) => store.commit(delta.clone()),
+            None => Ok(0),
+        }
+    }
+
+    fn fold(&mut self) {
+        let Some(store) = &mut self.store else { return };
+        if let Err(e) = store.fold_step() {
+            warn!("folding the state in {}: {e}", self.dir.display());
+            self.note(Some(e.to_string()));
+            self.store = None;
+        }
+    }
+
+    fn scan(&self, scan: Scan) {
+        let answer = match &self.store {
+            Some(store) => store
+                .scan(&scan.from, &scan.prefix, scan.max_bytes)
+                .map(|pairs| ScanPage { epoch: store.stats().epoch, pairs }),
+            None => Err(StoreError::closed()),
+        };
+        let _ = scan.reply.send(answer);
+    }
+
+    fn note(&self, failing: Option<String>) {
+        let Ok(mut status) = self.status.lock() else { return };
+        if let Some(store) = &self.store {
+            status.stats = store.stats();
+            status.epoch = status.stats.epoch;
+        }
+        if failing.is_none() {
+            status.at_ms = crate::calendar::wall_clock_ms();
+            status.commits += 1;
+        }
+        status.failing = failing;
+    }
+}

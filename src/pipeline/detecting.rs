@@ -1,0 +1,239 @@
+//! The detect thread: takes screened batches in order, judges, commits in groups, releases durable alerts.
+//!
+//! It waits for four things at once: batches, finished commits, acknowledgements and questions. It stops taking batches
+//! while too much is uncommitted or undelivered, so that a slow disk or sink slows reading down.
+
+use super::committer::{Command, Committer};
+use super::outbox::Outbox;
+use crate::alert::Alert;
+use crate::batch::EventBatch;
+use crate::calendar::{Zone, wall_clock_ms};
+use crate::config::Limits;
+use crate::detect::{Clock, Detector};
+use crate::store::Delta;
+use crossbeam_channel::{Receiver, Sender, never, select};
+use log::{info, warn};
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+/// Idle time after which acknowledgements are committed by themselves.
+const ACK_DELAY: Duration = Duration::from_secs(1);
+/// About what one changed record adds to a commit, bytes.
+const RECORD_BYTES: usize = 96;
+/// How long undelivered alerts are waited for at the end.
+const DRAIN_TIME: Duration = Duration::from_secs(10);
+
+/// A question to the detect thread.
+/// The last argument is the number of batches that wait for detection.
+pub type Question = Box<dyn FnOnce(&Detector, &Outbox, usize) + Send>;
+
+/// How detection knows the time.
+#[derive(Clone, Copy, Debug)]
+pub enum TimeSource {
+    /// The wall clock.
+    Wall,
+    /// A fixed instant, ms; `detected_at` is the event's time.
+    Fixed(i64),
+}
+
+/// What the detect thread works with.
+pub struct Detecting {
+    /// Judge and state.
+    pub detector: Detector,
+    /// Screened batches, in any order.
+    pub batches: Receiver<EventBatch>,
+    /// Batches to use again.
+    pub used: Sender<EventBatch>,
+    /// Read buffers to use again.
+    pub buffers: Sender<Vec<u8>>,
+    /// The store thread.
+    pub committer: Committer,
+    /// The sinks.
+    pub outbox: Outbox,
+    /// Questions from the control socket.
+    pub questions: Receiver<Question>,
+    /// Where days begin.
+    pub zone: Zone,
+    /// How the time is known.
+    pub time: TimeSource,
+    /// Bounds.
+    pub limits: Limits,
+    /// Told after each batch: events so far.
+    pub progress: Box<dyn FnMut(&Progress) + Send>,
+    /// Whether to wait without limit for sinks at the end (`replay`).
+    pub drain_fully: bool,
+}
+
+/// How far a run is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Progress {
+    /// Bytes judged.
+    pub bytes: u64,
+    /// Events judged.
+    pub events: u64,
+    /// Records refused.
+    pub rejects: u64,
+    /// Alerts raised.
+    pub alerts: u64,
+    /// Commits made.
+    pub commits: u64,
+}
+
+/// What a commit in flight will release.
+struct InFlight {
+    alerts: Vec<(u64, Alert)>,
+}
+
+impl Detecting {
+    /// Runs until the input ends. Returns the final working set's owner and what was done.
+    pub fn run(mut self) -> (Detector, Progress) {
+        let mut early: BTreeMap<u64, EventBatch> = BTreeMap::new();
+        let mut next = 0u64;
+        let mut raised: Vec<(u64, Alert)> = Vec::new();
+        let mut in_flight: Option<InFlight> = None;
+        let mut acks_since: Option<Instant> = None;
+        let mut ended = false;
+        let mut progress = Progress::default();
+        let mut alerts_before = self.detector.state.agent.alerts;
+        loop {
+            if in_flight.is_none() && (self.detector.state.pending() > 0 || self.detector.state.agent_dirty) {
+                in_flight = self.commit(&mut raised);
+                acks_since = None;
+            }
+            if ended && in_flight.is_none() && raised.is_empty() {
+                break;
+            }
+            let uncommitted = self.detector.state.pending() * RECORD_BYTES;
+            let room = uncommitted < self.limits.max_uncommitted_bytes
+                && self.outbox.queued() < self.limits.max_queued_alerts as u64;
+            let batches = if room && !ended { self.batches.clone() } else { never() };
+            let acks = if self.outbox.lanes.is_empty() { never() } else { self.outbox.acks.clone() };
+            select! {
+                recv(batches) -> batch => match batch {
+                    Ok(batch) => {
+                        early.insert(batch.seq, batch);
+                        while let Some(batch) = early.remove(&next) {
+                            next += 1;
+                            self.tick();
+                            self.detector.judge(&batch, &mut raised);
+                            self.log_samples(&batch);
+                            progress.bytes += batch.tally.bytes;
+                            progress.events += batch.tally.events.total();
+                            progress.rejects += batch.tally.rejects.total();
+                            progress.alerts += self.detector.state.agent.alerts - alerts_before;
+                            alerts_before = self.detector.state.agent.alerts;
+                            (self.progress)(&progress);
+                            self.recycle(batch);
+                        }
+                    }
+                    Err(_) => ended = true,
+                },
+                recv(self.committer.committed) -> done => match done {
+                    Ok(_) => {
+                        progress.commits += 1;
+                        if let Some(done) = in_flight.take() {
+                            self.outbox.release(done.alerts);
+                        }
+                    }
+                    // The store thread gave up because the agent shuts down: what is not durable is not released.
+                    Err(_) => break,
+                },
+                recv(acks) -> ack => if let Ok(ack) = ack {
+                    self.acknowledge(&ack);
+                    acks_since.get_or_insert_with(Instant::now);
+                },
+                recv(self.questions) -> question => if let Ok(question) = question {
+                    question(&self.detector, &self.outbox, self.batches.len() + early.len());
+                },
+                default(Duration::from_millis(500)) => {
+                    self.outbox.push();
+                    if in_flight.is_none() && acks_since.is_some_and(|t| t.elapsed() >= ACK_DELAY) {
+                        in_flight = self.commit(&mut raised);
+                        acks_since = None;
+                    }
+                }
+            }
+        }
+        self.finish(progress)
+    }
+
+    fn tick(&mut self) {
+        let clock = match self.time {
+            TimeSource::Wall => {
+                let now = wall_clock_ms();
+                Clock { today: self.zone.day_of(now), detected_ms: Some(now) }
+            }
+            TimeSource::Fixed(now) => Clock { today: self.zone.day_of(now), detected_ms: None },
+        };
+        self.detector.set_clock(clock);
+    }
+
+    fn acknowledge(&mut self, ack: &crate::sink::Acknowledged) {
+        self.outbox.acknowledge(ack);
+        self.detector.delivered = self.outbox.delivered();
+        if let Some(lane) = self.outbox.lanes.get(ack.sink) {
+            let record = self.detector.state.change_sink(&lane.sink.name);
+            record.seq = record.seq.max(ack.seq);
+            record.below_min_score += ack.below_min_score;
+        }
+    }
+
+    /// Hands everything that changed to the store thread.
+    fn commit(&mut self, raised: &mut Vec<(u64, Alert)>) -> Option<InFlight> {
+        let alerts = std::mem::take(raised);
+        if let Some((first, _)) = alerts.first() {
+            for lane in &self.outbox.lanes {
+                // Only where nothing is under way: else the older mark still covers what is.
+                if lane.acked + 1 == *first
+                    && let Some(mark) = lane.sink.mark()
+                {
+                    self.detector.state.change_sink(&lane.sink.name).mark = Some(mark);
+                }
+            }
+        }
+        let puts = self.detector.state.drain();
+        match self.committer.commands.send(Command::Commit(Delta { puts })) {
+            Ok(()) => Some(InFlight { alerts }),
+            Err(_) => {
+                warn!("the store thread is gone; what was judged since the last commit will be judged again");
+                None
+            }
+        }
+    }
+
+    fn recycle(&self, mut batch: EventBatch) {
+        let buffer = std::mem::take(&mut batch.raw);
+        let _ = self.buffers.try_send(buffer);
+        let _ = self.used.try_send(batch);
+    }
+
+    fn log_samples(&self, batch: &EventBatch) {
+        for (line, reason, text) in &batch.samples {
+            let sample = String::from_utf8_lossy(batch.text().get(*text)).escape_debug().to_string();
+            log::debug!("{}:{line}: {reason}: {sample}", batch.path.as_deref().unwrap_or_default());
+        }
+    }
+
+    /// Delivers what is durable, commits the acknowledgements, closes the store.
+    fn finish(mut self, mut progress: Progress) -> (Detector, Progress) {
+        let since = Instant::now();
+        while self.outbox.queued() > 0 && (self.drain_fully || since.elapsed() < DRAIN_TIME) {
+            match self.outbox.acks.recv_timeout(Duration::from_millis(100)) {
+                Ok(ack) => self.acknowledge(&ack),
+                Err(crossbeam_channel::RecvTimeoutError::Timeout) => self.outbox.push(),
+                Err(crossbeam_channel::RecvTimeoutError::Disconnected) => break,
+            }
+        }
+        if self.outbox.queued() > 0 {
+            info!("{} alerts are not delivered yet; they are kept and go out after the next start", self.outbox.queued());
+        }
+        if !self.detector.state.is_clean() && self.commit(&mut Vec::new()).is_some() && self.committer.committed.recv().is_ok() {
+            progress.commits += 1;
+        }
+        self.committer.close();
+        for lane in self.outbox.lanes {
+            lane.sink.stop();
+        }
+        (self.detector, progress)
+    }
+}

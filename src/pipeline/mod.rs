@@ -1,0 +1,348 @@
+//! Threads, channels, and the order in which they start and stop.
+//!
+//! source → workers → detect → store → sinks. Every channel is bounded. At the end of input the source drops its channel,
+//! the workers theirs, detection commits and waits for the sinks, and the store is closed last.
+
+pub mod committer;
+pub mod detecting;
+pub mod outbox;
+
+use crate::alert::Alert;
+use crate::batch::{EventBatch, KeyHasher, RawBatch};
+use crate::calendar::Zone;
+use crate::config::Settings;
+use crate::content::Content;
+use crate::detect::Detector;
+use crate::enrich::directory::Directory;
+use crate::event::{EventType, FieldSet};
+use crate::exit::{self, Failure};
+use crate::extract::Extractor;
+use crate::model::histogram::Bounds;
+use crate::model::{ModelSpec, Scope};
+use crate::rule::Verdict;
+use crate::rule::screen::Screen;
+use crate::sink::{self, SinkHandle};
+use crate::source::{self, Mode, SourceOptions, SourceStatus};
+use crate::state::State;
+use crate::state::entity::Names;
+use crate::state::key::{ALERTS, Key};
+use crate::state::record::SCHEMA;
+use crate::store::{Store, StoreOptions, codec};
+use crate::worker::Worker;
+use committer::{Backing, CommitStatus, Committer};
+use crossbeam_channel::{Receiver, Sender, bounded};
+use detecting::{Detecting, Progress, Question, TimeSource};
+use outbox::Outbox;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+
+/// What a pipeline is built from.
+pub struct Plan {
+    /// Settings.
+    pub settings: Settings,
+    /// Content.
+    pub content: Arc<Content>,
+    /// The site's directory of peer groups.
+    pub directory: Option<Directory>,
+    /// What is read.
+    pub mode: Mode,
+    /// Where state is kept; `None` throws it away.
+    pub state_dir: Option<PathBuf>,
+    /// Start with an empty state where the old one is lost.
+    pub accept_empty_state: bool,
+    /// Where alerts go.
+    pub sinks: Vec<SinkPlan>,
+    /// How the time is known.
+    pub time: TimeSource,
+    /// Wait for the sinks without limit at the end.
+    pub drain_fully: bool,
+}
+
+/// A sink to be started: given where the alert file stood, it opens what it needs.
+pub struct SinkPlan {
+    /// Name in the state: `file`, `syslog`.
+    pub name: String,
+    /// Alerts below this score are not delivered.
+    pub min_score: u32,
+    /// Opens the sink. The argument is the mark of the last commit.
+    #[allow(clippy::type_complexity)] // a constructor, named once
+    pub open: Box<dyn FnOnce(Option<(u64, u64, u64)>) -> Result<Box<dyn sink::Sink + Send>, String>>,
+}
+
+/// A running pipeline.
+pub struct Pipeline {
+    /// Ask it to stop: reading ends, everything read is judged and committed.
+    pub stop: Stopper,
+    /// Questions to the detect thread.
+    pub questions: Sender<Question>,
+    /// Commands to the store thread (scans).
+    pub store: Sender<committer::Command>,
+    /// How commits are doing.
+    pub commits: Arc<Mutex<CommitStatus>>,
+    /// How reading is doing.
+    pub source: Arc<SourceStatus>,
+    /// How the sinks are doing.
+    pub sinks: Vec<(String, Arc<sink::SinkStatus>)>,
+    detect: std::thread::JoinHandle<(Detector, Progress)>,
+    others: Vec<std::thread::JoinHandle<()>>,
+}
+
+/// Asks the source to stop.
+#[derive(Clone)]
+pub struct Stopper {
+    flag: Arc<AtomicBool>,
+    wake: Sender<()>,
+}
+
+impl Stopper {
+    /// Stops reading. Safe to call more than once.
+    pub fn stop(&self) {
+        self.flag.store(true, Ordering::SeqCst);
+        let _ = self.wake.try_send(());
+    }
+}
+
+impl Pipeline {
+    /// Opens the state and starts all threads.
+    ///
+    /// # Errors
+    /// What cannot be opened, with the exit code.
+    pub fn start(plan: Plan, progress: Box<dyn FnMut(&Progress) + Send>) -> Result<Pipeline, Failure> {
+        let Plan { settings, content, directory, mode, state_dir, accept_empty_state, sinks, time, drain_fully } = plan;
+        let limits = settings.limits.clone();
+        let zone = Zone::named(&settings.detection.timezone).map_err(|e| Failure::new(exit::CONFIG, e))?;
+        let zones = spool_zones(&settings)?;
+        let screen = Arc::new(Screen::new(&content.rules, &content.models));
+        let wanted = screen.wanted();
+        let hasher = KeyHasher::default();
+
+        let mut state = State::new(names(&content), bounds(&content, &settings)?, hasher.clone());
+        let (backing, undelivered) = open_state(state_dir, accept_empty_state, &limits, &mut state)?;
+
+        let (ack_sender, acks) = bounded(1024);
+        let (lanes, sink_status) = start_sinks(sinks, &state, &ack_sender)?;
+        drop(ack_sender);
+        let mut outbox = Outbox::new(lanes, acks, state.agent.alerts);
+        outbox.release(undelivered);
+
+        let known = state.files().iter().map(|(id, f)| (*id, f.position.clone())).collect();
+        let (raw_sender, raw) = bounded::<RawBatch>(limits.max_batches);
+        let (event_sender, batches) = bounded::<EventBatch>(limits.max_batches);
+        let (buffer_sender, buffers) = bounded(limits.max_batches * 3);
+        let (used_sender, used) = bounded(limits.max_batches * 3);
+        let (wake, woken) = bounded(1);
+        let stop = Stopper { flag: Arc::new(AtomicBool::new(false)), wake };
+        let source_status = Arc::new(SourceStatus::default());
+        let options = SourceOptions {
+            mode,
+            limits: limits.clone(),
+            known,
+            sniff: Arc::new(ContentSniff { content: Arc::clone(&content), zones: zones.clone() }),
+            refuse_files: settings.sink_file.iter().map(|s| s.path.clone()).collect(),
+        };
+        let mut others = Vec::new();
+        others.push(
+            source::spawn(options, raw_sender, buffers, Arc::clone(&stop.flag), woken, Arc::clone(&source_status))
+                .map_err(|e| Failure::new(exit::RUNTIME, format!("cannot start reading: {e}")))?,
+        );
+        for n in 0..workers(&settings) {
+            let extractor = Extractor::new(Arc::clone(&content), wanted, zones.clone());
+            let worker = Worker::new(extractor, Arc::clone(&screen), zone.clone(), hasher.clone());
+            let (raw, out, used, content) = (raw.clone(), event_sender.clone(), used.clone(), Arc::clone(&content));
+            others.push(spawn(&format!("worker-{n}"), move || work(worker, &content, &raw, &out, &used))?);
+        }
+        drop((raw, event_sender, used));
+
+        let committer = Committer::spawn(backing)
+            .map_err(|e| Failure::new(exit::RUNTIME, format!("cannot start the store thread: {e}")))?;
+        let (store, commits) = (committer.commands.clone(), Arc::clone(&committer.status));
+        let (questions, inbox) = bounded(16);
+        let mut detector = Detector::new(
+            Arc::clone(&content),
+            settings.detection.clone(),
+            limits.clone(),
+            directory,
+            Extractor::new(content, wanted, zones),
+            state,
+        );
+        detector.delivered = outbox.delivered();
+        let detecting = Detecting {
+            detector,
+            batches,
+            used: used_sender,
+            buffers: buffer_sender,
+            committer,
+            outbox,
+            questions: inbox,
+            zone,
+            time,
+            limits,
+            progress,
+            drain_fully,
+        };
+        let detect = std::thread::Builder::new()
+            .name("detect".into())
+            .spawn(move || detecting.run())
+            .map_err(|e| Failure::new(exit::RUNTIME, format!("cannot start the detect thread: {e}")))?;
+        Ok(Pipeline { stop, questions, store, commits, source: source_status, sinks: sink_status, detect, others })
+    }
+
+    /// Whether everything has been read and judged.
+    pub fn is_finished(&self) -> bool {
+        self.detect.is_finished()
+    }
+
+    /// Waits for the end of the input (or of a stop) and returns what was done.
+    ///
+    /// # Errors
+    /// When a thread ended abnormally.
+    pub fn join(self) -> Result<(Detector, Progress), Failure> {
+        let abnormal = || Failure::new(exit::RUNTIME, "a thread ended abnormally; what was committed is safe, start the agent again");
+        let done = self.detect.join().map_err(|_| abnormal())?;
+        for thread in self.others {
+            thread.join().map_err(|_| abnormal())?;
+        }
+        Ok(done)
+    }
+}
+
+fn spawn(name: &str, run: impl FnOnce() + Send + 'static) -> Result<std::thread::JoinHandle<()>, Failure> {
+    std::thread::Builder::new()
+        .name(name.into())
+        .spawn(run)
+        .map_err(|e| Failure::new(exit::RUNTIME, format!("cannot start the thread {name}: {e}")))
+}
+
+fn work(mut worker: Worker, content: &Content, raw: &Receiver<RawBatch>, out: &Sender<EventBatch>, used: &Receiver<EventBatch>) {
+    for batch in raw {
+        let room = used.try_recv().unwrap_or_default();
+        if out.send(worker.screen(batch, &content.parsers, room)).is_err() {
+            return;
+        }
+    }
+}
+
+fn workers(settings: &Settings) -> usize {
+    match settings.limits.workers {
+        0 => std::thread::available_parallelism().map_or(1, |n| n.get().min(4)),
+        n => n,
+    }
+}
+
+fn spool_zones(settings: &Settings) -> Result<Vec<Zone>, Failure> {
+    let zones = settings.spools.iter().map(|s| Zone::named(&s.timezone));
+    zones.collect::<Result<_, _>>().map_err(|e| Failure::new(exit::CONFIG, e))
+}
+
+fn names(content: &Content) -> Names {
+    Names {
+        rules: content.rules.iter().map(|r| r.id.clone()).collect(),
+        models: content.models.iter().map(|m| m.id.clone()).collect(),
+    }
+}
+
+/// The limits of each model's instances; the rank window is that of the rules which rank it.
+fn bounds(content: &Content, settings: &Settings) -> Result<Vec<Bounds>, Failure> {
+    let rank_days = |index: usize, model: &ModelSpec| {
+        let mut found = None;
+        for rule in &content.rules {
+            if let Verdict::Top { model: m, rank_days, .. } = &rule.verdict
+                && *m as usize == index
+                && found.replace(*rank_days).is_some_and(|other| other != *rank_days)
+            {
+                return Err(Failure::new(
+                    exit::CONFIG,
+                    format!("rules that rank the model {} disagree on rank_days; give them the same", model.id),
+                ));
+            }
+        }
+        Ok(found)
+    };
+    let one = |(index, model): (usize, &ModelSpec)| {
+        Ok(Bounds {
+            window_days: settings.detection.window_days,
+            max_bins: match model.scope {
+                Scope::User | Scope::Host => settings.limits.max_bins,
+                Scope::PeerGroup | Scope::Org => settings.limits.max_bins_wide,
+            },
+            rank_days: rank_days(index, model)?,
+        })
+    };
+    content.models.iter().enumerate().map(one).collect()
+}
+
+/// Opens the store, rebuilds the working set, and reads back what no sink has delivered.
+fn open_state(
+    dir: Option<PathBuf>,
+    accept_empty: bool,
+    limits: &crate::config::Limits,
+    state: &mut State,
+) -> Result<(Backing, Vec<(u64, Alert)>), Failure> {
+    let Some(dir) = dir else { return Ok((Backing::Volatile, Vec::new())) };
+    let options = StoreOptions { max_delta_bytes: limits.max_delta_bytes, schema: SCHEMA, accept_empty };
+    let (store, _opened) = Store::open(&dir, &options).map_err(|e| Failure::new(e.exit_code(), e.to_string()))?;
+    let corrupt = |e: String| Failure::new(exit::STATE, format!("the state in {} cannot be used: {e}", dir.display()));
+    let mut failed = None;
+    state.restore(records(&store, b"", &mut failed)).map_err(|e| corrupt(e.to_string()))?;
+    let mut undelivered = Vec::new();
+    for (key, value) in records(&store, ALERTS, &mut failed) {
+        if let Some(Key::Alert(seq)) = Key::decode(&key) {
+            undelivered.push((seq, codec::decode(&value).map_err(|e| corrupt(e.to_string()))?));
+        }
+    }
+    if let Some(e) = failed {
+        return Err(corrupt(e.to_string()));
+    }
+    Ok((Backing::Durable(Box::new(store), dir, options), undelivered))
+}
+
+/// The store's records with a prefix, in the order of their keys; ends early at an error, which it leaves in `failed`.
+fn records<'a>(
+    store: &'a Store,
+    prefix: &'a [u8],
+    failed: &'a mut Option<crate::store::StoreError>,
+) -> impl Iterator<Item = (Vec<u8>, Vec<u8>)> + 'a {
+    let mut from = prefix.to_vec();
+    let mut page = Vec::new().into_iter();
+    std::iter::from_fn(move || {
+        if let Some(record) = page.next() {
+            return Some(record);
+        }
+        match store.scan(&from, prefix, 1 << 20) {
+            Ok(next) => {
+                if let Some((last, _)) = next.last() {
+                    from.clone_from(last);
+                    from.push(0);
+                }
+                page = next.into_iter();
+                page.next()
+            }
+            Err(e) => {
+                *failed = Some(e);
+                None
+            }
+        }
+    })
+}
+
+type Started = (Vec<(SinkHandle, u64)>, Vec<(String, Arc<sink::SinkStatus>)>);
+
+fn start_sinks(plans: Vec<SinkPlan>, state: &State, acks: &Sender<sink::Acknowledged>) -> Result<Started, Failure> {
+    let (mut lanes, mut status) = (Vec::new(), Vec::new());
+    for (index, plan) in plans.into_iter().enumerate() {
+        let record = state.sink(&plan.name);
+        let sink = (plan.open)(record.mark).map_err(|e| Failure::new(exit::CANNOT_CREATE, e))?;
+        let handle = SinkHandle::spawn(index, plan.name.clone(), sink, plan.min_score, acks.clone())
+            .map_err(|e| Failure::new(exit::RUNTIME, format!("cannot start the sink {}: {e}", plan.name)))?;
+        status.push((plan.name, Arc::clone(&handle.status)));
+        lanes.push((handle, record.seq));
+    }
+    Ok((lanes, status))
+}
+
+/// How the source learns what a record is.
+struct ContentSniff {
+    content: Arc<Content>,
+    zones: Vec<Zone>,
+}

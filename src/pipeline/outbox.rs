@@ -1,0 +1,85 @@
+//! From durable alerts to sinks and back: who has what still to deliver.
+//!
+//! Alerts wait here between their commit and a place in a sink's channel. Acknowledgements become part of the state and
+//! ride in the next commit; after a crash what was not acknowledged is read back from the store and goes out again.
+
+use crate::alert::Alert;
+use crate::sink::{Acknowledged, Outgoing, SinkHandle};
+use crossbeam_channel::{Receiver, TrySendError};
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+/// One sink as the detect thread sees it.
+pub struct Lane {
+    /// The running sink.
+    pub sink: SinkHandle,
+    /// Highest acknowledged number.
+    pub acked: u64,
+    /// Waiting for a place in the sink's channel.
+    waiting: VecDeque<Outgoing>,
+}
+
+/// All sinks.
+pub struct Outbox {
+    /// The lanes, by sink index.
+    pub lanes: Vec<Lane>,
+    /// Acknowledgements of all sinks.
+    pub acks: Receiver<Acknowledged>,
+    /// Number of the last durable alert.
+    durable: u64,
+}
+
+impl Outbox {
+    /// An outbox whose durable alerts end at `durable`; `acked` is what each sink had delivered before.
+    pub fn new(sinks: Vec<(SinkHandle, u64)>, acks: Receiver<Acknowledged>, durable: u64) -> Outbox {
+        let lanes = sinks.into_iter().map(|(sink, acked)| Lane { sink, acked, waiting: VecDeque::new() }).collect();
+        Outbox { lanes, acks, durable }
+    }
+
+    /// Alerts have become durable: every sink gets them.
+    pub fn release(&mut self, alerts: Vec<(u64, Alert)>) {
+        for (seq, alert) in alerts {
+            self.durable = self.durable.max(seq);
+            let alert = Arc::new(alert);
+            for lane in &mut self.lanes {
+                if seq > lane.acked {
+                    lane.waiting.push_back(Outgoing { seq, alert: Arc::clone(&alert) });
+                }
+            }
+        }
+        self.push();
+    }
+
+    /// Hands on what fits into the sinks' channels.
+    pub fn push(&mut self) {
+        for lane in &mut self.lanes {
+            while let Some(next) = lane.waiting.pop_front() {
+                match lane.sink.alerts.try_send(next) {
+                    Ok(()) => {}
+                    Err(TrySendError::Full(back) | TrySendError::Disconnected(back)) => {
+                        lane.waiting.push_front(back);
+                        break;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Takes an acknowledgement.
+    pub fn acknowledge(&mut self, ack: &Acknowledged) {
+        if let Some(lane) = self.lanes.get_mut(ack.sink) {
+            lane.acked = lane.acked.max(ack.seq);
+        }
+        self.push();
+    }
+
+    /// The number up to which every sink has delivered.
+    pub fn delivered(&self) -> u64 {
+        self.lanes.iter().map(|l| l.acked).min().unwrap_or(self.durable)
+    }
+
+    /// Durable alerts that some sink still has to deliver.
+    pub fn queued(&self) -> u64 {
+        self.durable.saturating_sub(self.delivered())
+    }
+}

@@ -1,0 +1,141 @@
+//! A replay through the library, with its state kept in a temporary directory.
+
+use exfil_agent::alert::AgentIdentity;
+use exfil_agent::batch::Tally;
+use exfil_agent::config::{FileSinkSettings, FormatSetting, FsyncSetting, Settings};
+use exfil_agent::content::{self, Content};
+use exfil_agent::event::{EventType, Oddity, Reject};
+use exfil_agent::pipeline::detecting::TimeSource;
+use exfil_agent::pipeline::{Pipeline, Plan, SinkPlan};
+use exfil_agent::sink::file;
+use exfil_agent::source::Mode;
+use exfil_agent::state::dump::{Dumper, ModelFacts, Row};
+use exfil_agent::state::key::Key;
+use exfil_agent::state::record::FileRecord;
+use exfil_agent::store::{self, codec};
+use std::fmt::Write;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use tempfile::TempDir;
+
+/// What a run leaves: compared as text.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Outcome {
+    /// The alert file.
+    pub alerts: String,
+    /// The canonical dump of the logical state.
+    pub state: String,
+    /// Records judged, file by file.
+    pub files: String,
+}
+
+/// A replay that can be continued.
+pub struct Replay {
+    pub settings: Settings,
+    pub content: Arc<Content>,
+    now: i64,
+    dir: TempDir,
+}
+
+impl Replay {
+    pub fn new(config: &str, workers: usize) -> Replay {
+        let mut settings = exfil_agent::config::parse("case.toml", config).unwrap_or_else(|f| panic!("{f}"));
+        settings.limits.workers = workers;
+        let content = Arc::new(content::load(&settings.detection, &settings.limits).unwrap_or_else(|f| panic!("{f}")));
+        let now = config.lines().find_map(|l| l.strip_prefix("# now: ")).unwrap_or("2026-12-31");
+        let now = exfil_agent::calendar::Zone::utc().parse(&format!("{now}T12:00:00")).unwrap();
+        Replay { settings, content, now, dir: TempDir::new().unwrap() }
+    }
+
+    pub fn state_dir(&self) -> PathBuf {
+        self.dir.path().join("state")
+    }
+
+    pub fn alert_file(&self) -> PathBuf {
+        self.dir.path().join("alerts.jsonl")
+    }
+
+    pub fn plan(&self, mode: Mode) -> Plan {
+        let settings = FileSinkSettings { path: self.alert_file(), fsync: FsyncSetting::Never, ..Default::default() };
+        Plan {
+            settings: self.settings.clone(),
+            content: Arc::clone(&self.content),
+            directory: None,
+            mode,
+            state_dir: Some(self.state_dir()),
+            accept_empty_state: false,
+            sinks: vec![SinkPlan {
+                name: "file".into(),
+                min_score: 0,
+                open: Box::new(move |mark| file::open(settings, AgentIdentity::replay(), mark)),
+            }],
+            time: TimeSource::Fixed(self.now),
+            drain_fully: true,
+        }
+    }
+
+    /// Replays these files over the kept state.
+    pub fn step(&mut self, files: &[PathBuf]) {
+        let mode = Mode::Once { paths: files.to_vec(), format: FormatSetting::Auto };
+        let pipeline = Pipeline::start(self.plan(mode), Box::new(|_| {})).unwrap();
+        let (detector, _) = pipeline.join().unwrap();
+        for record in detector.state.files().values() {
+            assert!(record.tally.adds_up(), "records = events + rejects + headers + blank: {:?}", record.tally);
+        }
+    }
+
+    pub fn over(mut self, files: &[PathBuf]) -> Outcome {
+        self.step(files);
+        self.outcome()
+    }
+
+    pub fn outcome(&self) -> Outcome {
+        let alerts = std::fs::read_to_string(self.alert_file()).unwrap_or_default();
+        let (state, files) = dump(&self.state_dir(), &self.content, &self.settings);
+        Outcome { alerts, state, files }
+    }
+}
+
+/// The canonical dump of a stopped store, and its files' tallies.
+pub fn dump(dir: &Path, content: &Content, settings: &Settings) -> (String, String) {
+    let store = store::read_stopped(dir).unwrap();
+    let facts = |m: &exfil_agent::model::ModelSpec| {
+        (m.id.clone(), ModelFacts::of(m, settings.detection.min_confidence, settings.detection.window_days))
+    };
+    let mut dumper = Dumper::new(content.models.iter().map(facts).collect());
+    let (mut rows, mut files) = (String::new(), Vec::new());
+    let mut each = |row: Row| writeln!(rows, "{}", serde_json::to_string(&row).unwrap()).unwrap();
+    let mut from = Vec::new();
+    loop {
+        let page = store.scan(&from, b"", 1 << 20).unwrap();
+        let Some((last, _)) = page.last() else { break };
+        from = last.clone();
+        from.push(0);
+        for (key, value) in &page {
+            if let Some(Key::File(_)) = Key::decode(key) {
+                let record: FileRecord = codec::decode(value).unwrap();
+                files.push(file_line(&record));
+            }
+            dumper.feed(key, value, &mut each).unwrap();
+        }
+    }
+    dumper.end(&mut each);
+    files.sort();
+    (rows, files.concat())
+}
+
+fn file_line(record: &FileRecord) -> String {
+    let Tally { bytes, records, headers, blank, events, rejects, oddities } = &record.tally;
+    let name = record.position.path.file_name().unwrap_or_default().to_string_lossy();
+    let mut line = format!("{name}: bytes={bytes} records={records} headers={headers} blank={blank}");
+    let mut counts = |prefix: &str, name: &str, n: u64| {
+        if n > 0 {
+            write!(line, " {prefix}{name}={n}").unwrap();
+        }
+    };
+    EventType::ALL.iter().for_each(|e| counts("", e.name(), events.get(e.index())));
+    Reject::ALL.iter().for_each(|r| counts("reject:", r.name(), rejects.get(r.index())));
+    Oddity::ALL.iter().for_each(|o| counts("odd:", o.name(), oddities.get(o.index())));
+    line.push('\n');
+    line
+}
