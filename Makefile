@@ -1,0 +1,32 @@
+# One command before every commit: `make check`. Every target is a plain cargo command; read them here, use them alone.
+CARGO ?= cargo
+
+.PHONY: check check-but-tests fmt clippy test doc deny advisories
+
+check: fmt clippy test doc deny advisories
+
+# For CI, which has run the tests already.
+check-but-tests: fmt clippy doc deny advisories
+
+fmt:
+	$(CARGO) fmt --check
+
+clippy:
+	$(CARGO) clippy --locked --all-targets -- -D warnings
+
+# Includes the [[test]] blocks of the shipped content and the tidy rules of ARCHITECTURE.md.
+test:
+	$(CARGO) test --locked
+
+doc:
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --no-deps
+
+# cargo install --locked cargo-deny
+deny:
+	$(CARGO) deny --locked check bans licenses sources
+
+# The advisory database has a host of its own, which some build machines cannot reach.
+advisories:
+	@if GIT_TERMINAL_PROMPT=0 timeout 20 git ls-remote -q https://github.com/rustsec/advisory-db HEAD >/dev/null 2>&1; \
+	then $(CARGO) deny --locked check advisories; \
+	else echo "advisories: NOT CHECKED, the advisory database cannot be reached from here"; fi

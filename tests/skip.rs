@@ -1,0 +1,16 @@
+//! How a test says that this machine lacks what it needs: a line on the real standard error, past the harness's capture.
+
+use std::io::Write;
+use std::path::Path;
+
+/// Prints `SKIP name: reason`. The caller returns afterwards.
+pub fn skip(name: &str, reason: &str) {
+    // One write, so that lines of parallel tests do not run into each other.
+    let _ = std::io::stderr().write_all(format!("SKIP {name}: {reason}\n").as_bytes());
+}
+
+/// Whether a command of this name is on the search path.
+pub fn has_command(name: &str) -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path).chain(["/usr/sbin".into()]).any(|dir| Path::new(&dir).join(name).is_file())
+}
