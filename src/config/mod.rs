@@ -1,9 +1,33 @@
 //! Settings: every one with a name, a unit and a default. Read from TOML; unknown keys are refused with a suggestion.
 //!
-//! What this file never does: open anything that a setting names.
+//! `read` makes settings from TOML, `write` makes TOML from settings, `check` says what `run` needs beyond that. Nothing
+//! in here opens what a setting names; `check` follows links, to see whether two paths are the same place.
+
+mod check;
+mod read;
+mod write;
+
+pub use check::check_permissions;
+pub use read::{load, parse};
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+
+/// Facilities of syslog by name, with their codes.
+pub const FACILITIES: &[(&str, u8)] = &[
+    ("user", 1),
+    ("daemon", 3),
+    ("auth", 4),
+    ("authpriv", 10),
+    ("local0", 16),
+    ("local1", 17),
+    ("local2", 18),
+    ("local3", 19),
+    ("local4", 20),
+    ("local5", 21),
+    ("local6", 22),
+    ("local7", 23),
+];
 
 /// All settings of the agent.
 #[derive(Clone, Debug, PartialEq, Default)]
@@ -34,6 +58,20 @@ pub enum FormatSetting {
     Cef,
     /// RFC 4180 records; rows without a header are read by position.
     Csv,
+}
+
+impl FormatSetting {
+    /// Every member.
+    pub const ALL: &'static [FormatSetting] = &[FormatSetting::Auto, FormatSetting::Cef, FormatSetting::Csv];
+
+    /// The spelling in the config.
+    pub const fn name(self) -> &'static str {
+        match self {
+            FormatSetting::Auto => "auto",
+            FormatSetting::Cef => "cef",
+            FormatSetting::Csv => "csv",
+        }
+    }
 }
 
 /// One spool directory.
@@ -97,6 +135,20 @@ pub enum FsyncSetting {
     Never,
 }
 
+impl FsyncSetting {
+    /// Every member.
+    pub const ALL: &'static [FsyncSetting] = &[FsyncSetting::Always, FsyncSetting::Batch, FsyncSetting::Never];
+
+    /// The spelling in the config.
+    pub const fn name(self) -> &'static str {
+        match self {
+            FsyncSetting::Always => "always",
+            FsyncSetting::Batch => "batch",
+            FsyncSetting::Never => "never",
+        }
+    }
+}
+
 /// The shape of an alert in a sink.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AlertFormat {
@@ -104,6 +156,19 @@ pub enum AlertFormat {
     Json,
     /// `CEF:0|…`.
     Cef,
+}
+
+impl AlertFormat {
+    /// Every member.
+    pub const ALL: &'static [AlertFormat] = &[AlertFormat::Json, AlertFormat::Cef];
+
+    /// The spelling in the config.
+    pub const fn name(self) -> &'static str {
+        match self {
+            AlertFormat::Json => "json",
+            AlertFormat::Cef => "cef",
+        }
+    }
 }
 
 /// `[sink.file]`.

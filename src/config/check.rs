@@ -1,0 +1,245 @@
+//! What `run` needs beyond a config without faults: something to read, somewhere to report, no loops, safe permissions.
+//!
+//! Looks at directories only to follow links; opens and changes nothing.
+
+use super::Settings;
+use crate::content::fault::{Fault, Faults};
+use std::fmt;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Component, Path, PathBuf};
+
+impl Settings {
+    /// What keeps `run` from starting with these settings; `file` is what faults call the config. Links are followed, so
+    /// this sees loops that the text alone does not show.
+    pub fn check_for_run(&self, file: &str) -> Faults {
+        let mut faults = Faults::default();
+        if self.spools.is_empty() {
+            faults.add(file, 0, "config", "there is nothing to read; add [[spool]] with path = \"/var/spool/dtex\"");
+        }
+        if self.sink_file.is_none() && self.sink_syslog.is_none() {
+            faults.add(file, 0, "config", "alerts would go nowhere; add [sink.file] or [sink.syslog]");
+        }
+        for (place, message) in overlaps(self, &resolved) {
+            faults.add(file, 0, &place.to_string(), message);
+        }
+        faults
+    }
+}
+
+/// Whether a config may be trusted by a daemon that runs as `euid`: others must not be able to write it.
+/// Gives warnings (one sentence each) for what is unwise but allowed.
+///
+/// # Errors
+/// The one fault that forbids its use.
+pub fn check_permissions(path: &Path, euid: u32) -> Result<Vec<String>, Fault> {
+    let fault = |message: String| Fault { file: path.display().to_string(), line: 0, item: "config".into(), message };
+    let about = std::fs::metadata(path).map_err(|e| fault(format!("cannot be looked at: {e}")))?;
+    let file = judge(path, about.mode(), about.uid(), euid, false).map_err(fault)?;
+    let dir = match path.parent() {
+        Some(p) if p.as_os_str().is_empty() => Path::new("."),
+        Some(p) => p,
+        None => Path::new("/"),
+    };
+    let about = std::fs::metadata(dir).map_err(|e| fault(format!("its directory cannot be looked at: {e}")))?;
+    let dir = judge(dir, about.mode(), about.uid(), euid, true).map_err(fault)?;
+    Ok(file.into_iter().chain(dir).collect())
+}
+
+/// The verdict on one path: a warning, or why it must not be used.
+fn judge(path: &Path, mode: u32, owner: u32, euid: u32, is_dir: bool) -> Result<Option<String>, String> {
+    const STICKY: u32 = 0o1000;
+    let what = if is_dir { format!("the directory {}", path.display()) } else { format!("{}", path.display()) };
+    // In a sticky directory only the owner of a file can replace it.
+    let guarded = is_dir && mode & STICKY != 0;
+    if mode & 0o002 != 0 && !guarded {
+        return Err(format!("{what} can be written by everyone; run chmod o-w {}", path.display()));
+    }
+    if owner != 0 && owner != euid {
+        return Err(format!("{what} belongs to user {owner}; give it to root or to the agent's own user ({euid})"));
+    }
+    if mode & 0o020 != 0 && !guarded {
+        return Ok(Some(format!("{what} can be written by its group; run chmod g-w {}", path.display())));
+    }
+    Ok(None)
+}
+
+/// The table that a contradiction between two settings is reported at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Place {
+    /// A spool, by index from 0.
+    Spool(usize),
+    /// `[sink.file]`.
+    SinkFile,
+    /// `[state]`.
+    State,
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Place::Spool(i) => write!(f, "[[spool]] {}", i + 1),
+            Place::SinkFile => f.write_str("[sink.file]"),
+            Place::State => f.write_str("[state]"),
+        }
+    }
+}
+
+/// Settings that name the same place where they must not. `place_of` makes paths comparable.
+pub(super) fn overlaps(settings: &Settings, place_of: &dyn Fn(&Path) -> PathBuf) -> Vec<(Place, String)> {
+    let mut found = Vec::new();
+    let spools: Vec<PathBuf> = settings.spools.iter().map(|s| place_of(&s.path)).collect();
+    let state = place_of(&settings.state.dir);
+    let alerts = settings.sink_file.as_ref().map(|s| (&s.path, place_of(&s.path)));
+    for (i, spool) in spools.iter().enumerate() {
+        if let Some(first) = spools.iter().take(i).position(|other| other == spool) {
+            let message = format!("{} is read already by [[spool]] {}; remove one of them", spool.display(), first + 1);
+            found.push((Place::Spool(i), message));
+            continue;
+        }
+        if let Some((as_written, alerts)) = &alerts
+            && alerts.starts_with(spool)
+        {
+            let message = format!(
+                "{} lies in the spool {}: the agent would read its own alerts; move one of them",
+                as_written.display(),
+                spool.display()
+            );
+            found.push((Place::SinkFile, message));
+        }
+        if state.starts_with(spool) || spool.starts_with(&state) {
+            let message = format!("{} and the spool {} must lie apart", state.display(), spool.display());
+            found.push((Place::State, message));
+        }
+    }
+    for (i, dead_letter) in settings.spools.iter().enumerate().filter_map(|(i, s)| Some((i, s.dead_letter.as_ref()?))) {
+        let at = place_of(dead_letter);
+        if let Some(spool) = spools.iter().find(|spool| at.starts_with(spool)) {
+            let message = format!(
+                "dead_letter {} lies in the spool {}: the agent would read its own rejects; move one of them",
+                dead_letter.display(),
+                spool.display()
+            );
+            found.push((Place::Spool(i), message));
+        }
+        if alerts.as_ref().is_some_and(|(_, alerts)| *alerts == at) {
+            let message = format!("dead_letter {} is the alert file, too; name another file", dead_letter.display());
+            found.push((Place::Spool(i), message));
+        }
+    }
+    found
+}
+
+/// A path as written, made absolute, without `.` and `..`.
+pub(super) fn written(path: &Path) -> PathBuf {
+    let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf());
+    let mut out = PathBuf::new();
+    for part in absolute.components() {
+        match part {
+            Component::ParentDir => {
+                out.pop();
+            }
+            Component::CurDir => {}
+            other => out.push(other),
+        }
+    }
+    out
+}
+
+/// A path with the links in its existing part followed.
+fn resolved(path: &Path) -> PathBuf {
+    let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf());
+    for existing in absolute.ancestors() {
+        if let (Ok(real), Ok(rest)) = (existing.canonicalize(), absolute.strip_prefix(existing)) {
+            // Joining an empty rest would add a slash, which turns a file into a directory.
+            return if rest.as_os_str().is_empty() { real } else { written(&real.join(rest)) };
+        }
+    }
+    written(&absolute)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{FileSinkSettings, SpoolSettings, StateSettings};
+    use super::*;
+
+    #[test]
+    fn a_config_that_others_can_write_is_refused_and_group_writable_is_a_warning() {
+        let verdict = |mode, owner, is_dir| match judge(Path::new("c"), mode, owner, 500, is_dir) {
+            Ok(None) => "good",
+            Ok(Some(_)) => "warning",
+            Err(_) => "refused",
+        };
+        for (mode, owner, is_dir, wanted) in [
+            (0o100_644, 0, false, "good"),
+            (0o100_600, 500, false, "good"),
+            (0o100_600, 501, false, "refused"),
+            (0o100_646, 0, false, "refused"),
+            (0o100_664, 0, false, "warning"),
+            (0o101_646, 0, false, "refused"),
+            (0o040_755, 0, true, "good"),
+            (0o040_777, 0, true, "refused"),
+            (0o041_777, 0, true, "good"),
+            (0o040_775, 500, true, "warning"),
+            (0o040_755, 501, true, "refused"),
+        ] {
+            assert_eq!(verdict(mode, owner, is_dir), wanted, "{mode:o} of {owner}");
+        }
+    }
+
+    #[test]
+    fn permissions_of_a_real_file_are_read() {
+        use std::os::unix::fs::PermissionsExt;
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("c.toml");
+        std::fs::write(&path, "").unwrap();
+        let euid = std::fs::metadata(&path).unwrap().uid();
+        let with = |mode| {
+            std::fs::set_permissions(&path, PermissionsExt::from_mode(mode)).unwrap();
+            check_permissions(&path, euid)
+        };
+        assert_eq!(with(0o640).unwrap(), Vec::<String>::new());
+        assert_eq!(with(0o660).unwrap().len(), 1);
+        assert!(with(0o646).unwrap_err().message.contains("chmod o-w"));
+        assert!(check_permissions(&dir.path().join("none"), euid).unwrap_err().message.contains("cannot be looked at"));
+    }
+
+    #[test]
+    fn run_needs_a_spool_and_a_sink() {
+        let text = Settings::default().check_for_run("c.toml").to_string();
+        assert!(text.contains("[[spool]]") && text.contains("[sink.file]"), "{text}");
+    }
+
+    #[test]
+    fn a_loop_through_a_link_is_found() {
+        let dir = tempfile::tempdir().unwrap();
+        let at = |name: &str| dir.path().join(name);
+        std::fs::create_dir(at("spool")).unwrap();
+        std::os::unix::fs::symlink(at("spool"), at("alerts")).unwrap();
+        std::os::unix::fs::symlink(at("spool"), at("again")).unwrap();
+        let spool = |name: &str| SpoolSettings { path: at(name), ..SpoolSettings::default() };
+        let mut settings = Settings {
+            spools: vec![spool("spool")],
+            sink_file: Some(FileSinkSettings { path: at("alerts/a.jsonl"), ..FileSinkSettings::default() }),
+            state: StateSettings { dir: at("state") },
+            ..Settings::default()
+        };
+        let faults = settings.check_for_run("c.toml");
+        assert_eq!(faults.0.len(), 1, "{faults}");
+        assert!(faults.to_string().contains("its own alerts"), "{faults}");
+
+        settings.sink_file = Some(FileSinkSettings { path: at("logs/a.jsonl"), ..FileSinkSettings::default() });
+        assert!(settings.check_for_run("c.toml").is_empty());
+        settings.spools.push(spool("again"));
+        assert!(settings.check_for_run("c.toml").to_string().contains("read already by [[spool]] 1"));
+    }
+
+    #[test]
+    fn a_name_that_only_begins_alike_is_no_overlap() {
+        let settings = Settings {
+            spools: vec![SpoolSettings { path: "/x/spool".into(), ..SpoolSettings::default() }],
+            sink_file: Some(FileSinkSettings { path: "/x/spool2/a".into(), ..FileSinkSettings::default() }),
+            ..Settings::default()
+        };
+        assert_eq!(overlaps(&settings, &written), Vec::new());
+    }
+}

@@ -1,0 +1,376 @@
+//! Settings from TOML: every fault of the file at once, with its line and what to write instead.
+//!
+//! Reading never opens what a setting names and never falls back to a default for a value that is wrong.
+//! An empty text stands for "none" where a path is optional.
+
+use super::check::{Place, overlaps, written};
+use super::{
+    AlertFormat, ControlSettings, DetectionSettings, FACILITIES, FileSinkSettings, FormatSetting, FsyncSetting, Limits,
+    Settings, SpoolSettings, StateSettings, SyslogSinkSettings,
+};
+use crate::calendar::Zone;
+use crate::content::fault::{Faults, suggest};
+use crate::content::section::{Document, Section};
+use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
+use std::path::{Path, PathBuf};
+
+/// The longest path that fits into the address of a unix socket, bytes.
+const MAX_SOCKET_PATH: usize = 107;
+
+/// Reads the config file.
+///
+/// # Errors
+/// All faults of the file, or the one that it cannot be read.
+pub fn load(path: &Path) -> Result<Settings, Faults> {
+    let name = path.display().to_string();
+    match std::fs::read_to_string(path) {
+        Ok(text) => parse(&name, &text),
+        Err(e) => {
+            let mut faults = Faults::default();
+            faults.add(&name, 0, "config", format!("cannot be read: {e}; name the config with --config FILE"));
+            Err(faults)
+        }
+    }
+}
+
+/// Reads the text of a config file; `file_name` is what faults call it.
+///
+/// # Errors
+/// All faults of the text.
+pub fn parse(file_name: &str, text: &str) -> Result<Settings, Faults> {
+    let mut faults = Faults::default();
+    let document = Document::new(file_name, text);
+    let settings = document.read(&mut faults, |root, faults| Some(read_root(root, faults)));
+    faults.check(settings.unwrap_or_default())
+}
+
+fn read_root(root: &Section<'_>, faults: &mut Faults) -> Settings {
+    let mut settings = Settings::default();
+    let mut lines = Lines { spools: Vec::new(), sink_file: root.line_of("sink"), state: root.line_of("state") };
+    let mut top = Table::new(root, "", faults);
+    for (i, section) in top.subs("spool").iter().enumerate() {
+        lines.spools.push(section.line);
+        settings.spools.push(read_spool(Table::new(section, &format!("[[spool]] {}", i + 1), top.faults)));
+    }
+    if let Some(section) = top.sub("state") {
+        settings.state = read_state(Table::new(&section, "[state]", top.faults));
+    }
+    if let Some(section) = top.sub("sink") {
+        let mut sinks = Table::new(&section, "[sink]", top.faults);
+        if let Some(section) = sinks.sub("file") {
+            lines.sink_file = section.line;
+            settings.sink_file = read_sink_file(Table::new(&section, "[sink.file]", sinks.faults));
+        }
+        if let Some(section) = sinks.sub("syslog") {
+            settings.sink_syslog = read_sink_syslog(Table::new(&section, "[sink.syslog]", sinks.faults));
+        }
+        sinks.finish();
+    }
+    if let Some(section) = top.sub("detection") {
+        settings.detection = read_detection(Table::new(&section, "[detection]", top.faults));
+    }
+    if let Some(section) = top.sub("limits") {
+        settings.limits = read_limits(Table::new(&section, "[limits]", top.faults));
+    }
+    if let Some(section) = top.sub("control") {
+        settings.control = read_control(Table::new(&section, "[control]", top.faults));
+    }
+    top.finish();
+    for (place, message) in overlaps(&settings, &written) {
+        faults.add(root.file(), lines.of(place), &place.to_string(), message);
+    }
+    settings
+}
+
+/// Where the tables begin that may contradict each other.
+struct Lines {
+    spools: Vec<usize>,
+    sink_file: usize,
+    state: usize,
+}
+
+impl Lines {
+    fn of(&self, place: Place) -> usize {
+        match place {
+            Place::Spool(i) => self.spools.get(i).copied().unwrap_or(0),
+            Place::SinkFile => self.sink_file,
+            Place::State => self.state,
+        }
+    }
+}
+
+fn read_spool(mut t: Table<'_, '_, '_>) -> SpoolSettings {
+    let mut s = SpoolSettings::default();
+    if !t.section.has("path") {
+        t.section.fault(t.faults, t.section.line, "path is missing; write the directory to read");
+    }
+    t.path("path", &mut s.path);
+    t.texts("include", &mut s.include);
+    t.texts("exclude", &mut s.exclude);
+    if s.include.is_empty() {
+        t.refuse("include", "include is empty, so no file would be read; write [\"*\"] for all");
+    }
+    for (key, globs) in [("include", &s.include), ("exclude", &s.exclude)] {
+        for glob in globs.iter().filter(|g| g.is_empty() || g.contains('/')) {
+            t.refuse(key, format!("{key} holds {glob:?}; write file names with * and ?, without directories"));
+        }
+    }
+    t.choice("format", &mut s.format, FormatSetting::ALL, FormatSetting::name);
+    t.zone("timezone", &mut s.timezone);
+    t.whole("rescan_secs", &mut s.rescan_secs, 1..=3600);
+    t.whole("silent_after_secs", &mut s.silent_after_secs, 0..=31_536_000);
+    t.optional_path("dead_letter", &mut s.dead_letter);
+    t.finish();
+    s
+}
+
+fn read_state(mut t: Table<'_, '_, '_>) -> StateSettings {
+    let mut s = StateSettings::default();
+    t.path("dir", &mut s.dir);
+    t.finish();
+    s
+}
+
+fn read_sink_file(mut t: Table<'_, '_, '_>) -> Option<FileSinkSettings> {
+    let mut s = FileSinkSettings::default();
+    let mut enabled = true;
+    t.flag("enabled", &mut enabled);
+    t.path("path", &mut s.path);
+    t.choice("format", &mut s.format, AlertFormat::ALL, AlertFormat::name);
+    t.choice("fsync", &mut s.fsync, FsyncSetting::ALL, FsyncSetting::name);
+    t.whole("min_score", &mut s.min_score, 0..=1_000_000);
+    t.finish();
+    enabled.then_some(s)
+}
+
+fn read_sink_syslog(mut t: Table<'_, '_, '_>) -> Option<SyslogSinkSettings> {
+    let mut s = SyslogSinkSettings::default();
+    let mut enabled = true;
+    t.flag("enabled", &mut enabled);
+    t.socket("target", &mut s.target);
+    t.text("facility", &mut s.facility);
+    if !FACILITIES.iter().any(|(name, _)| *name == s.facility) {
+        let known = suggest(&s.facility, FACILITIES.iter().map(|(name, _)| *name));
+        t.refuse("facility", format!("facility {:?} is unknown{known}", s.facility));
+    }
+    t.choice("format", &mut s.format, AlertFormat::ALL, AlertFormat::name);
+    t.whole("min_score", &mut s.min_score, 0..=1_000_000);
+    t.finish();
+    enabled.then_some(s)
+}
+
+fn read_detection(mut t: Table<'_, '_, '_>) -> DetectionSettings {
+    let mut s = DetectionSettings::default();
+    t.zone("timezone", &mut s.timezone);
+    t.flag("strict", &mut s.strict);
+    t.texts("disabled_rules", &mut s.disabled_rules);
+    t.optional_path("content_dir", &mut s.content_dir);
+    t.texts("sanctioned_domains", &mut s.sanctioned_domains);
+    for domain in s.sanctioned_domains.iter().filter(|d| !is_domain(d)) {
+        t.refuse(
+            "sanctioned_domains",
+            format!("sanctioned_domains holds {domain:?}; write the name alone: \"files.example.com\""),
+        );
+    }
+    t.whole("late_days", &mut s.late_days, 0..=3660);
+    t.whole("future_days", &mut s.future_days, 0..=3660);
+    t.whole("window_days", &mut s.window_days, 1..=3660);
+    t.whole("min_history_days", &mut s.min_history_days, 0..=3660);
+    t.whole("maturity_days", &mut s.maturity_days, 0..=3660);
+    t.fraction("min_confidence", &mut s.min_confidence);
+    let window = s.window_days;
+    for (key, days) in
+        [("late_days", s.late_days), ("min_history_days", s.min_history_days), ("maturity_days", s.maturity_days)]
+    {
+        if days >= window {
+            t.refuse(key, format!("{key} is {days}, but window_days is {window}; write a number below window_days"));
+        }
+    }
+    if let Some(section) = t.sub("tables") {
+        s.tables =
+            read_map(Table::new(&section, "[detection.tables]", t.faults), |t, key| t.section.boolean(key, t.faults));
+    }
+    if let Some(section) = t.sub("table_files") {
+        let table = Table::new(&section, "[detection.table_files]", t.faults);
+        s.table_files = read_map(table, |t, key| t.section.string(key, t.faults).map(PathBuf::from));
+    }
+    if let Some(section) = t.sub("directory") {
+        let mut table = Table::new(&section, "[detection.directory]", t.faults);
+        table.optional_path("file", &mut s.directory);
+        table.finish();
+    }
+    t.finish();
+    s
+}
+
+/// Every key of a table whose keys are names that content chose.
+fn read_map<T>(
+    mut t: Table<'_, '_, '_>,
+    mut read: impl FnMut(&mut Table<'_, '_, '_>, &str) -> Option<T>,
+) -> BTreeMap<String, T> {
+    let keys: Vec<String> = t.section.keys().map(str::to_owned).collect();
+    keys.into_iter().filter_map(|key| read(&mut t, &key).map(|value| (key, value))).collect()
+}
+
+fn read_limits(mut t: Table<'_, '_, '_>) -> Limits {
+    let mut s = Limits::default();
+    const GIB: u64 = 1 << 30;
+    t.whole("max_line_bytes", &mut s.max_line_bytes, 1024..=GIB / 64);
+    t.whole("max_quoted_lines", &mut s.max_quoted_lines, 1..=100_000);
+    t.whole("max_command_chars", &mut s.max_command_chars, 256..=1_048_576);
+    t.whole("read_bytes", &mut s.read_bytes, 4096..=GIB / 16);
+    t.whole("max_batches", &mut s.max_batches, 1..=1024);
+    t.whole("max_open_files", &mut s.max_open_files, 8..=1_000_000);
+    t.whole("forget_gone_hours", &mut s.forget_gone_hours, 0..=87_600);
+    t.whole("max_expansion", &mut s.max_expansion, 1..=1_000_000);
+    t.whole("workers", &mut s.workers, 0..=64);
+    t.whole("max_uncommitted_bytes", &mut s.max_uncommitted_bytes, 65_536..=4 * GIB);
+    t.whole("max_delta_bytes", &mut s.max_delta_bytes, 65_536..=4 * GIB);
+    t.whole("max_queued_alerts", &mut s.max_queued_alerts, 1..=10_000_000);
+    t.whole("max_alerts_kept", &mut s.max_alerts_kept, 0..=10_000_000);
+    t.whole("max_alerts_per_day", &mut s.max_alerts_per_day, 1..=u64::from(u32::MAX));
+    t.whole("max_guards", &mut s.max_guards, 1..=1_000_000_000);
+    t.whole("max_instances", &mut s.max_instances, 1..=1_000_000_000);
+    t.whole("max_bins", &mut s.max_bins, 1..=1_000_000_000);
+    t.whole("max_bins_wide", &mut s.max_bins_wide, 1..=1_000_000_000);
+    t.finish();
+    s
+}
+
+fn read_control(mut t: Table<'_, '_, '_>) -> ControlSettings {
+    let mut s = ControlSettings::default();
+    t.socket("socket", &mut s.socket);
+    t.finish();
+    s
+}
+
+/// Whether a text can be a domain: labels of letters, digits, `-` and `_`, with or without a dot; other scripts count as letters.
+fn is_domain(text: &str) -> bool {
+    let text = text.strip_suffix('.').unwrap_or(text);
+    !text.is_empty()
+        && text
+            .split('.')
+            .all(|label| !label.is_empty() && label.chars().all(|c| c.is_alphanumeric() || c == '-' || c == '_'))
+}
+
+/// One table of the file. Each getter leaves its slot at the default unless the key is there and good.
+struct Table<'s, 'd, 'f> {
+    section: &'s Section<'d>,
+    faults: &'f mut Faults,
+    known: Vec<&'static str>,
+}
+
+impl<'s, 'd, 'f> Table<'s, 'd, 'f> {
+    fn new(section: &'s Section<'d>, item: &str, faults: &'f mut Faults) -> Table<'s, 'd, 'f> {
+        section.set_item(item);
+        Table { section, faults, known: Vec::new() }
+    }
+
+    fn refuse(&mut self, key: &str, message: impl Into<String>) {
+        self.section.fault(self.faults, self.section.line_of(key), message);
+    }
+
+    fn text(&mut self, key: &'static str, slot: &mut String) {
+        self.known.push(key);
+        if let Some(text) = self.section.string(key, self.faults) {
+            *slot = text;
+        }
+    }
+
+    fn texts(&mut self, key: &'static str, slot: &mut Vec<String>) {
+        self.known.push(key);
+        if let Some(texts) = self.section.strings(key, self.faults) {
+            *slot = texts;
+        }
+    }
+
+    fn path(&mut self, key: &'static str, slot: &mut PathBuf) {
+        self.known.push(key);
+        match self.section.string(key, self.faults) {
+            Some(text) if text.is_empty() => self.refuse(key, format!("{key} is empty; write a path")),
+            Some(text) if text.contains('\0') => self.refuse(key, format!("{key} holds a NUL; write a path")),
+            Some(text) => *slot = PathBuf::from(text),
+            None => {}
+        }
+    }
+
+    fn optional_path(&mut self, key: &'static str, slot: &mut Option<PathBuf>) {
+        self.known.push(key);
+        if let Some(text) = self.section.string(key, self.faults) {
+            *slot = (!text.is_empty()).then(|| PathBuf::from(text));
+        }
+    }
+
+    fn socket(&mut self, key: &'static str, slot: &mut PathBuf) {
+        self.path(key, slot);
+        let bytes = slot.as_os_str().len();
+        if bytes > MAX_SOCKET_PATH {
+            self.refuse(key, format!("{key} has {bytes} bytes; the path of a socket holds at most {MAX_SOCKET_PATH}"));
+        }
+    }
+
+    fn zone(&mut self, key: &'static str, slot: &mut String) {
+        self.text(key, slot);
+        if let Err(message) = Zone::named(slot) {
+            self.refuse(key, format!("{key}: {message}"));
+        }
+    }
+
+    fn flag(&mut self, key: &'static str, slot: &mut bool) {
+        self.known.push(key);
+        if let Some(flag) = self.section.boolean(key, self.faults) {
+            *slot = flag;
+        }
+    }
+
+    fn whole<T: TryFrom<u64>>(&mut self, key: &'static str, slot: &mut T, range: RangeInclusive<u64>) {
+        self.known.push(key);
+        let Some(n) = self.section.integer(key, self.faults) else { return };
+        let good = u64::try_from(n).ok().filter(|n| range.contains(n)).and_then(|n| T::try_from(n).ok());
+        match good {
+            Some(value) => *slot = value,
+            None => {
+                self.refuse(key, format!("{key} is {n}; write a number from {} to {}", range.start(), range.end()));
+            }
+        }
+    }
+
+    fn fraction(&mut self, key: &'static str, slot: &mut f64) {
+        self.known.push(key);
+        match self.section.float(key, self.faults) {
+            Some(x) if (0.0..=1.0).contains(&x) => *slot = x,
+            Some(x) => self.refuse(key, format!("{key} is {x}; write a number from 0 to 1")),
+            None => {}
+        }
+    }
+
+    fn choice<T: Copy>(&mut self, key: &'static str, slot: &mut T, all: &[T], name: fn(T) -> &'static str) {
+        self.known.push(key);
+        let Some(text) = self.section.string(key, self.faults) else { return };
+        match all.iter().find(|v| name(**v) == text) {
+            Some(value) => *slot = *value,
+            None => {
+                let hint = suggest(&text, all.iter().map(|v| name(*v)));
+                self.refuse(key, format!("{key} {text:?} is unknown{hint}"));
+            }
+        }
+    }
+
+    fn sub(&mut self, key: &'static str) -> Option<Section<'d>> {
+        self.known.push(key);
+        self.section.table(key, self.faults)
+    }
+
+    fn subs(&mut self, key: &'static str) -> Vec<Section<'d>> {
+        self.known.push(key);
+        self.section.tables(key, self.faults)
+    }
+
+    fn finish(self) {
+        self.section.finish(&self.known, self.faults);
+    }
+}
+
+#[cfg(test)]
+mod tests;
