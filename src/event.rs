@@ -282,6 +282,11 @@ impl Span {
     pub fn arena(start: usize, end: usize) -> Span {
         Span { start: start as u32 | ARENA, len: end.saturating_sub(start) as u32 }
     }
+    /// Where in the arena it lies; `None` for a piece of the raw text.
+    pub fn arena_range(self) -> Option<std::ops::Range<usize>> {
+        let start = (self.start & !ARENA) as usize;
+        (self.start & ARENA != 0).then_some(start..start + self.len as usize)
+    }
     /// Length in bytes.
     pub const fn len(self) -> usize {
         self.len as usize

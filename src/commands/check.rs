@@ -18,7 +18,7 @@ pub struct Arguments {
 /// Runs the command.
 pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let settings = config::load(&arguments.config)?;
-    settings.check_for_run().check(())?;
+    settings.check_for_run(&arguments.config.display().to_string()).check(())?;
     let (content, _) = load_content(&settings)?;
     content::run_tests(&content).check(())?;
     let tests: usize = content.rules.iter().map(|r| r.tests.len()).sum();

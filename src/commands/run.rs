@@ -3,6 +3,7 @@
 use super::{DEFAULT_CONFIG, load_content};
 use crate::alert::AgentIdentity;
 use crate::config::{self, Settings};
+use crate::content::Faults;
 use crate::control;
 use crate::exit::Failure;
 use crate::pipeline::detecting::TimeSource;
@@ -33,10 +34,10 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     crate::logging::init("info");
     let signals = signals::listen().map_err(|e| Failure::new(crate::exit::RUNTIME, e))?;
     let settings = config::load(&arguments.config)?;
-    for warning in config::check_permissions(&arguments.config)? {
-        warn!("{warning}");
-    }
-    settings.check_for_run().check(())?;
+    let euid = rustix::process::geteuid().as_raw();
+    let warnings = config::check_permissions(&arguments.config, euid).map_err(|fault| Faults(vec![fault]))?;
+    warnings.iter().for_each(|w| warn!("{w}"));
+    settings.check_for_run(&arguments.config.display().to_string()).check(())?;
     let (content, directory) = load_content(&settings)?;
     let identity = AgentIdentity::here();
     let plan = Plan {

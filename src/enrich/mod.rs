@@ -1,57 +1,74 @@
-//! Enrichment: facts that follow from one event and the tables (content.md section 2). One enricher a file.
+//! Enrichment: facts that follow from one event and the tables. One enricher a file.
 //!
 //! Stateless and deterministic: no I/O, no clock. Peer groups from departments are state and live in `detect`.
 
-use crate::content::Faults;
-use crate::event::{Counts, Draft, FieldSet};
-use std::collections::BTreeMap;
+mod account;
+pub mod directory;
+mod domain;
+mod process;
+mod tables;
+mod url;
 
-/// The tables of names, compiled.
-#[derive(Debug, Default)]
-pub struct Tables {}
+#[cfg(test)]
+mod tests;
 
-impl Tables {
-    /// Compiles `tables/*.txt` (name without `.txt` → text). `switches` turns optional tables on or off; `sanctioned` are
-    /// the site's own domains.
-    pub fn compile(
-        _files: &BTreeMap<String, String>,
-        _switches: &BTreeMap<String, bool>,
-        _sanctioned: &[String],
-        _faults: &mut Faults,
-    ) -> Tables {
-        Tables::default()
-    }
+pub use tables::{Table, Tables};
 
-    /// Whether `value` (any case) is an entry of a plain table; `None` when there is no such table.
-    pub fn contains(&self, _table: &str, _value: &[u8]) -> Option<bool> {
-        None
-    }
-}
+use crate::event::{Counts, Draft, Field, FieldSet};
+use process::TempDirectories;
 
 /// Adds the enriched fields and flags to a parsed event.
 #[derive(Debug, Default)]
-pub struct Enricher {}
+pub struct Enricher {
+    tables: Tables,
+    temp: Option<TempDirectories>,
+}
+
+/// Parsed fields that every event is enriched from.
+const ALWAYS: [Field; 5] = [Field::User, Field::UserDomain, Field::Host, Field::ProcessDir, Field::Department];
+/// Enriched fields and what they are made of.
+const SOURCES: [(Field, &[Field]); 7] = [
+    (Field::Image, &[Field::ProcessPath, Field::ProcessName, Field::CommandLine]),
+    (Field::ParentImage, &[Field::ParentProcessPath, Field::ParentProcessName]),
+    (Field::ProcessKey, &[Field::ProcessDir, Field::ProcessName]),
+    (Field::WebDomain, &[Field::Url]),
+    (Field::TopDomain, &[Field::Url]),
+    (Field::UriPath, &[Field::Url]),
+    (Field::UriQuery, &[Field::Url]),
+];
 
 impl Enricher {
     /// An enricher over compiled tables.
-    pub fn new(_tables: &Tables) -> Enricher {
-        Enricher {}
+    pub fn new(tables: &Tables) -> Enricher {
+        Enricher { tables: tables.clone(), temp: tables.get("temp_directories").map(TempDirectories::of) }
     }
 
-    /// Fields that enrichment itself reads, for [`crate::parse::ParserTable::set_wanted`].
-    pub fn reads(&self, _wanted: FieldSet) -> FieldSet {
-        FieldSet::default()
+    /// Parsed fields that enrichment reads for these wanted fields and for the flags.
+    pub fn reads(&self, wanted: FieldSet) -> FieldSet {
+        let mut out = FieldSet::default();
+        ALWAYS.iter().for_each(|f| out.insert(*f));
+        // The flags of web events.
+        out.insert(Field::Url);
+        out.insert(Field::Category);
+        for (field, sources) in SOURCES {
+            if wanted.contains(field) {
+                sources.iter().for_each(|f| out.insert(*f));
+            }
+        }
+        out
     }
 
-    /// Enriches one event. `wanted` limits the work to enriched fields that someone reads; flags are always set.
-    pub fn enrich(
-        &self,
-        _raw: &[u8],
-        _arena: &mut Vec<u8>,
-        _draft: &mut Draft,
-        _wanted: FieldSet,
-        _oddities: &mut Counts,
-    ) {
+    /// Enriches one event. `wanted` limits the work to enriched fields that someone reads; keys and flags are always set.
+    #[inline]
+    pub fn enrich(&self, raw: &[u8], arena: &mut Vec<u8>, draft: &mut Draft, wanted: FieldSet, oddities: &mut Counts) {
+        let lists = &self.tables.lists;
+        account::enrich(lists, raw, arena, draft);
+        process::enrich(lists, self.temp.as_ref(), raw, arena, draft, wanted);
+        if draft.present.contains(Field::Url) {
+            url::enrich(raw, arena, draft, wanted, oddities);
+        }
+        if draft.present.contains(Field::WebDomain) || draft.present.contains(Field::Category) {
+            domain::enrich(&self.tables, raw, arena, draft, wanted);
+        }
     }
 }
-pub mod directory;

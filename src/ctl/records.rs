@@ -1,0 +1,128 @@
+//! Where `agentctl` reads committed records: from the running agent, or from a verified copy of a stopped store.
+//!
+//! Everything above this file is the same for both, so that both show the same data.
+
+use crate::control::Live;
+use crate::control::client::Client;
+use crate::store::{self, ReadStore, StoreError};
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+
+/// Committed records, and what only a running process knows.
+pub enum Records {
+    /// The agent runs.
+    Running {
+        /// The connection.
+        client: Client,
+        /// The socket.
+        socket: PathBuf,
+        /// First and last epoch seen.
+        epochs: Option<(u64, u64)>,
+    },
+    /// The agent is stopped, or the directory was named.
+    Stopped {
+        /// The verified copy.
+        store: Box<ReadStore>,
+        /// The directory.
+        dir: PathBuf,
+    },
+}
+
+/// Why nothing can be read.
+#[derive(Debug, thiserror::Error)]
+pub enum RecordsError {
+    /// The store refuses.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The running agent does not answer, or its answer is not understood.
+    #[error("the agent at {socket}: {source}")]
+    Agent {
+        /// The socket.
+        socket: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// Neither a running agent nor a state.
+    #[error("no agent answers at {socket}, and there is no state in {dir}; name one with --state DIR, or another config with --config FILE")]
+    Nothing {
+        /// The socket.
+        socket: PathBuf,
+        /// The directory.
+        dir: PathBuf,
+    },
+}
+
+impl Records {
+    /// The running agent if one answers on the socket, else the stopped state of the directory.
+    ///
+    /// # Errors
+    /// When neither can be read.
+    pub fn find(socket: &Path, dir: &Path) -> Result<Records, RecordsError> {
+        match Client::connect(socket) {
+            Ok(client) => Ok(Records::Running { client, socket: socket.to_owned(), epochs: None }),
+            Err(e) if e.kind() == ErrorKind::PermissionDenied => {
+                Err(RecordsError::Agent { socket: socket.to_owned(), source: e })
+            }
+            Err(_) if !dir.exists() => Err(RecordsError::Nothing { socket: socket.to_owned(), dir: dir.to_owned() }),
+            Err(_) => Records::stopped(dir),
+        }
+    }
+
+    /// The stopped state of a directory.
+    ///
+    /// # Errors
+    /// When it cannot be read, or an agent holds it.
+    pub fn stopped(dir: &Path) -> Result<Records, RecordsError> {
+        Ok(Records::Stopped { store: Box::new(store::read_stopped(dir)?), dir: dir.to_owned() })
+    }
+
+    /// Feeds every record with a prefix, in the order of the keys, until `each` says stop (`false`).
+    ///
+    /// # Errors
+    /// When records cannot be read.
+    pub fn each(&mut self, prefix: &[u8], mut each: impl FnMut(&[u8], &[u8]) -> bool) -> Result<(), RecordsError> {
+        let mut from = prefix.to_vec();
+        loop {
+            let page = self.page(&from, prefix)?;
+            let Some((last, _)) = page.last() else { return Ok(()) };
+            from.clone_from(last);
+            from.push(0);
+            for (key, value) in &page {
+                if !each(key, value) {
+                    return Ok(());
+                }
+            }
+        }
+    }
+
+    /// The records with exactly this prefix, for small tables.
+    ///
+    /// # Errors
+    /// When records cannot be read.
+    pub fn page(&mut self, from: &[u8], prefix: &[u8]) -> Result<Vec<(Vec<u8>, Vec<u8>)>, RecordsError> {
+        match self {
+            Records::Running { client, socket, epochs } => {
+                let agent = |source| RecordsError::Agent { socket: socket.clone(), source };
+                let (epoch, pairs) = client.scan(from, prefix).map_err(agent)?;
+                let first = epochs.map_or(epoch, |e| e.0);
+                *epochs = Some((first, epoch));
+                Ok(pairs)
+            }
+            Records::Stopped { store, .. } => Ok(store.scan(from, prefix, 1 << 20)?),
+        }
+    }
+
+    /// What only the running process knows; `None` when it is stopped.
+    ///
+    /// # Errors
+    /// When the agent does not answer.
+    pub fn live(&mut self) -> Result<Option<Live>, RecordsError> {
+        match self {
+            Records::Running { client, socket, .. } => {
+                let agent = |source| RecordsError::Agent { socket: socket.clone(), source };
+                client.live().map(Some).map_err(agent)
+            }
+            Records::Stopped { .. } => Ok(None),
+        }
+    }
+}
