@@ -239,6 +239,34 @@ impl Alert {
         Severity::of(self.score)
     }
 
+    /// What happened, in one sentence: the rule, whom it is about, and the strongest piece of evidence. Text from the log
+    /// stands in it as it was: whoever prints it escapes it.
+    pub fn explanation(&self) -> String {
+        use std::fmt::Write;
+        let mut text = self.rule.name.trim_end_matches('.').to_owned();
+        // Writing to a `String` cannot fail.
+        if !self.entity.is_empty() {
+            let _ = write!(text, ": {} {}", self.entity_kind.name(), self.entity);
+        }
+        if let Some(value) = &self.value {
+            let _ = write!(text, ", {value}");
+        }
+        let why = &self.evidence;
+        if let Some(m) = &why.model {
+            let _ = write!(text, "; {} says {} for {}", m.id, m.verdict, m.value);
+            let _ = write!(text, " in {} (counted {} of {}, {} values, ", m.scope, m.count, m.n, m.c);
+            let _ = write!(text, "confidence {:.2}, {} history days)", m.confidence, m.history_days);
+        } else if let Some(s) = &why.sum {
+            let _ = write!(text, "; the sum of {} is {} and reaches {}", s.field, s.total, s.reaches);
+        } else if !why.matched.is_empty() {
+            let held: Vec<String> = why.matched.iter().take(3).map(|m| format!("{} {}", m.field, m.test)).collect();
+            let _ = write!(text, "; {}", held.join(", "));
+        } else if let Some(note) = why.notes.first() {
+            let _ = write!(text, "; {}", note.trim_end_matches('.'));
+        }
+        text
+    }
+
     /// The alert as the JSON object of interface.md. `agent` is {host, version}.
     pub fn to_json(&self, agent: &AgentIdentity) -> serde_json::Value {
         use serde_json::{Map, Value, json};

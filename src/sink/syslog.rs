@@ -1,0 +1,205 @@
+//! The syslog daemon of this machine, over its unix socket: datagrams, or a stream where the daemon wants one.
+//!
+//! Messages have the local form of RFC 3164, `<PRI>Mmm dd hh:mm:ss tag[pid]: payload`, without a host name, which daemons
+//! expect there. A send waits for `PATIENCE` at most. A message that the socket took may still be lost by the daemon:
+//! whoever needs certainty uses the alert file, too.
+
+use super::{Outgoing, Rendered, Sink, SinkError, SinkNotes, render_within};
+use crate::alert::{AgentIdentity, Alert, Severity};
+use crate::calendar::{format_rfc3164, wall_clock_ms};
+use crate::config::{FACILITIES, SyslogSinkSettings};
+use rustix::fd::OwnedFd;
+use rustix::io::Errno;
+use rustix::net::sockopt::{Timeout, set_socket_send_buffer_size, set_socket_timeout};
+use rustix::net::{AddressFamily, SendFlags, SocketAddrUnix, SocketFlags, SocketType, connect, send, socket_with};
+use std::path::Path;
+use std::time::Duration;
+
+/// Longest message, bytes: daemons cut what is longer, wherever that may be.
+const MAX_MESSAGE: usize = 8192;
+/// Longest message for a socket that refuses more, bytes.
+const MAX_SMALL_MESSAGE: usize = 2048;
+/// How long a send or a connect may wait for a daemon that does not read.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// Sends alerts to the local syslog daemon.
+pub struct SyslogSink {
+    settings: SyslogSinkSettings,
+    identity: AgentIdentity,
+    facility: u8,
+    line: Option<Line>,
+    notes: SinkNotes,
+    patience: Duration,
+    /// Size of the socket's send buffer; `None` leaves it to the system.
+    send_buffer: Option<usize>,
+}
+
+/// A connected socket.
+struct Line {
+    socket: OwnedFd,
+    is_stream: bool,
+}
+
+impl SyslogSink {
+    /// A sink for this daemon. Connects at the first delivery.
+    pub fn new(settings: SyslogSinkSettings, identity: AgentIdentity) -> SyslogSink {
+        let known = FACILITIES.iter().find(|(name, _)| *name == settings.facility);
+        // Reading the config refuses unknown facilities; `user` is what syslog takes for "none given".
+        let facility = known.map_or(1, |(_, code)| *code);
+        let notes = SinkNotes::default();
+        SyslogSink { settings, identity, facility, line: None, notes, patience: PATIENCE, send_buffer: None }
+    }
+
+    /// Sends one alert; a message that is too long for the socket is cut further.
+    fn deliver_one(&mut self, alert: &Alert) -> Result<(), Errno> {
+        let (message, cut) = self.message(alert, MAX_MESSAGE);
+        let cut = match self.send(&message) {
+            Err(Errno::MSGSIZE) => {
+                let (message, _) = self.message(alert, MAX_SMALL_MESSAGE);
+                self.send(&message)?;
+                true
+            }
+            sent => sent.map(|()| cut)?,
+        };
+        self.notes.truncated += u64::from(cut);
+        Ok(())
+    }
+
+    /// The message in at most `limit` bytes, and whether it was cut.
+    fn message(&self, alert: &Alert, limit: usize) -> (Vec<u8>, bool) {
+        let priority = self.facility * 8 + severity_code(alert.severity());
+        let time = format_rfc3164(wall_clock_ms());
+        let mut message = format!("<{priority}>{time} exfil-agent[{}]: ", std::process::id());
+        let room = limit.saturating_sub(message.len());
+        let Rendered { line, cut } = render_within(self.settings.format, alert, &self.identity, room);
+        message.push_str(&line);
+        (message.into_bytes(), cut)
+    }
+
+    /// Sends a message, over a new connection when the daemon of the old one is gone.
+    fn send(&mut self, message: &[u8]) -> Result<(), Errno> {
+        let had_line = self.line.is_some();
+        match self.send_once(message) {
+            Err(e) if had_line && is_gone(e) => self.send_once(message),
+            result => result,
+        }
+    }
+
+    fn send_once(&mut self, message: &[u8]) -> Result<(), Errno> {
+        let line = match self.line.take() {
+            Some(line) => line,
+            None => open_line(&self.settings.target, self.patience, self.send_buffer)?,
+        };
+        let result = if line.is_stream { send_to_stream(&line, message) } else { send_datagram(&line, message) };
+        // A full queue and a long message are no reason to hang up; a stream that took a part of the message is.
+        let keep = match &result {
+            Ok(()) => true,
+            Err(Unsent { error, partly }) => !partly && !is_gone(*error),
+        };
+        if keep {
+            self.line = Some(line);
+        }
+        result.map_err(|unsent| unsent.error)
+    }
+
+    fn error(&self, error: Errno) -> SinkError {
+        let advice = match error {
+            Errno::AGAIN | Errno::NOBUFS => "the daemon does not read; look at its log",
+            Errno::ACCESS | Errno::PERM => "let the agent's user write to the socket",
+            Errno::NOENT | Errno::CONNREFUSED => "start the syslog daemon, or correct sink.syslog.target",
+            _ => "look at the syslog daemon and at sink.syslog.target",
+        };
+        SinkError(format!("{}: {error}; {advice}", self.settings.target.display()))
+    }
+}
+
+impl Sink for SyslogSink {
+    fn name(&self) -> &str {
+        "syslog"
+    }
+
+    fn deliver(&mut self, batch: &[Outgoing]) -> Result<usize, SinkError> {
+        for (delivered, out) in batch.iter().enumerate() {
+            match self.deliver_one(&out.alert) {
+                Ok(()) => {}
+                Err(e) if delivered == 0 => return Err(self.error(e)),
+                // The next delivery begins with this alert and tells what is wrong.
+                Err(_) => return Ok(delivered),
+            }
+        }
+        Ok(batch.len())
+    }
+
+    fn flush(&mut self) -> Result<(), SinkError> {
+        Ok(())
+    }
+
+    fn notes(&self) -> SinkNotes {
+        self.notes
+    }
+}
+
+/// The severity of syslog: 2 critical, 3 error, 4 warning, 5 notice.
+fn severity_code(severity: Severity) -> u8 {
+    match severity {
+        Severity::Low => 5,
+        Severity::Medium => 4,
+        Severity::High => 3,
+        Severity::Critical => 2,
+    }
+}
+
+/// Whether the daemon at the other end is gone, so that a new connection may help.
+fn is_gone(error: Errno) -> bool {
+    matches!(error, Errno::CONNREFUSED | Errno::NOTCONN | Errno::NOENT | Errno::PIPE | Errno::CONNRESET)
+}
+
+fn open_line(target: &Path, patience: Duration, send_buffer: Option<usize>) -> Result<Line, Errno> {
+    let address = SocketAddrUnix::new(target)?;
+    let open = |kind| -> Result<OwnedFd, Errno> {
+        let socket = socket_with(AddressFamily::UNIX, kind, SocketFlags::CLOEXEC, None)?;
+        // A blocking socket with a time limit waits for room by itself, in connect as in send.
+        set_socket_timeout(&socket, Timeout::Send, Some(patience))?;
+        if let Some(bytes) = send_buffer {
+            set_socket_send_buffer_size(&socket, bytes)?;
+        }
+        connect(&socket, &address)?;
+        Ok(socket)
+    };
+    match open(SocketType::DGRAM) {
+        Err(Errno::PROTOTYPE) => Ok(Line { socket: open(SocketType::STREAM)?, is_stream: true }),
+        socket => Ok(Line { socket: socket?, is_stream: false }),
+    }
+}
+
+/// A message that was not sent, or not wholly.
+struct Unsent {
+    error: Errno,
+    partly: bool,
+}
+
+fn send_datagram(line: &Line, message: &[u8]) -> Result<(), Unsent> {
+    loop {
+        match send(&line.socket, message, SendFlags::NOSIGNAL) {
+            Err(Errno::INTR) => {}
+            sent => return sent.map(drop).map_err(|error| Unsent { error, partly: false }),
+        }
+    }
+}
+
+/// In a stream each message ends with a line end, which no payload holds.
+fn send_to_stream(line: &Line, message: &[u8]) -> Result<(), Unsent> {
+    let ended = [message, b"\n"].concat();
+    let mut left = ended.as_slice();
+    while !left.is_empty() {
+        match send(&line.socket, left, SendFlags::NOSIGNAL) {
+            Ok(n) => left = left.get(n..).unwrap_or_default(),
+            Err(Errno::INTR) => {}
+            Err(error) => return Err(Unsent { error, partly: left.len() < ended.len() }),
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;
