@@ -6,7 +6,7 @@ use crate::calendar::Zone;
 use crate::content::Content;
 use crate::enrich::Enricher;
 use crate::event::{Counts, Draft, EventType, EventView, FieldSet, Reject, Span, Text};
-use crate::parse::{Columns, Extract, Workspace};
+use crate::parse::{Columns, Extract, Scratch, Workspace};
 use std::sync::Arc;
 
 /// Parses and enriches records. One for each thread: it holds caches and buffers.
@@ -18,10 +18,23 @@ pub struct Extractor {
     /// Zones of CSV times without an offset, by spool.
     zones: Vec<Zone>,
     utc: Zone,
+    scratch: Scratch,
     draft: Draft,
     raw: Vec<u8>,
     arena: Vec<u8>,
     oddities: Counts,
+}
+
+/// Where a record's text comes from and what is made of it goes.
+pub struct Sheet<'a> {
+    /// The batch as read.
+    pub raw: &'a [u8],
+    /// Text made on the way; grows.
+    pub arena: &'a mut Vec<u8>,
+    /// The event.
+    pub draft: &'a mut Draft,
+    /// Oddities by [`crate::event::Oddity`].
+    pub oddities: &'a mut Counts,
 }
 
 /// How a batch's records are to be read.
@@ -45,6 +58,7 @@ impl Extractor {
             wanted,
             zones,
             utc: Zone::utc(),
+            scratch: Scratch::default(),
             draft: Draft::default(),
             raw: Vec::new(),
             arena: Vec::new(),
@@ -62,8 +76,10 @@ impl Extractor {
         layout: Layout<'_>,
         record: Span,
         extract: Extract,
-        work: &mut Workspace<'_>,
+        sheet: Sheet<'_>,
     ) -> Result<(), Reject> {
+        let Sheet { raw, arena, draft, oddities } = sheet;
+        let work = &mut Workspace { raw, arena, draft, oddities, scratch: &mut self.scratch };
         let parsers = &self.content.parsers;
         match layout.format {
             Format::Cef => parsers.parse_cef(work, record, extract)?,
@@ -94,8 +110,8 @@ impl Extractor {
             spool: batch.spool,
         };
         let record = Span::raw(0, raw.len());
-        let mut work = Workspace { raw: &raw, arena: &mut arena, draft: &mut draft, oddities: &mut oddities };
-        if self.extract(layout, record, Extract::All, &mut work).is_ok() {
+        let sheet = Sheet { raw: &raw, arena: &mut arena, draft: &mut draft, oddities: &mut oddities };
+        if self.extract(layout, record, Extract::All, sheet).is_ok() {
             look(EventView { draft: &draft, text: Text { raw: &raw, arena: &arena } });
         }
         (self.raw, self.arena, self.draft, self.oddities) = (raw, arena, draft, oddities);

@@ -3,11 +3,11 @@
 use crate::batch::{BatchEvent, EventBatch, Format, KeyHasher, RawBatch};
 use crate::calendar::Zone;
 use crate::event::{Draft, EventType, EventView, Field, FieldSet, Oddity, Reject, Span, Text};
-use crate::extract::{Extractor, Layout};
-use crate::parse::{Columns, Extract, ParserTable, Workspace};
+use crate::extract::{Extractor, Layout, Sheet};
+use crate::parse::{Columns, Extract, ParserTable};
 use crate::rule::condition::Scratch;
 use crate::rule::screen::Screen;
-use crate::source::cut;
+use crate::source::csv_record;
 use std::sync::Arc;
 
 /// Rejects of a batch whose first bytes are shown in the log.
@@ -76,7 +76,7 @@ impl Worker {
         while let Some(rest) = raw.get(at..).filter(|r| !r.is_empty()) {
             let (len, lines) = match format {
                 Format::Cef => (memchr::memchr(b'\n', rest).map_or(rest.len(), |i| i + 1), 1),
-                Format::Csv => cut::csv_record(rest),
+                Format::Csv => csv_record(rest),
             };
             let text = trim_line_end(rest.get(..len).unwrap_or_default());
             out.tally.records += 1;
@@ -109,9 +109,8 @@ impl Worker {
         let record = if valid { record } else { replace_invalid(raw, record, out) };
         let columns = out.columns.take();
         let layout = Layout { format, columns: columns.as_deref(), spool: out.spool };
-        let mut work =
-            Workspace { raw, arena: &mut out.arena, draft: &mut self.draft, oddities: &mut out.tally.oddities };
-        let outcome = self.extractor.extract(layout, record, Extract::Wanted, &mut work);
+        let sheet = Sheet { raw, arena: &mut out.arena, draft: &mut self.draft, oddities: &mut out.tally.oddities };
+        let outcome = self.extractor.extract(layout, record, Extract::Wanted, sheet);
         out.columns = columns;
         match outcome {
             Ok(()) => self.event(out, raw, record, offset, line),

@@ -7,11 +7,11 @@ use exfil_agent::content::{self, Content};
 use exfil_agent::event::{EventType, Oddity, Reject};
 use exfil_agent::pipeline::detecting::TimeSource;
 use exfil_agent::pipeline::{Pipeline, Plan, SinkPlan};
-use exfil_agent::sink::file;
+use exfil_agent::sink::FileSink;
 use exfil_agent::source::Mode;
 use exfil_agent::state::dump::{Dumper, ModelFacts, Row};
 use exfil_agent::state::key::Key;
-use exfil_agent::state::record::FileRecord;
+use exfil_agent::state::record::{FileRecord, SCHEMA};
 use exfil_agent::store::{self, codec};
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
@@ -67,7 +67,7 @@ impl Replay {
             sinks: vec![SinkPlan {
                 name: "file".into(),
                 min_score: 0,
-                open: Box::new(move |mark| file::open(settings, AgentIdentity::replay(), mark)),
+                open: Box::new(move |mark| Box::new(FileSink::new(settings, AgentIdentity::replay(), mark))),
             }],
             time: TimeSource::Fixed(self.now),
             drain_fully: true,
@@ -98,7 +98,7 @@ impl Replay {
 
 /// The canonical dump of a stopped store, and its files' tallies.
 pub fn dump(dir: &Path, content: &Content, settings: &Settings) -> (String, String) {
-    let store = store::read_stopped(dir).unwrap();
+    let store = store::read_stopped(dir, SCHEMA).unwrap();
     let facts = |m: &exfil_agent::model::ModelSpec| {
         (m.id.clone(), ModelFacts::of(m, settings.detection.min_confidence, settings.detection.window_days))
     };

@@ -7,7 +7,7 @@ use crate::config::{FileSinkSettings, FormatSetting, FsyncSetting};
 use crate::exit::{self, Failure};
 use crate::pipeline::detecting::{Progress, TimeSource};
 use crate::pipeline::{Pipeline, Plan, SinkPlan};
-use crate::sink::{file, stdout};
+use crate::sink::{FileSink, StdoutSink};
 use crate::source::Mode;
 use indicatif::{ProgressBar, ProgressStyle};
 use std::io::IsTerminal;
@@ -99,8 +99,12 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let source = std::sync::Arc::clone(&pipeline.source);
     let (_, done) = pipeline.join()?;
     bar.finish_and_clear();
-    for path in source.skipped() {
+    let read = source.snapshot();
+    for path in &read.skipped {
         eprintln!("skipped {path}: this state has read it to its end");
+    }
+    for path in &read.failed {
+        eprintln!("not read to its end: {path}");
     }
     let secs = started.elapsed().as_secs_f64();
     eprintln!(
@@ -124,7 +128,7 @@ pub(super) fn file_sink(path: &Path, keep: bool) -> Result<SinkPlan, Failure> {
     Ok(SinkPlan {
         name: "file".into(),
         min_score: 0,
-        open: Box::new(move |mark| file::open(settings, AgentIdentity::replay(), mark)),
+        open: Box::new(move |mark| Box::new(FileSink::new(settings, AgentIdentity::replay(), mark))),
     })
 }
 
@@ -132,7 +136,7 @@ fn stdout_sink() -> SinkPlan {
     SinkPlan {
         name: "stdout".into(),
         min_score: 0,
-        open: Box::new(|_| Ok(Box::new(stdout::StdoutSink::new(AgentIdentity::replay())))),
+        open: Box::new(|_| Box::new(StdoutSink::new(AgentIdentity::replay()))),
     }
 }
 

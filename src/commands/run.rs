@@ -10,7 +10,7 @@ use crate::pipeline::detecting::TimeSource;
 use crate::pipeline::{Pipeline, Plan, SinkPlan};
 use crate::service;
 use crate::signals::{self, Signal};
-use crate::sink::{file, syslog};
+use crate::sink::{FileSink, SyslogSink};
 use crate::source::Mode;
 use log::{info, warn};
 use std::path::PathBuf;
@@ -80,7 +80,7 @@ fn sinks(settings: &Settings, identity: &AgentIdentity) -> Vec<SinkPlan> {
         plans.push(SinkPlan {
             name: "file".into(),
             min_score: s.min_score,
-            open: Box::new(move |mark| file::open(s, identity, mark)),
+            open: Box::new(move |mark| Box::new(FileSink::new(s, identity, mark))),
         });
     }
     if let Some(s) = settings.sink_syslog.clone() {
@@ -88,7 +88,7 @@ fn sinks(settings: &Settings, identity: &AgentIdentity) -> Vec<SinkPlan> {
         plans.push(SinkPlan {
             name: "syslog".into(),
             min_score: s.min_score,
-            open: Box::new(move |_| syslog::open(s, identity)),
+            open: Box::new(move |_| Box::new(SyslogSink::new(s, identity))),
         });
     }
     plans

@@ -58,7 +58,8 @@ fn first_of(raw: &[u8], arena: &[u8], draft: &Draft, fields: &[Field]) -> Span {
 fn program_of(raw: &[u8], arena: &mut Vec<u8>, command: Span) -> Span {
     let mut quoted = false;
     let mut program = Vec::new();
-    for byte in Text { raw, arena }.get(command).trim_ascii_start() {
+    let text = Text { raw, arena };
+    for byte in text.get(command).trim_ascii_start() {
         match byte {
             b'"' => quoted = !quoted,
             b'^' => {}
@@ -156,7 +157,9 @@ fn directory(lists: &Lists, arena: &mut Vec<u8>, from: usize, to: usize, profile
     }
     let is_root = is_in(&lists.profile_roots, part);
     let braced = part.strip_prefix(b"{").and_then(|p| p.strip_suffix(b"}"));
-    if braced.is_some_and(|p| p.len() == GUID_LEN && guid_at(p)) || lists.scratch_directories.iter().any(|g| glob(g, part)) {
+    if braced.is_some_and(|p| p.len() == GUID_LEN && guid_at(p))
+        || lists.scratch_directories.iter().any(|g| glob(g, part))
+    {
         arena.push(b'*');
         return false;
     }
@@ -164,7 +167,13 @@ fn directory(lists: &Lists, arena: &mut Vec<u8>, from: usize, to: usize, profile
     while at < to {
         let rest = arena.get(at..to).unwrap_or_default();
         let hex = rest.iter().take_while(|b| b.is_ascii_hexdigit()).count();
-        let skip = if guid_at(rest) { GUID_LEN } else if hex >= MIN_HEX { hex } else { 0 };
+        let skip = if guid_at(rest) {
+            GUID_LEN
+        } else if hex >= MIN_HEX {
+            hex
+        } else {
+            0
+        };
         if skip > 0 {
             arena.push(b'*');
             at += skip;

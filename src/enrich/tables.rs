@@ -125,7 +125,9 @@ impl Table {
                 None => (&mut table.entries, line),
             };
             let entry = lower(entry.as_bytes());
-            if name.ends_with("_domains") && entry.iter().any(|b| b.is_ascii_whitespace() || matches!(b, b'/' | b':' | b'*')) {
+            if name.ends_with("_domains")
+                && entry.iter().any(|b| b.is_ascii_whitespace() || matches!(b, b'/' | b':' | b'*'))
+            {
                 faults.0.push(Fault {
                     file: format!("tables/{name}.txt"),
                     line: index + 1,
@@ -149,10 +151,11 @@ impl Lists {
     fn read(document: &Document, faults: &mut Faults) -> Option<Lists> {
         document.read(faults, |top, faults| {
             let mut lists = Lists::default();
-            let mut list = |section: &crate::content::section::Section<'_>, key: &str, faults: &mut Faults| -> Vec<Box<[u8]>> {
-                let texts = section.strings(key, faults).unwrap_or_default();
-                texts.iter().map(|t| lower(t.as_bytes()).into()).collect()
-            };
+            let list =
+                |section: &crate::content::section::Section<'_>, key: &str, faults: &mut Faults| -> Vec<Box<[u8]>> {
+                    let texts = section.strings(key, faults).unwrap_or_default();
+                    texts.iter().map(|t| lower(t.as_bytes()).into()).collect()
+                };
             if let Some(accounts) = top.table("accounts", faults) {
                 lists.machine_suffixes = list(&accounts, "machine_suffixes", faults);
                 lists.machine_names = list(&accounts, "machine_names", faults).into_iter().collect();
@@ -164,7 +167,8 @@ impl Lists {
                 lists.profile_roots = list(&process, "profile_roots", faults).into_iter().collect();
                 lists.scratch_directories = list(&process, "scratch_directories", faults);
                 lists.scratch_files = list(&process, "scratch_files", faults);
-                process.finish(&["executable_suffixes", "profile_roots", "scratch_directories", "scratch_files"], faults);
+                process
+                    .finish(&["executable_suffixes", "profile_roots", "scratch_directories", "scratch_files"], faults);
             }
             top.finish(&["accounts", "process"], faults);
             Some(lists)

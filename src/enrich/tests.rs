@@ -64,11 +64,10 @@ fn keys_are_lower_case_and_machine_accounts_belong_to_their_host() {
         ("", "", "WS1", "none"),
         ("", "SYSTEM", "", "system"),
     ] {
-        let got = Enriched::of(&e, &[
-            (Field::UserDomain, domain.as_bytes()),
-            (Field::User, user.as_bytes()),
-            (Field::Host, host.as_bytes()),
-        ]);
+        let got = Enriched::of(
+            &e,
+            &[(Field::UserDomain, domain.as_bytes()), (Field::User, user.as_bytes()), (Field::Host, host.as_bytes())],
+        );
         assert_eq!(got.get(Field::UserKey), want, "{domain}\\{user}");
     }
     assert_eq!(Enriched::of(&e, &[(Field::Host, b"WS-01")]).get(Field::HostKey), "ws-01");
@@ -101,7 +100,11 @@ fn temporary_directories_are_whole_components_or_posix_prefixes() {
 fn a_new_version_or_a_random_folder_is_the_same_process() {
     let e = shipped(&[], &[]);
     for (dir, name, want) in [
-        ("C:\\Users\\JDoe\\AppData\\Local\\Temp", "Updater.exe", "c:\\users\\%user%\\appdata\\local\\temp\\updater.exe"),
+        (
+            "C:\\Users\\JDoe\\AppData\\Local\\Temp",
+            "Updater.exe",
+            "c:\\users\\%user%\\appdata\\local\\temp\\updater.exe",
+        ),
         ("C:/Users//JDoe/Temp/", "a.exe", "c:\\users\\%user%\\temp\\a.exe"),
         ("C:\\Temp\\is-A1B2C.tmp", "setup-1.20.3.exe", "c:\\temp\\*\\setup-*.exe"),
         ("C:\\Temp\\{12345678-1234-1234-1234-123456789ABC}", "x.exe", "c:\\temp\\*\\x.exe"),
@@ -137,11 +140,14 @@ fn the_image_is_the_bare_name_of_path_name_or_command_line() {
         ("", "", "", "none"),
         ("/usr/bin/curl", "", "", "curl"),
     ] {
-        let got = Enriched::of(&e, &[
-            (Field::ProcessPath, path.as_bytes()),
-            (Field::ProcessName, name.as_bytes()),
-            (Field::CommandLine, command.as_bytes()),
-        ]);
+        let got = Enriched::of(
+            &e,
+            &[
+                (Field::ProcessPath, path.as_bytes()),
+                (Field::ProcessName, name.as_bytes()),
+                (Field::CommandLine, command.as_bytes()),
+            ],
+        );
         assert_eq!(got.get(Field::Image), want, "{path} {name} {command}");
     }
 }
@@ -191,7 +197,11 @@ fn domains_are_looked_up_with_their_parents_and_the_sites_own_do_not_count() {
     ] {
         let got = Enriched::of(&e, &[(Field::Url, url.as_bytes()), (Field::Category, category.as_bytes())]);
         let flags = got.draft.flags;
-        assert_eq!((flags.has(Flag::IsFileSharing), flags.has(Flag::IsDynamicDns)), (sharing, dynamic), "{url} {category}");
+        assert_eq!(
+            (flags.has(Flag::IsFileSharing), flags.has(Flag::IsDynamicDns)),
+            (sharing, dynamic),
+            "{url} {category}"
+        );
     }
     let on = shipped(&[("file_sharing_suites", true)], &[]);
     assert!(Enriched::of(&on, &[(Field::Url, b"https://x.box.com/")]).draft.flags.has(Flag::IsFileSharing));

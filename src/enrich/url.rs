@@ -85,7 +85,8 @@ fn normal((from, to, host): (usize, usize, &[u8])) -> Option<Host> {
         return None;
     }
     if trimmed.is_ascii() {
-        let bad = |b: &u8| b.is_ascii_control() || matches!(b, b' ' | b'"' | b'<' | b'>' | b'|' | b'^' | b'`' | b'{' | b'}');
+        let bad =
+            |b: &u8| b.is_ascii_control() || matches!(b, b' ' | b'"' | b'<' | b'>' | b'|' | b'^' | b'`' | b'{' | b'}');
         return (!trimmed.iter().any(bad)).then_some(Host::Plain((from, to)));
     }
     let name = std::str::from_utf8(trimmed).ok()?;

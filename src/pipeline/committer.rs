@@ -191,7 +191,7 @@ impl Durable {
             self.store = Some(store);
         }
         match &mut self.store {
-            Some(store) => store.commit(delta.clone()),
+            Some(store) => store.commit(Delta { puts: delta.puts.clone() }),
             None => Ok(0),
         }
     }
@@ -210,7 +210,7 @@ impl Durable {
             Some(store) => store
                 .scan(&scan.from, &scan.prefix, scan.max_bytes)
                 .map(|pairs| ScanPage { epoch: store.stats().epoch, pairs }),
-            None => Err(StoreError::closed()),
+            None => Err(StoreError::Failed { path: self.dir.clone() }),
         };
         let _ = scan.reply.send(answer);
     }

@@ -175,22 +175,15 @@ impl Detecting {
             let record = self.detector.state.change_sink(&lane.sink.name);
             record.seq = record.seq.max(ack.seq);
             record.below_min_score += ack.below_min_score;
+            if let Some(mark) = ack.mark {
+                record.mark = Some((mark.device, mark.inode, mark.length));
+            }
         }
     }
 
     /// Hands everything that changed to the store thread.
     fn commit(&mut self, raised: &mut Vec<(u64, Alert)>) -> Option<InFlight> {
         let alerts = std::mem::take(raised);
-        if let Some((first, _)) = alerts.first() {
-            for lane in &self.outbox.lanes {
-                // Only where nothing is under way: else the older mark still covers what is.
-                if lane.acked + 1 == *first
-                    && let Some(mark) = lane.sink.mark()
-                {
-                    self.detector.state.change_sink(&lane.sink.name).mark = Some(mark);
-                }
-            }
-        }
         let puts = self.detector.state.drain();
         match self.committer.commands.send(Command::Commit(Delta { puts })) {
             Ok(()) => Some(InFlight { alerts }),

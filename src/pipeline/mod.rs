@@ -8,21 +8,22 @@ pub mod detecting;
 pub mod outbox;
 
 use crate::alert::Alert;
-use crate::batch::{EventBatch, KeyHasher, RawBatch};
+use crate::batch::{EventBatch, Format, KeyHasher, RawBatch};
 use crate::calendar::Zone;
 use crate::config::Settings;
 use crate::content::Content;
 use crate::detect::Detector;
 use crate::enrich::directory::Directory;
-use crate::event::{EventType, FieldSet};
+use crate::event::{Counts, Draft, Span};
 use crate::exit::{self, Failure};
 use crate::extract::Extractor;
 use crate::model::histogram::Bounds;
 use crate::model::{ModelSpec, Scope};
 use crate::rule::Verdict;
 use crate::rule::screen::Screen;
-use crate::sink::{self, SinkHandle};
-use crate::source::{self, Mode, SourceOptions, SourceStatus};
+use crate::sink::{self, FileMark};
+use crate::parse::{Extract, Scratch, Workspace};
+use crate::source::{self, Mode, Sniff, SourceOptions, SourceStatus};
 use crate::state::State;
 use crate::state::entity::Names;
 use crate::state::key::{ALERTS, Key};
@@ -32,7 +33,7 @@ use crate::worker::Worker;
 use committer::{Backing, CommitStatus, Committer};
 use crossbeam_channel::{Receiver, Sender, bounded};
 use detecting::{Detecting, Progress, Question, TimeSource};
-use outbox::Outbox;
+use outbox::{Outbox, SinkHandle};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -65,9 +66,8 @@ pub struct SinkPlan {
     pub name: String,
     /// Alerts below this score are not delivered.
     pub min_score: u32,
-    /// Opens the sink. The argument is the mark of the last commit.
-    #[allow(clippy::type_complexity)] // a constructor, named once
-    pub open: Box<dyn FnOnce(Option<(u64, u64, u64)>) -> Result<Box<dyn sink::Sink + Send>, String>>,
+    /// Opens the sink. The argument is how far the alert file reached at the last commit.
+    pub open: Box<dyn FnOnce(Option<FileMark>) -> Box<dyn sink::Sink + Send>>,
 }
 
 /// A running pipeline.
@@ -86,6 +86,7 @@ pub struct Pipeline {
     pub sinks: Vec<(String, Arc<sink::SinkStatus>)>,
     detect: std::thread::JoinHandle<(Detector, Progress)>,
     others: Vec<std::thread::JoinHandle<()>>,
+    reading: source::SourceHandle,
 }
 
 /// Asks the source to stop.
@@ -121,7 +122,7 @@ impl Pipeline {
         let (backing, undelivered) = open_state(state_dir, accept_empty_state, &limits, &mut state)?;
 
         let (ack_sender, acks) = bounded(1024);
-        let (lanes, sink_status) = start_sinks(sinks, &state, &ack_sender)?;
+        let (lanes, sink_status) = start_sinks(sinks, &mut state, &ack_sender)?;
         drop(ack_sender);
         let mut outbox = Outbox::new(lanes, acks, state.agent.alerts);
         outbox.release(undelivered);
@@ -138,14 +139,14 @@ impl Pipeline {
             mode,
             limits: limits.clone(),
             known,
-            sniff: Arc::new(ContentSniff { content: Arc::clone(&content), zones: zones.clone() }),
+            sniff: Arc::new(ContentSniff { content: Arc::clone(&content) }),
             refuse_files: settings.sink_file.iter().map(|s| s.path.clone()).collect(),
         };
+        let source_stop = source::Stop { flag: Arc::clone(&stop.flag), wake: woken };
+        let source =
+            source::spawn(options, raw_sender, buffers, source_stop, Arc::clone(&source_status))
+                .map_err(|e| Failure::new(exit::RUNTIME, e.to_string()))?;
         let mut others = Vec::new();
-        others.push(
-            source::spawn(options, raw_sender, buffers, Arc::clone(&stop.flag), woken, Arc::clone(&source_status))
-                .map_err(|e| Failure::new(exit::RUNTIME, format!("cannot start reading: {e}")))?,
-        );
         for n in 0..workers(&settings) {
             let extractor = Extractor::new(Arc::clone(&content), wanted, zones.clone());
             let worker = Worker::new(extractor, Arc::clone(&screen), zone.clone(), hasher.clone());
@@ -185,7 +186,9 @@ impl Pipeline {
             .name("detect".into())
             .spawn(move || detecting.run())
             .map_err(|e| Failure::new(exit::RUNTIME, format!("cannot start the detect thread: {e}")))?;
-        Ok(Pipeline { stop, questions, store, commits, source: source_status, sinks: sink_status, detect, others })
+        Ok(Pipeline {
+            stop, questions, store, commits, source: source_status, sinks: sink_status, detect, others, reading: source,
+        })
     }
 
     /// Whether everything has been read and judged.
@@ -203,6 +206,7 @@ impl Pipeline {
         for thread in self.others {
             thread.join().map_err(|_| abnormal())?;
         }
+        self.reading.join().map_err(|e| Failure::new(exit::RUNTIME, e.to_string()))?;
         Ok(done)
     }
 }
@@ -281,7 +285,7 @@ fn open_state(
 ) -> Result<(Backing, Vec<(u64, Alert)>), Failure> {
     let Some(dir) = dir else { return Ok((Backing::Volatile, Vec::new())) };
     let options = StoreOptions { max_delta_bytes: limits.max_delta_bytes, schema: SCHEMA, accept_empty };
-    let (store, _opened) = Store::open(&dir, &options).map_err(|e| Failure::new(e.exit_code(), e.to_string()))?;
+    let (store, _opened) = Store::open(&dir, &options).map_err(|e| Failure::new(i32::from(e.exit_code()), e.to_string()))?;
     let corrupt = |e: String| Failure::new(exit::STATE, format!("the state in {} cannot be used: {e}", dir.display()));
     let mut failed = None;
     state.restore(records(&store, b"", &mut failed)).map_err(|e| corrupt(e.to_string()))?;
@@ -328,11 +332,15 @@ fn records<'a>(
 
 type Started = (Vec<(SinkHandle, u64)>, Vec<(String, Arc<sink::SinkStatus>)>);
 
-fn start_sinks(plans: Vec<SinkPlan>, state: &State, acks: &Sender<sink::Acknowledged>) -> Result<Started, Failure> {
+fn start_sinks(plans: Vec<SinkPlan>, state: &mut State, acks: &Sender<sink::Acknowledged>) -> Result<Started, Failure> {
     let (mut lanes, mut status) = (Vec::new(), Vec::new());
     for (index, plan) in plans.into_iter().enumerate() {
         let record = state.sink(&plan.name);
-        let sink = (plan.open)(record.mark).map_err(|e| Failure::new(exit::CANNOT_CREATE, e))?;
+        let sink = (plan.open)(record.mark.map(|(device, inode, length)| FileMark { device, inode, length }));
+        if let (None, Some(mark)) = (record.mark, sink.mark()) {
+            // Committed before the first delivery, so that a crash right after that one finds it again.
+            state.change_sink(&plan.name).mark = Some((mark.device, mark.inode, mark.length));
+        }
         let handle = SinkHandle::spawn(index, plan.name.clone(), sink, plan.min_score, acks.clone())
             .map_err(|e| Failure::new(exit::RUNTIME, format!("cannot start the sink {}: {e}", plan.name)))?;
         status.push((plan.name, Arc::clone(&handle.status)));
@@ -344,5 +352,41 @@ fn start_sinks(plans: Vec<SinkPlan>, state: &State, acks: &Sender<sink::Acknowle
 /// How the source learns what a record is.
 struct ContentSniff {
     content: Arc<Content>,
-    zones: Vec<Zone>,
 }
+
+impl ContentSniff {
+    fn time(&self, record: &[u8], columns: Option<&crate::parse::Columns>, format: Format) -> Option<i64> {
+        let (mut arena, mut draft, mut oddities) = (Vec::new(), Draft::default(), Counts::default());
+        let mut work = Workspace {
+            raw: record,
+            arena: &mut arena,
+            draft: &mut draft,
+            oddities: &mut oddities,
+            scratch: &mut Scratch::default(),
+        };
+        let span = Span::raw(0, record.len());
+        let parsers = &self.content.parsers;
+        let parsed = match format {
+            Format::Cef => parsers.parse_cef(&mut work, span, Extract::Wanted),
+            Format::Csv => parsers.parse_csv(&mut work, span, columns, &Zone::utc(), Extract::Wanted),
+        };
+        parsed.ok().map(|_| draft.time_ms)
+    }
+}
+
+impl Sniff for ContentSniff {
+    fn sniff(&self, record: &[u8], csv_by_position: bool) -> Option<Format> {
+        self.content.parsers.sniff(record, csv_by_position)
+    }
+    fn is_csv_header(&self, record: &[u8]) -> bool {
+        self.content.parsers.csv_header(record).is_some()
+    }
+    fn record_time(&self, record: &[u8]) -> Option<i64> {
+        self.time(record, None, Format::Cef).or_else(|| self.time(record, None, Format::Csv))
+    }
+    fn row_time(&self, header: &[u8], record: &[u8]) -> Option<i64> {
+        let columns = self.content.parsers.csv_header(header)?;
+        self.time(record, Some(&columns), Format::Csv)
+    }
+}
+

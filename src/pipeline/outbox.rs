@@ -4,10 +4,53 @@
 //! ride in the next commit; after a crash what was not acknowledged is read back from the store and goes out again.
 
 use crate::alert::Alert;
-use crate::sink::{Acknowledged, Outgoing, SinkHandle};
-use crossbeam_channel::{Receiver, TrySendError};
+use crate::sink::{self, Acknowledged, Outgoing, Sink, SinkStatus};
+use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::thread::JoinHandle;
+
+/// Alerts that fit into a sink's channel.
+const CHANNEL: usize = 1024;
+
+/// A running sink.
+pub struct SinkHandle {
+    /// Name in the state.
+    pub name: String,
+    /// How it is doing.
+    pub status: Arc<SinkStatus>,
+    alerts: Sender<Outgoing>,
+    stop: Sender<()>,
+    thread: JoinHandle<()>,
+}
+
+impl SinkHandle {
+    /// Starts the thread of a sink.
+    ///
+    /// # Errors
+    /// When the system starts no thread.
+    pub fn spawn(
+        index: usize,
+        name: String,
+        sink: Box<dyn Sink + Send>,
+        min_score: u32,
+        acks: Sender<Acknowledged>,
+    ) -> std::io::Result<SinkHandle> {
+        let (alerts, inbox) = bounded(CHANNEL);
+        let (stop, stopped) = bounded(1);
+        let status = Arc::new(SinkStatus::default());
+        let thread = sink::spawn(index, sink, min_score, inbox, acks, stopped, Arc::clone(&status))?;
+        Ok(SinkHandle { name, status, alerts, stop, thread })
+    }
+
+    /// Ends the sink and waits for it.
+    pub fn stop(self) {
+        drop((self.alerts, self.stop));
+        if self.thread.join().is_err() {
+            log::error!("the sink {} ended abnormally", self.name);
+        }
+    }
+}
 
 /// One sink as the detect thread sees it.
 pub struct Lane {

@@ -12,11 +12,13 @@ mod runner;
 #[cfg(test)]
 mod samples;
 mod status;
+mod stdout;
 mod syslog;
 
 pub use file::FileSink;
 pub use render::{Rendered, render, render_within};
 pub use runner::spawn;
+pub use stdout::StdoutSink;
 pub use status::{SinkSnapshot, SinkStatus};
 pub use syslog::SyslogSink;
 
