@@ -1,24 +1,293 @@
 //! The store: an ordered map of byte keys to byte values that survives kill -9 and power loss (invariants 2 and 7).
 //!
 //! The only user of sled and bincode. It knows nothing of models or rules: records are typed in `record`.
+//!
+//! A commit writes one *delta*, all its records or none, and returns when it is on the disk. Unfolded deltas are also held in
+//! memory, as an overlay; in the background *folding* moves them into *pages* of consecutive records, of which memory holds
+//! only an index. A root record with a digest over everything, and a witness file beside sled, make damage visible at open.
+//! docs/format.md describes the bytes. One thread owns a store and makes all its calls.
+//!
+//! In reading order: `run` and `envelope` (the bytes), `root`, `page`, `view` (reading), `fold`, `engine` (sled), `lock`,
+//! `witness`, `open`, `stopped`.
+
+pub mod codec;
+mod engine;
+mod envelope;
+mod error;
+mod fold;
+mod lock;
+mod open;
+mod page;
+mod root;
+mod run;
+mod stopped;
+mod view;
+mod witness;
+
+#[cfg(test)]
+mod tests;
+
+pub use error::StoreError;
+pub use stopped::{ReadStore, read_stopped};
+
+use engine::Change;
+use envelope::{Kind, cut, part_count};
+use fold::Pass;
+use lock::Lock;
+use page::{DELTA, part_key};
+use run::{put_number, put_record};
+use std::path::{Path, PathBuf};
+use view::{DeltaRef, View};
+use witness::Witness;
+
+/// Longest key, bytes.
+pub const MAX_KEY_BYTES: usize = 64 * 1024;
+/// Longest value, bytes.
+pub const MAX_VALUE_BYTES: usize = 4 << 20;
+/// Deltas waiting at which folding is due, however small they are.
+const MAX_DELTAS: usize = 16_384;
+/// Parts that one delta may have; larger batches make sled keep memory for good.
+const MAX_DELTA_PARTS: usize = 16_384;
 
 /// A key and its new value; `None` removes it.
 pub type Pair = (Box<[u8]>, Option<Box<[u8]>>);
 
-/// The encoding of record types.
-pub mod codec {
-    use serde::{Serialize, de::DeserializeOwned};
-    /// Bytes that cannot be read.
-    pub type CodecError = bincode::error::DecodeError;
-    /// Encodes a record.
-    pub fn encode<T: Serialize>(value: &T) -> Vec<u8> {
-        bincode::serde::encode_to_vec(value, bincode::config::standard()).unwrap_or_default()
-    }
-    /// Decodes a record.
+/// A live key and its value.
+pub type Record = (Vec<u8>, Vec<u8>);
+
+/// The changes of one commit. Values are absolute: applying a delta twice is the same as once.
+#[derive(Debug, Default)]
+pub struct Delta {
+    /// The changes; of several with the same key the last one counts.
+    pub puts: Vec<Pair>,
+}
+
+/// How to open a store.
+#[derive(Clone, Debug)]
+pub struct StoreOptions {
+    /// Unfolded deltas at which folding is due, bytes; more if the pages are more than four times as large.
+    pub max_delta_bytes: usize,
+    /// Version of the records that the caller writes. A store with a newer one is refused.
+    pub schema: u16,
+    /// Whether a damaged store is moved aside and an empty one put in its place.
+    pub accept_empty: bool,
+}
+
+/// What was found when a store was opened.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Opened {
+    /// The last commit.
+    pub epoch: u64,
+    /// Version of the records at the last commit; the next commit raises it to the one of the options.
+    pub schema: u16,
+    /// Whether the store is new.
+    pub created: bool,
+    /// About how many records it holds: exact when nothing is unfolded.
+    pub records: u64,
+    /// Whether the witness file was missing or unreadable, so that a rollback would not have been noticed.
+    pub witness_renewed: bool,
+    /// With `accept_empty`: what was wrong with the store that the new one replaces.
+    pub damage: Option<String>,
+    /// With `damage`: where the damaged files are kept, if there were any.
+    pub kept: Option<PathBuf>,
+}
+
+/// Sizes of a store.
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct StoreStats {
+    /// The last commit.
+    pub epoch: u64,
+    /// Version of the records.
+    pub schema: u16,
+    /// Number of pages.
+    pub pages: u64,
+    /// Encoded bytes of the pages.
+    pub page_bytes: u64,
+    /// Number of unfolded deltas.
+    pub deltas: u64,
+    /// Encoded bytes of the unfolded deltas.
+    pub delta_bytes: u64,
+    /// Changed records held in memory.
+    pub overlay_records: u64,
+    /// About how many records there are: exact when nothing is unfolded.
+    pub records: u64,
+    /// Bytes of sled's files.
+    pub disk_bytes: u64,
+    /// Files outside sled's log, which sled does not sync; always 0.
+    pub blobs: u64,
+}
+
+/// An open store.
+pub struct Store {
+    view: View,
+    witness: Witness,
+    pass: Option<Pass>,
+    max_delta_bytes: u64,
+    schema: u16,
+    failed: bool,
+    _lock: Lock, // dropped last
+}
+
+impl Store {
+    /// Opens the store in a state directory, or creates it.
     ///
     /// # Errors
-    /// When the bytes are no record of this type.
-    pub fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, CodecError> {
-        bincode::serde::decode_from_slice(bytes, bincode::config::standard()).map(|v| v.0)
+    /// [`StoreError::InUse`], [`StoreError::Corrupt`], [`StoreError::Newer`], [`StoreError::Create`] or [`StoreError::Io`].
+    pub fn open(dir: &Path, options: &StoreOptions) -> Result<(Store, Opened), StoreError> {
+        let open::Parts { view, witness, lock, opened } = open::open(dir, options)?;
+        let store = Store {
+            view,
+            witness,
+            pass: None,
+            max_delta_bytes: options.max_delta_bytes as u64,
+            schema: options.schema,
+            failed: false,
+            _lock: lock,
+        };
+        Ok((store, opened))
     }
+
+    /// Makes a delta durable, all of it or nothing, and returns its epoch. An empty delta writes nothing.
+    ///
+    /// # Errors
+    /// [`StoreError::Invalid`] writes nothing. After any other error, drop this store and open it again: it then holds the
+    /// delta or does not, and repeating the delta is harmless.
+    pub fn commit(&mut self, delta: Delta) -> Result<u64, StoreError> {
+        self.check_usable()?;
+        let puts = in_order(delta.puts)?;
+        if puts.is_empty() {
+            return Ok(self.view.root.epoch);
+        }
+        let stream = compose(&puts);
+        let parts = part_count(stream.len());
+        let (Ok(parts), true) = (u16::try_from(parts), parts <= MAX_DELTA_PARTS) else {
+            return Err(StoreError::Invalid { what: format!("a delta of {} bytes is too large", stream.len()) });
+        };
+        let result = self.write_delta(parts, &stream);
+        let epoch = self.note(result)?;
+        self.view.deltas.push_back(DeltaRef { epoch, from: 0, parts, bytes: stream.len() as u64 });
+        self.view.delta_bytes += stream.len() as u64;
+        self.view.overlay.extend(puts);
+        Ok(epoch)
+    }
+
+    /// Whether [`Store::fold_step`] should be called when there is time.
+    pub fn fold_due(&self) -> bool {
+        let limit = self.max_delta_bytes.max(self.view.index.bytes() / 4);
+        self.pass.is_some()
+            || self.view.delta_bytes >= limit
+            || self.view.deltas.len() >= MAX_DELTAS
+            || fold::has_dead(&self.view)
+    }
+
+    /// Folds a little, durably; `false` when nothing is left to do. Commits may come between two steps.
+    ///
+    /// # Errors
+    /// After any error, drop this store and open it again; nothing is lost.
+    pub fn fold_step(&mut self) -> Result<bool, StoreError> {
+        self.check_usable()?;
+        let result = self.fold();
+        self.note(result)
+    }
+
+    /// The live value of a key.
+    ///
+    /// # Errors
+    /// [`StoreError::Io`] or [`StoreError::Corrupt`] when the page cannot be read.
+    pub fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
+        self.check_usable()?;
+        self.view.get(key)
+    }
+
+    /// Live records in key order, from the first key ≥ `from` that begins with `prefix`, until their size reaches `max_bytes`
+    /// (at least one). To go on, call again with the last key and a zero byte as `from`; an empty result is the end.
+    ///
+    /// # Errors
+    /// [`StoreError::Io`] or [`StoreError::Corrupt`] when a page cannot be read.
+    pub fn scan(&self, from: &[u8], prefix: &[u8], max_bytes: usize) -> Result<Vec<Record>, StoreError> {
+        self.check_usable()?;
+        self.view.scan(from, prefix, max_bytes)
+    }
+
+    /// Sizes and epoch.
+    pub fn stats(&self) -> StoreStats {
+        self.view.stats()
+    }
+
+    /// Closes the store. Every commit is durable already; this only tells whether closing went well.
+    ///
+    /// # Errors
+    /// [`StoreError::Io`] when the last write or sync failed.
+    pub fn close(self) -> Result<(), StoreError> {
+        self.view.engine.close()
+    }
+
+    fn write_delta(&mut self, parts: u16, stream: &[u8]) -> Result<u64, StoreError> {
+        let epoch = self.view.root.epoch + 1;
+        let mut change = Change::default();
+        for (n, value) in cut(Kind::Delta, stream).into_iter().flatten().take(parts.into()) {
+            change.put(&part_key(DELTA, epoch, n), value);
+        }
+        self.view.root.epoch = epoch;
+        self.view.root.schema = self.schema;
+        self.view.engine.apply(change, &mut self.view.root)?;
+        self.witness.record(epoch)?;
+        Ok(epoch)
+    }
+
+    fn fold(&mut self) -> Result<bool, StoreError> {
+        let view = &mut self.view;
+        let mut change = Change::default();
+        if self.pass.is_none() && fold::has_dead(view) {
+            fold::remove_dead(view, &mut change)?;
+            view.engine.apply(change, &mut view.root)?;
+            return Ok(!view.deltas.is_empty());
+        }
+        if self.pass.is_none() && view.deltas.is_empty() {
+            return Ok(false);
+        }
+        let pass = self.pass.get_or_insert_with(|| Pass::begin(view));
+        if !pass.step(view, &mut change)? {
+            self.pass = None;
+        }
+        view.engine.apply(change, &mut view.root)?;
+        Ok(true)
+    }
+
+    fn check_usable(&self) -> Result<(), StoreError> {
+        if self.failed { Err(StoreError::Failed { path: self.view.dir.clone() }) } else { Ok(()) }
+    }
+
+    /// After a failed write nobody knows what sled holds: take nothing more.
+    fn note<T>(&mut self, result: Result<T, StoreError>) -> Result<T, StoreError> {
+        self.failed |= result.is_err();
+        result
+    }
+}
+
+/// Changes by ascending key, the last one of each.
+fn in_order(mut puts: Vec<Pair>) -> Result<Vec<Pair>, StoreError> {
+    for (key, value) in &puts {
+        let value_len = value.as_ref().map_or(0, |v| v.len());
+        if key.is_empty() || key.len() > MAX_KEY_BYTES || value_len > MAX_VALUE_BYTES {
+            let what = format!("a key of {} bytes with a value of {value_len} bytes", key.len());
+            return Err(StoreError::Invalid { what });
+        }
+    }
+    puts.reverse();
+    puts.sort_by(|a, b| a.0.cmp(&b.0));
+    puts.dedup_by(|later, kept| later.0 == kept.0);
+    Ok(puts)
+}
+
+/// The stream of a delta: number of records, run.
+fn compose(puts: &[Pair]) -> Vec<u8> {
+    let mut stream = Vec::new();
+    put_number(&mut stream, puts.len() as u64);
+    let mut last: &[u8] = b"";
+    for (key, value) in puts {
+        put_record(&mut stream, last, key, value.as_deref());
+        last = key;
+    }
+    stream
 }

@@ -1,0 +1,266 @@
+//! sled behind a wall: the only file that names it. Batches that are really durable, and panics of sled turned into errors.
+//!
+//! sled's own flush writes no file size and flushes no disk cache on Linux, so each batch ends with fdatasync on a second
+//! descriptor of the same file. sled panics on some damage; every call runs under `catch_unwind`, its message kept quiet.
+//! Units: bytes. What this file never does: know what the records mean.
+
+use super::error::StoreError;
+use super::root::{Root, digest_of};
+use std::cell::Cell;
+use std::fs::{self, File};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+use std::sync::Once;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+/// Key of the root record.
+pub(super) const ROOT_KEY: &[u8] = b"r";
+
+/// sled's unit of writing and cleaning. A leaf of full values must stay below a quarter of it (see `envelope`).
+const SEGMENT_BYTES: usize = 512 * 1024;
+
+/// sled's page cache. It is spread over 256 shards, each of which keeps at least one leaf, so this is a wish.
+const CACHE_BYTES: u64 = 8 << 20;
+
+/// How long to wait for sled's own lock: 200 × 10 ms.
+const LOCK_TRIES: u32 = 200;
+const LOCK_PAUSE: Duration = Duration::from_millis(10);
+
+/// A value as sled hands it out.
+pub(super) type Value = sled::IVec;
+
+/// An open sled directory.
+pub(super) struct Engine {
+    db: Option<sled::Db>,
+    log: File,
+    dir: PathBuf,
+    state_dir: PathBuf,
+}
+
+/// One atomic change, with what it does to the digest.
+#[derive(Default)]
+pub(super) struct Change {
+    batch: sled::Batch,
+    digest: u128,
+    puts: usize,
+    removals: usize,
+}
+
+impl Engine {
+    /// Whether `dir` holds a data file with anything in it.
+    pub(super) fn exists(dir: &Path) -> bool {
+        fs::metadata(dir.join("db")).is_ok_and(|m| m.len() > 0)
+    }
+
+    /// Opens or creates the sled directory `dir` of the state directory `state_dir`.
+    pub(super) fn open(state_dir: &Path, dir: &Path) -> Result<Engine, StoreError> {
+        if !dir.exists() {
+            fs::DirBuilder::new().mode(0o700).create(dir).map_err(StoreError::create(dir))?;
+        }
+        remove_unfinished_snapshots(dir)?;
+        let config = sled::Config::new()
+            .path(dir)
+            .use_compression(false)
+            .flush_every_ms(None)
+            .cache_capacity(CACHE_BYTES)
+            .mode(sled::Mode::LowSpace)
+            .segment_size(SEGMENT_BYTES);
+        let db = open_patiently(state_dir, &config)?;
+        let log_path = dir.join("db");
+        let log = File::open(&log_path).map_err(StoreError::io(&log_path, "opening"))?;
+        Ok(Engine { db: Some(db), log, dir: dir.to_owned(), state_dir: state_dir.to_owned() })
+    }
+
+    /// The value of a sled key.
+    pub(super) fn get(&self, key: &[u8]) -> Result<Option<Value>, StoreError> {
+        let db = self.db()?;
+        guard(&self.state_dir, "reading", || db.get(key))
+    }
+
+    /// Every record, in key order.
+    pub(super) fn each(&self, mut f: impl FnMut(&[u8], &[u8]) -> Result<(), StoreError>) -> Result<(), StoreError> {
+        let mut records = self.db()?.iter();
+        while let Some((key, value)) = guard(&self.state_dir, "reading", || records.next().transpose())? {
+            f(&key, &value)?;
+        }
+        Ok(())
+    }
+
+    /// Applies a change together with the root; returns when both are on the disk.
+    pub(super) fn apply(&self, mut change: Change, root: &mut Root) -> Result<(), StoreError> {
+        root.digest = root.digest.wrapping_add(change.digest);
+        change.batch.insert(ROOT_KEY, root.seal());
+        let db = self.db()?;
+        guard(&self.state_dir, "writing", || {
+            db.apply_batch(change.batch)?;
+            db.flush()
+        })?;
+        self.log.sync_data().map_err(StoreError::io(&self.dir, "syncing"))?;
+        self.check_still_there()
+    }
+
+    /// Bytes of the files in the sled directory, and the number of files in `blobs`.
+    pub(super) fn disk(&self) -> (u64, u64) {
+        let sizes = |dir: &Path| -> Vec<u64> {
+            let entries = fs::read_dir(dir).into_iter().flatten().flatten();
+            entries.filter_map(|e| e.metadata().ok()).filter(|m| m.is_file()).map(|m| m.len()).collect()
+        };
+        let blobs = sizes(&self.dir.join("blobs"));
+        (sizes(&self.dir).iter().chain(&blobs).sum(), blobs.len() as u64)
+    }
+
+    /// Makes the files themselves durable, once after creation.
+    pub(super) fn sync_files(&self) -> Result<(), StoreError> {
+        let sync = |path: &Path| File::open(path).and_then(|f| f.sync_all());
+        let entries = fs::read_dir(&self.dir).map_err(StoreError::io(&self.dir, "listing"))?;
+        for entry in entries.flatten() {
+            sync(&entry.path()).map_err(StoreError::io(&entry.path(), "syncing"))?;
+        }
+        sync(&self.dir).map_err(StoreError::io(&self.dir, "syncing"))
+    }
+
+    /// Closes sled, which writes and syncs what it still holds.
+    pub(super) fn close(mut self) -> Result<(), StoreError> {
+        self.shut()
+    }
+
+    fn shut(&mut self) -> Result<(), StoreError> {
+        let Some(db) = self.db.take() else { return Ok(()) };
+        guard(&self.state_dir, "closing", move || {
+            let flushed = db.flush();
+            drop(db);
+            flushed
+        })?;
+        self.log.sync_data().map_err(StoreError::io(&self.dir, "syncing"))
+    }
+
+    fn db(&self) -> Result<&sled::Db, StoreError> {
+        self.db.as_ref().ok_or_else(|| StoreError::Failed { path: self.state_dir.clone() })
+    }
+
+    /// A removed or replaced file would take writes and lose them at exit, without an error from sled.
+    fn check_still_there(&self) -> Result<(), StoreError> {
+        let path = self.dir.join("db");
+        let ours = self.log.metadata().map_err(StoreError::io(&path, "looking at"))?;
+        let there = fs::metadata(&path).map_err(StoreError::io(&path, "looking for"))?;
+        if (ours.dev(), ours.ino()) == (there.dev(), there.ino()) {
+            return Ok(());
+        }
+        let gone = io::Error::new(io::ErrorKind::NotFound, "the file was replaced while in use");
+        Err(StoreError::io(&path, "looking for")(gone))
+    }
+}
+
+impl Drop for Engine {
+    /// sled panics in its own drop when the last sync fails; the guard around it does not.
+    fn drop(&mut self) {
+        let _ = self.shut();
+    }
+}
+
+impl Change {
+    /// Puts a record that is not there yet, or whose old value this change has removed.
+    pub(super) fn put(&mut self, key: &[u8], value: Vec<u8>) {
+        self.digest = self.digest.wrapping_add(digest_of(key, &value));
+        self.puts += 1;
+        self.batch.insert(key, value);
+    }
+
+    /// Removes a record with this value.
+    pub(super) fn remove(&mut self, key: &[u8], value: &[u8]) {
+        self.digest = self.digest.wrapping_sub(digest_of(key, value));
+        self.removals += 1;
+        self.batch.remove(key);
+    }
+
+    /// How many keys were put or removed, whichever is more (a page is replaced by removing and putting it).
+    pub(super) fn keys(&self) -> usize {
+        self.puts.max(self.removals)
+    }
+}
+
+/// sled's threads may hold the data file, and sled's own lock on it, a moment longer than the database they worked for. No
+/// other process can be meant: the caller has the lock of the state directory.
+fn open_patiently(state_dir: &Path, config: &sled::Config) -> Result<sled::Db, StoreError> {
+    let mut tries = 0;
+    loop {
+        match guard(state_dir, "opening sled", || config.open()) {
+            Err(StoreError::InUse { .. }) if tries < LOCK_TRIES => {
+                tries += 1;
+                std::thread::sleep(LOCK_PAUSE);
+            }
+            other => return other,
+        }
+    }
+}
+
+/// sled takes a snapshot file that it was still writing when it was stopped for damage; it holds nothing of value.
+fn remove_unfinished_snapshots(dir: &Path) -> Result<(), StoreError> {
+    let entries = fs::read_dir(dir).map_err(StoreError::io(dir, "listing"))?;
+    for entry in entries.flatten() {
+        let name = entry.file_name();
+        let name = name.to_string_lossy();
+        if name.starts_with("snap.") && name.ends_with(".generating") {
+            fs::remove_file(entry.path()).map_err(StoreError::io(&entry.path(), "removing"))?;
+        }
+    }
+    Ok(())
+}
+
+/// Runs a call of sled; a panic or an error becomes a [`StoreError`].
+fn guard<T>(dir: &Path, doing: &'static str, call: impl FnOnce() -> sled::Result<T>) -> Result<T, StoreError> {
+    let quiet = Quiet::begin();
+    let result = catch_unwind(AssertUnwindSafe(call));
+    drop(quiet);
+    match result {
+        Ok(Ok(value)) => Ok(value),
+        Ok(Err(sled::Error::Io(e))) if e.to_string().contains("could not acquire lock") => {
+            Err(StoreError::InUse { path: dir.to_owned(), pid: None })
+        }
+        Ok(Err(sled::Error::Io(source))) => Err(StoreError::Io { path: dir.to_owned(), doing, source }),
+        Ok(Err(other)) => Err(StoreError::corrupt(dir, format!("{doing}: {other}"))),
+        Err(panic) => {
+            let text = panic.downcast_ref::<String>().map(String::as_str);
+            let text = text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no reason given");
+            let line = text.lines().next().unwrap_or_default();
+            Err(StoreError::corrupt(dir, format!("{doing}: sled gave up: {line}")))
+        }
+    }
+}
+
+thread_local! {
+    static QUIET: Cell<bool> = const { Cell::new(false) };
+}
+static QUIET_THREADS: AtomicUsize = AtomicUsize::new(0);
+
+/// While it lives, panics of this thread and of sled's own threads print nothing.
+struct Quiet;
+
+impl Quiet {
+    fn begin() -> Quiet {
+        static HOOK: Once = Once::new();
+        HOOK.call_once(|| {
+            let before = std::panic::take_hook();
+            std::panic::set_hook(Box::new(move |info| {
+                let of_sled = || std::thread::current().name().is_some_and(|n| n.starts_with("sled-io"));
+                let quiet = QUIET.get() || (QUIET_THREADS.load(Ordering::Relaxed) > 0 && of_sled());
+                if !quiet {
+                    before(info);
+                }
+            }));
+        });
+        QUIET.set(true);
+        QUIET_THREADS.fetch_add(1, Ordering::Relaxed);
+        Quiet
+    }
+}
+
+impl Drop for Quiet {
+    fn drop(&mut self) {
+        QUIET.set(false);
+        QUIET_THREADS.fetch_sub(1, Ordering::Relaxed);
+    }
+}

@@ -1,0 +1,270 @@
+//! Opening: everything in sled is read once and must add up to what was committed last, or the store does not open.
+//!
+//! Checked are the envelope of every record, the digest and the counts in the root, and the witness beside the directory.
+//! What this file never does: repair. It may only move a damaged directory aside, and only when told to.
+
+use super::engine::{Change, Engine, ROOT_KEY};
+use super::envelope::{Kind, part};
+use super::error::StoreError;
+use super::lock::Lock;
+use super::page::{self, DELTA, Index, PAGE, PageRef, parse_key};
+use super::root::{BadRoot, Root, StoreId, digest_of};
+use super::run::{Reader, take_number};
+use super::view::{DeltaRef, Overlay, View};
+use super::witness::{Testimony, Witness};
+use super::{Opened, StoreOptions};
+use std::collections::VecDeque;
+use std::fs::{self, DirBuilder, File};
+use std::hash::{BuildHasher, RandomState};
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+
+/// Name of the sled directory in a state directory.
+pub(super) const SLED_DIR: &str = "sled";
+
+/// What an opened writer is made of.
+pub(super) struct Parts {
+    pub view: View,
+    pub witness: Witness,
+    pub lock: Lock,
+    pub opened: Opened,
+}
+
+/// Opens a state directory for writing, creating it if it is not there.
+pub(super) fn open(dir: &Path, options: &StoreOptions) -> Result<Parts, StoreError> {
+    make_dir(dir)?;
+    let lock = Lock::exclusive(dir)?;
+    let mut damage = None;
+    let (view, created) = match load_or_create(dir, options.schema) {
+        Err(StoreError::Corrupt { what, .. }) if options.accept_empty => {
+            let kept = move_aside(dir)?;
+            damage = Some((what, kept));
+            (create(dir, options.schema)?, true)
+        }
+        other => other?,
+    };
+    let witness_renewed = !created && !matches!(Witness::hear(dir)?, Testimony::Of { .. });
+    let witness = Witness::open(dir, view.root.id, view.root.epoch)?;
+    let (damage, kept) = damage.unzip();
+    let opened = Opened {
+        epoch: view.root.epoch,
+        schema: view.root.schema,
+        created,
+        records: view.records(),
+        witness_renewed,
+        damage,
+        kept: kept.flatten(),
+    };
+    Ok(Parts { view, witness, lock, opened })
+}
+
+fn load_or_create(dir: &Path, schema: u16) -> Result<(View, bool), StoreError> {
+    let testimony = Witness::hear(dir)?;
+    if testimony != Testimony::Absent && !Engine::exists(&dir.join(SLED_DIR)) {
+        return Err(StoreError::corrupt(dir, "the witness file is there, but the data is gone"));
+    }
+    match load(dir, &dir.join(SLED_DIR), schema, &testimony)? {
+        Some(view) => Ok((view, false)),
+        None if testimony == Testimony::Absent => Ok((create(dir, schema)?, true)),
+        None => Err(StoreError::corrupt(dir, "the data is empty, but the witness file says otherwise")),
+    }
+}
+
+/// Reads and verifies the store in `sled_dir`. `None` when it holds nothing at all.
+pub(super) fn load(
+    dir: &Path,
+    sled_dir: &Path,
+    schema: u16,
+    testimony: &Testimony,
+) -> Result<Option<View>, StoreError> {
+    let engine = Engine::open(dir, sled_dir)?;
+    let root = match engine.get(ROOT_KEY)?.map(|value| Root::unseal(&value)) {
+        Some(Ok(root)) => root,
+        Some(Err(BadRoot::Broken(what))) => return Err(StoreError::corrupt(dir, what)),
+        Some(Err(BadRoot::Newer(found))) => return Err(newer(dir, "format", found, super::envelope::FORMAT)),
+        None => {
+            let mut empty = true;
+            engine.each(|_, _| {
+                empty = false;
+                Ok(())
+            })?;
+            return if empty { Ok(None) } else { Err(StoreError::corrupt(dir, "the root record is missing")) };
+        }
+    };
+    if root.schema > schema {
+        return Err(newer(dir, "schema", root.schema, schema));
+    }
+    let mut survey = Survey::new(dir, root.folded);
+    engine.each(|key, value| if key == ROOT_KEY { Ok(()) } else { survey.visit(key, value) })?;
+    survey.check(&root)?;
+    match testimony {
+        Testimony::Of { id, .. } if *id != root.id => {
+            return Err(StoreError::corrupt(dir, "the data belongs to another store than the witness file"));
+        }
+        Testimony::Of { epoch, .. } if *epoch > root.epoch => {
+            let what = format!("the data is as of commit {}, but commit {epoch} was made", root.epoch);
+            return Err(StoreError::corrupt(dir, what));
+        }
+        _ => {}
+    }
+    let Survey { index, overlay, deltas, .. } = survey;
+    let mut view = View { dir: dir.to_owned(), engine, root, index, overlay, deltas, delta_bytes: 0 };
+    view.recount();
+    Ok(Some(view))
+}
+
+/// Writes the first root of a new store and makes its files durable. The witness follows, so that it never stands alone.
+fn create(dir: &Path, schema: u16) -> Result<View, StoreError> {
+    let engine = Engine::open(dir, &dir.join(SLED_DIR))?;
+    let mut root = Root { id: random_id(), schema, ..Root::default() };
+    engine.apply(Change::default(), &mut root)?;
+    engine.sync_files()?;
+    File::open(dir).and_then(|d| d.sync_all()).map_err(StoreError::io(dir, "syncing"))?;
+    let (index, overlay, deltas) = (Index::default(), Overlay::default(), VecDeque::default());
+    Ok(View { dir: dir.to_owned(), engine, root, index, overlay, deltas, delta_bytes: 0 })
+}
+
+fn make_dir(dir: &Path) -> Result<(), StoreError> {
+    if dir.is_dir() {
+        return Ok(());
+    }
+    DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(StoreError::create(dir))?;
+    let parent = dir.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    File::open(parent).and_then(|d| d.sync_all()).map_err(StoreError::io(parent, "syncing"))
+}
+
+/// Renames the damaged sled directory to the next free `sled.damaged-<n>` and takes the old witness away.
+fn move_aside(dir: &Path) -> Result<Option<PathBuf>, StoreError> {
+    let from = dir.join(SLED_DIR);
+    let mut kept = None;
+    if from.exists() {
+        let to = (1u32..).map(|n| dir.join(format!("sled.damaged-{n}"))).find(|to| !to.exists());
+        let to = to.unwrap_or_else(|| dir.join("sled.damaged"));
+        fs::rename(&from, &to).map_err(StoreError::io(&from, "renaming"))?;
+        kept = Some(to);
+    }
+    let witness = dir.join("witness");
+    if witness.exists() {
+        fs::remove_file(&witness).map_err(StoreError::io(&witness, "removing"))?;
+    }
+    Ok(kept)
+}
+
+fn newer(dir: &Path, what: &'static str, found: u16, ours: u16) -> StoreError {
+    StoreError::Newer { path: dir.to_owned(), what, found, ours }
+}
+
+/// A random id: the standard library keys its hashers from the system's randomness.
+pub(super) fn random_id() -> StoreId {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |d| d.as_nanos());
+    let half = || RandomState::new().hash_one((now, std::process::id()));
+    ((u128::from(half()) << 64) | u128::from(half())).to_le_bytes()
+}
+
+/// What one walk over all sled records gathers.
+struct Survey<'a> {
+    dir: &'a Path,
+    folded: u64,
+    digest: u128,
+    index: Index,
+    overlay: Overlay,
+    deltas: VecDeque<DeltaRef>,
+    /// The stream being put together.
+    stream: Vec<u8>,
+    open: Option<OpenStream>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct OpenStream {
+    prefix: u8,
+    id: u64,
+    from: u16,
+    next: u16,
+    parts: u16,
+}
+
+impl<'a> Survey<'a> {
+    fn new(dir: &'a Path, folded: u64) -> Survey<'a> {
+        Survey {
+            dir,
+            folded,
+            digest: 0,
+            index: Index::default(),
+            overlay: Overlay::default(),
+            deltas: VecDeque::new(),
+            stream: Vec::new(),
+            open: None,
+        }
+    }
+
+    fn visit(&mut self, key: &[u8], value: &[u8]) -> Result<(), StoreError> {
+        self.digest = self.digest.wrapping_add(digest_of(key, value));
+        let (prefix, id, n) = parse_key(key).ok_or_else(|| self.damaged("a record has a key of no known kind"))?;
+        let kind = if prefix == DELTA { Kind::Delta } else { Kind::Page };
+        let (parts, piece) = part(kind, value).map_err(|what| self.damaged(what))?;
+        let dead = prefix == DELTA && id <= self.folded;
+        let mut open = match self.open.take() {
+            Some(open) if (open.prefix, open.id, open.next, open.parts) == (prefix, id, n, parts) => open,
+            None if n == 0 || dead => OpenStream { prefix, id, from: n, next: n, parts },
+            _ => return Err(self.damaged("a part of a page or delta is missing")),
+        };
+        self.stream.extend_from_slice(piece);
+        open.next = open.next.saturating_add(1);
+        if open.next < open.parts {
+            self.open = Some(open);
+            return Ok(());
+        }
+        let stream = std::mem::take(&mut self.stream);
+        if prefix == PAGE {
+            self.page(id, &stream)?
+        } else {
+            self.delta(open, dead, &stream)?
+        }
+        self.stream = stream;
+        self.stream.clear();
+        Ok(())
+    }
+
+    fn page(&mut self, id: u64, stream: &[u8]) -> Result<(), StoreError> {
+        let (low, records, _) = page::parse(stream).map_err(page::broken(self.dir))?;
+        let bytes = u32::try_from(stream.len()).map_err(|_| self.damaged("a page is too long"))?;
+        if self.index.insert(low.into(), PageRef { id, bytes, records }) {
+            Ok(())
+        } else {
+            Err(self.damaged("two pages cover the same keys"))
+        }
+    }
+
+    fn delta(&mut self, open: OpenStream, dead: bool, stream: &[u8]) -> Result<(), StoreError> {
+        let bytes = stream.len() as u64;
+        self.deltas.push_back(DeltaRef { epoch: open.id, from: open.from, parts: open.parts, bytes });
+        if dead {
+            return Ok(());
+        }
+        let broken = page::broken(self.dir);
+        let mut run = stream;
+        let count = take_number(&mut run).map_err(&broken)?;
+        let mut records = Reader::new(b"", run);
+        let mut read = 0;
+        while records.advance().map_err(&broken)? {
+            self.overlay.insert(records.key().into(), records.value().map(Into::into));
+            read += 1;
+        }
+        if read == count { Ok(()) } else { Err(self.damaged("a delta has another number of records than it says")) }
+    }
+
+    fn check(&self, root: &Root) -> Result<(), StoreError> {
+        let counts = (self.index.len() as u64, self.index.bytes(), self.index.records());
+        if self.open.is_some()
+            || self.digest != root.digest
+            || counts != (root.pages, root.page_bytes, root.page_records)
+        {
+            return Err(self.damaged("the records are not those of the last commit"));
+        }
+        Ok(())
+    }
+
+    fn damaged(&self, what: &str) -> StoreError {
+        StoreError::corrupt(self.dir, what)
+    }
+}

@@ -1,0 +1,219 @@
+//! What the store promises, one promise a test.
+
+use super::super::{MAX_KEY_BYTES, MAX_VALUE_BYTES, StoreError, read_stopped};
+use super::*;
+use std::os::unix::fs::PermissionsExt;
+
+#[test]
+fn the_last_of_several_changes_to_a_key_counts() {
+    let dir = scratch();
+    let mut store = open(dir.path());
+    let puts = vec![put("a", "1"), put("b", "1"), removal("a"), put("b", "2"), put("c", ""), removal("d")];
+    assert_eq!(store.commit(Delta { puts }).unwrap(), 1);
+    let expected = Model::from([(b"b".to_vec(), b"2".to_vec()), (b"c".to_vec(), vec![])]);
+    assert_eq!(all(&store), expected);
+    drop(store);
+    assert_eq!(all(&open(dir.path())), expected);
+}
+
+#[test]
+fn an_empty_delta_writes_nothing() {
+    let dir = scratch();
+    let mut store = open(dir.path());
+    let before = fs::read(dir.path().join("sled/db")).unwrap();
+    assert_eq!(store.commit(Delta::default()).unwrap(), 0);
+    assert_eq!(fs::read(dir.path().join("sled/db")).unwrap(), before);
+}
+
+#[test]
+fn opening_tells_what_was_found() {
+    let dir = scratch();
+    let path = dir.path().join("deep/state");
+    let (mut store, opened) = Store::open(&path, &options()).unwrap();
+    assert!(opened.created && opened.epoch == 0 && !opened.witness_renewed, "{opened:?}");
+    for mode in [fs::metadata(&path), fs::metadata(path.join("sled"))] {
+        assert_eq!(mode.unwrap().permissions().mode() & 0o777, 0o700);
+    }
+    store.commit(Delta { puts: vec![put("a", "1")] }).unwrap();
+    store.close().unwrap();
+    let opened = Store::open(&path, &options()).unwrap().1;
+    assert_eq!((opened.created, opened.epoch, opened.records, opened.schema), (false, 1, 1, SCHEMA));
+}
+
+#[test]
+fn records_of_all_sizes_come_back() {
+    let dir = scratch();
+    let mut store = open(dir.path());
+    let mut model = Model::new();
+    let sizes = [0, 1, 5_990, 6_000, 6_130, 6_131, 7_168, 50_000, 1 << 20, MAX_VALUE_BYTES];
+    let mut puts: Vec<Pair> = sizes.iter().map(|&n| put(format!("v{n:08}"), noise(n as u64 + 1, n))).collect();
+    puts.push(put(vec![b'k'; MAX_KEY_BYTES], noise(1, 7_000)));
+    puts.push(put(vec![b'k'; MAX_KEY_BYTES - 1], "shorter"));
+    commit(&mut store, &mut model, puts);
+    assert_eq!(all(&store), model);
+    fold_all(&mut store);
+    assert_eq!(all(&store), model);
+    commit(&mut store, &mut model, vec![put("v01048576", "small now"), removal("v00050000"), put("v00000001", "y")]);
+    fold_all(&mut store);
+    store.close().unwrap();
+    let store = open(dir.path());
+    assert_eq!(all(&store), model);
+    assert_eq!(store.stats().blobs, 0);
+}
+
+#[test]
+fn a_record_beyond_the_limits_is_refused_and_the_store_goes_on() {
+    let dir = scratch();
+    let mut store = open(dir.path());
+    for bad in [put("", "v"), put(vec![0; MAX_KEY_BYTES + 1], ""), put("k", vec![0; MAX_VALUE_BYTES + 1])] {
+        let refused = store.commit(Delta { puts: vec![put("good", "1"), bad] });
+        assert!(matches!(refused, Err(StoreError::Invalid { .. })));
+    }
+    assert_eq!(all(&store), Model::new());
+    assert_eq!(store.commit(Delta { puts: vec![put("good", "1")] }).unwrap(), 1);
+}
+
+#[test]
+fn sled_never_makes_blob_files_under_heavy_churn() {
+    let dir = scratch();
+    let mut store = open(dir.path());
+    let mut model = Model::new();
+    for round in 0..60u64 {
+        let puts = (0..40).map(|i| {
+            let n = round.wrapping_mul(31).wrapping_add(i * 17) % 400;
+            let len = if i % 13 == 0 { 90_000 } else { 3_000 + (i * 97 % 3_200) as usize };
+            if (n + round) % 5 == 0 { removal(format!("{n:04}")) } else { put(format!("{n:04}"), noise(n, len)) }
+        });
+        commit(&mut store, &mut model, puts.collect());
+        while store.fold_due() {
+            store.fold_step().unwrap();
+        }
+        assert_eq!(store.stats().blobs, 0, "round {round}");
+    }
+    assert_eq!(all(&store), model);
+    assert_eq!(fs::read_dir(dir.path().join("sled/blobs")).unwrap().count(), 0);
+}
+
+#[test]
+fn folding_is_due_by_size_and_ends() {
+    let dir = scratch();
+    let mut store = open(dir.path());
+    store.commit(Delta { puts: vec![put("a", noise(1, 4_000))] }).unwrap();
+    assert!(!store.fold_due(), "half of the limit");
+    store.commit(Delta { puts: vec![put("b", noise(2, 5_000))] }).unwrap();
+    assert!(store.fold_due());
+    fold_all(&mut store);
+    assert!(!store.fold_due());
+    let stats = store.stats();
+    assert_eq!((stats.deltas, stats.delta_bytes, stats.overlay_records, stats.records), (0, 0, 0, 2));
+}
+
+#[test]
+fn pages_that_lose_their_records_are_joined_and_removed() {
+    let dir = scratch();
+    let mut store = open(dir.path());
+    let mut model = Model::new();
+    commit(&mut store, &mut model, (0..3_000).map(|i| put(format!("{i:05}"), noise(i, 60))).collect());
+    fold_all(&mut store);
+    let full = store.stats().pages;
+    assert!(full > 30, "{full}");
+    commit(&mut store, &mut model, (0..3_000).filter(|i| i % 20 != 0).map(|i| removal(format!("{i:05}"))).collect());
+    fold_all(&mut store);
+    assert!(store.stats().pages * 5 < full, "{} of {full} pages are left", store.stats().pages);
+    assert_eq!(all(&store), model);
+    commit(&mut store, &mut model, (0..3_000).map(|i| removal(format!("{i:05}"))).collect());
+    fold_all(&mut store);
+    assert_eq!((store.stats().pages, all(&store)), (0, Model::new()));
+}
+
+#[test]
+fn a_second_opener_is_told_who_holds_the_store() {
+    let dir = scratch();
+    let store = open(dir.path());
+    let me = Some(std::process::id());
+    let second = Store::open(dir.path(), &options()).map(|_| ()).unwrap_err();
+    assert!(matches!(second, StoreError::InUse { pid, .. } if pid == me), "{second}");
+    assert_eq!(second.exit_code(), 75);
+    let reader = read_stopped(dir.path()).map(|_| ()).unwrap_err();
+    assert!(matches!(reader, StoreError::InUse { pid, .. } if pid == me), "{reader}");
+    drop(store);
+    assert!(Store::open(dir.path(), &options()).is_ok());
+}
+
+#[test]
+fn a_store_of_a_newer_schema_is_refused_and_an_older_one_is_raised_by_a_commit() {
+    let dir = scratch();
+    open(dir.path()).close().unwrap();
+    let with = |schema| StoreOptions { schema, ..options() };
+    let refused = Store::open(dir.path(), &with(SCHEMA - 1)).map(|_| ()).unwrap_err();
+    assert!(matches!(refused, StoreError::Newer { found: SCHEMA, ours, .. } if ours == SCHEMA - 1), "{refused}");
+    assert_eq!(refused.exit_code(), 65);
+    let (mut store, opened) = Store::open(dir.path(), &with(SCHEMA + 1)).unwrap();
+    assert_eq!(opened.schema, SCHEMA);
+    store.commit(Delta { puts: vec![put("a", "1")] }).unwrap();
+    drop(store);
+    let reader = read_stopped(dir.path()).unwrap();
+    assert!(matches!(reader.check_schema(SCHEMA), Err(StoreError::Newer { .. })));
+    assert!(reader.check_schema(SCHEMA + 1).is_ok());
+}
+
+fn tree(dir: &Path) -> BTreeMap<String, Vec<u8>> {
+    let mut files = BTreeMap::new();
+    for entry in fs::read_dir(dir).unwrap().map(Result::unwrap) {
+        let name = entry.path().display().to_string();
+        if entry.file_type().unwrap().is_dir() {
+            files.extend(tree(&entry.path()));
+            files.insert(name, vec![]);
+        } else {
+            files.insert(name, fs::read(entry.path()).unwrap());
+        }
+    }
+    files
+}
+
+#[test]
+fn reading_a_stopped_store_leaves_every_byte_alone() {
+    let dir = scratch();
+    let live = dir.path().join("live");
+    let mut store = open(&live);
+    let mut model = Model::new();
+    commit(&mut store, &mut model, (0..500).map(|i| put(format!("{i:05}"), noise(i, 60))).collect());
+    fold_all(&mut store);
+    commit(&mut store, &mut model, vec![put("x", "1"), removal("00007")]);
+    let crashed = dir.path().join("crashed");
+    copy_dir(&live, &crashed);
+    store.close().unwrap();
+    for dir in [live, crashed] {
+        let before = tree(&dir);
+        let reader = read_stopped(&dir).unwrap();
+        assert_eq!(contents(|from| reader.scan(from, b"", 1_000).unwrap()), model);
+        assert_eq!(reader.get(b"x").unwrap(), Some(b"1".to_vec()));
+        assert_eq!(reader.stats().epoch, 2);
+        drop(reader);
+        assert_eq!(tree(&dir), before);
+    }
+    let nothing = read_stopped(&dir.path().join("nothing")).map(|_| ()).unwrap_err();
+    assert!(matches!(nothing, StoreError::Missing { .. }), "{nothing}");
+}
+
+#[test]
+fn a_store_whose_file_is_taken_away_notices_and_takes_nothing_more() {
+    let dir = scratch();
+    let mut store = open(dir.path());
+    fs::remove_file(dir.path().join("sled/db")).unwrap();
+    let lost = store.commit(Delta { puts: vec![put("a", "1")] }).unwrap_err();
+    assert!(matches!(lost, StoreError::Io { .. }), "{lost}");
+    let after = store.commit(Delta { puts: vec![put("a", "1")] }).unwrap_err();
+    assert!(matches!(after, StoreError::Failed { .. }), "{after}");
+    assert!(store.get(b"a").is_err() && store.fold_step().is_err());
+}
+
+#[test]
+fn a_state_directory_that_cannot_be_made_says_so() {
+    let dir = scratch();
+    let file = dir.path().join("file");
+    fs::write(&file, "").unwrap();
+    let error = Store::open(&file.join("state"), &options()).map(|_| ()).unwrap_err();
+    assert!(matches!(error, StoreError::Create { .. }), "{error}");
+    assert_eq!(error.exit_code(), 73);
+}

@@ -1,0 +1,134 @@
+//! Any sequence of commits, folds, restarts and crashes leaves exactly what a plain map would hold.
+
+use super::*;
+use proptest::prelude::*;
+
+#[derive(Clone, Debug)]
+enum Action {
+    Commit(Vec<(u8, Option<u16>)>),
+    FoldStep,
+    FoldAll,
+    Reopen,
+    Crash,
+}
+
+fn action() -> impl Strategy<Value = Action> {
+    let value = prop_oneof![8 => 0..900u16, 1 => 5_900..6_300u16, 1 => 12_000..40_000u16];
+    let change = (any::<u8>(), prop_oneof![3 => value.prop_map(Some), 1 => Just(None)]);
+    prop_oneof![
+        6 => prop::collection::vec(change, 0..60).prop_map(Action::Commit),
+        6 => Just(Action::FoldStep),
+        1 => Just(Action::FoldAll),
+        1 => Just(Action::Reopen),
+        3 => Just(Action::Crash),
+    ]
+}
+
+/// Keys of several shapes: shared beginnings, one the beginning of another, some long.
+fn key(n: u8) -> Vec<u8> {
+    match n % 4 {
+        0 => format!("bin/model-a/user{:03}", n).into_bytes(),
+        1 => format!("bin/model-a/user{:03}/value/{}", n - 1, "x".repeat(n as usize)).into_bytes(),
+        2 => vec![b'f', n],
+        _ => vec![n],
+    }
+}
+
+fn check(store: &Store, model: &Model) -> Result<(), TestCaseError> {
+    prop_assert_eq!(&all(store), model);
+    for n in 0..=u8::MAX {
+        prop_assert_eq!(store.get(&key(n)).unwrap(), model.get(&key(n)).cloned());
+    }
+    for prefix in [b"bin/model-a/user100".as_slice(), b"f", b"bin/", b"nothing"] {
+        let found = store.scan(b"", prefix, usize::MAX).unwrap();
+        let wanted = model.iter().filter(|(k, _)| k.starts_with(prefix)).map(|(k, v)| (k.clone(), v.clone()));
+        prop_assert_eq!(found, wanted.collect::<Vec<_>>());
+    }
+    prop_assert_eq!(store.stats().blobs, 0);
+    Ok(())
+}
+
+fn run(actions: Vec<Action>) -> Result<(), TestCaseError> {
+    let root = scratch();
+    let (mut generation, mut epoch) = (0, 0);
+    let dir = |generation: u32| root.path().join(generation.to_string());
+    let mut store = open(&dir(generation));
+    let mut model = Model::new();
+    for action in actions {
+        match action {
+            Action::Commit(changes) => {
+                let puts = changes.iter().enumerate().map(|(i, (n, len))| {
+                    (key(*n).into(), len.map(|len| noise(epoch * 1000 + i as u64, len.into()).into()))
+                });
+                let puts: Vec<Pair> = puts.collect();
+                epoch += u64::from(!puts.is_empty());
+                prop_assert_eq!(commit(&mut store, &mut model, puts), epoch);
+                continue;
+            }
+            Action::FoldStep => {
+                store.fold_step().unwrap();
+                continue;
+            }
+            Action::FoldAll => {
+                fold_all(&mut store);
+                prop_assert_eq!(store.stats().delta_bytes, 0);
+                prop_assert_eq!(store.stats().records, model.len() as u64);
+                prop_assert!(!store.fold_due());
+            }
+            Action::Reopen => {
+                store.close().unwrap();
+                store = open(&dir(generation));
+            }
+            Action::Crash => {
+                copy_dir(&dir(generation), &dir(generation + 1));
+                generation += 1;
+                store = open(&dir(generation));
+            }
+        }
+        prop_assert_eq!(store.stats().epoch, epoch);
+        check(&store, &model)?;
+    }
+    check(&store, &model)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 48, max_shrink_iters: 200, ..ProptestConfig::default() })]
+    #[test]
+    fn any_history_equals_a_plain_map(actions in prop::collection::vec(action(), 1..40)) {
+        run(actions)?;
+    }
+}
+
+/// The directory is copied before every step of a fold, with commits in between; each copy must open with what was
+/// committed until then, and finish the fold by itself.
+#[test]
+fn a_crash_between_any_two_steps_of_a_fold_loses_nothing() {
+    let root = scratch();
+    let dir = root.path().join("live");
+    let mut store = open(&dir);
+    let mut model = Model::new();
+    for round in 0..2u64 {
+        let puts = (0..12_000).map(|i| put(format!("user/{:05}", i * 7 % 30_000), noise(i + round, 90)));
+        commit(&mut store, &mut model, puts.collect());
+        let (mut step, mut more) = (0u64, true);
+        while more {
+            let copy = root.path().join(format!("{round}-{step}"));
+            copy_dir(&dir, &copy);
+            let mut other = open(&copy);
+            assert_eq!(all(&other), model, "round {round}, step {step}");
+            fold_all(&mut other);
+            assert_eq!(all(&other), model, "round {round}, step {step}, folded");
+            drop(other);
+            fs::remove_dir_all(copy).unwrap();
+
+            more = store.fold_step().unwrap();
+            step += 1;
+            if step % 3 == 0 && step < 12 {
+                let early = put(format!("user/{:05}", step), noise(step, 50));
+                let late = removal(format!("user/{:05}", 29_000 + step * 7));
+                commit(&mut store, &mut model, vec![early, late]);
+            }
+        }
+        assert!(step >= 5, "{step} steps are too few to prove anything");
+    }
+}

@@ -1,0 +1,203 @@
+//! What a store holds, and how it is read: pages on disk under an overlay of the deltas that are not folded yet.
+//!
+//! The writer and the reader of a stopped store share this. The live value of a key is the overlay's, else the page's.
+//! What this file never does: write.
+
+use super::engine::Engine;
+use super::error::StoreError;
+use super::page::{self, Index};
+use super::root::Root;
+use super::run::{BrokenRun, Reader};
+use super::{Record, StoreStats};
+use std::collections::btree_map::Range;
+use std::collections::{BTreeMap, VecDeque};
+use std::iter::Peekable;
+use std::ops::Bound;
+use std::path::PathBuf;
+
+/// Unfolded changes by key; `None` is removed.
+pub(super) type Overlay = BTreeMap<Box<[u8]>, Option<Box<[u8]>>>;
+
+/// A delta in sled.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct DeltaRef {
+    /// Its epoch.
+    pub epoch: u64,
+    /// The first part that is still there.
+    pub from: u16,
+    /// The number of parts that it was written with.
+    pub parts: u16,
+    /// Length of its stream.
+    pub bytes: u64,
+}
+
+/// An open store, as far as reading goes.
+pub(super) struct View {
+    pub dir: PathBuf,
+    pub engine: Engine,
+    pub root: Root,
+    pub index: Index,
+    pub overlay: Overlay,
+    /// Deltas in sled, oldest first; those up to `root.folded` are dead.
+    pub deltas: VecDeque<DeltaRef>,
+    /// Length of the deltas that are not dead.
+    pub delta_bytes: u64,
+}
+
+impl View {
+    /// The live value of a key.
+    pub(super) fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
+        if let Some(change) = self.overlay.get(key) {
+            return Ok(change.as_deref().map(<[u8]>::to_vec));
+        }
+        let Some((_, page)) = self.index.covering(key) else { return Ok(None) };
+        let stream = page::read(&self.engine, &self.dir, page, None)?;
+        let mut records = page::records(&self.dir, &stream)?;
+        while records.advance().map_err(page::broken(&self.dir))? {
+            if records.key() >= key {
+                return Ok(records.value().filter(|_| records.key() == key).map(<[u8]>::to_vec));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Live records from `from` on whose keys begin with `prefix`, until their size reaches `max_bytes`.
+    pub(super) fn scan(&self, from: &[u8], prefix: &[u8], max_bytes: usize) -> Result<Vec<Record>, StoreError> {
+        let mut out = Vec::new();
+        let mut bytes = 0;
+        let mut start = from.max(prefix);
+        loop {
+            let page = self.index.covering(start).map(|(_, page)| page);
+            let end = self.index.above(start).map(|(low, _)| low);
+            let stream = page.map(|page| page::read(&self.engine, &self.dir, page, None)).transpose()?;
+            let mut merge = Merge::new(self.reader(stream.as_deref())?, &self.overlay, start, end);
+            while let Some((key, value)) = merge.next().map_err(page::broken(&self.dir))? {
+                if key < start {
+                    continue;
+                }
+                if !key.starts_with(prefix) || (bytes >= max_bytes && !out.is_empty()) {
+                    return Ok(out);
+                }
+                bytes += key.len() + value.len();
+                out.push((key.to_vec(), value.to_vec()));
+            }
+            match end {
+                Some(low) if low.starts_with(prefix) && (out.is_empty() || bytes < max_bytes) => start = low,
+                _ => return Ok(out),
+            }
+        }
+    }
+
+    /// A reader of a page's records, or none where there is no page.
+    pub(super) fn reader<'a>(&self, stream: Option<&'a [u8]>) -> Result<Option<Reader<'a>>, StoreError> {
+        stream.map(|stream| page::records(&self.dir, stream)).transpose()
+    }
+
+    /// Brings the counts of the root up to date.
+    pub(super) fn recount(&mut self) {
+        self.root.pages = self.index.len() as u64;
+        self.root.page_bytes = self.index.bytes();
+        self.root.page_records = self.index.records();
+        let folded = self.root.folded;
+        self.delta_bytes = self.deltas.iter().filter(|d| d.epoch > folded).map(|d| d.bytes).sum();
+    }
+
+    /// Sizes, for status.
+    pub(super) fn stats(&self) -> StoreStats {
+        let (disk_bytes, blobs) = self.engine.disk();
+        StoreStats {
+            epoch: self.root.epoch,
+            schema: self.root.schema,
+            pages: self.index.len() as u64,
+            page_bytes: self.index.bytes(),
+            deltas: self.deltas.iter().filter(|d| d.epoch > self.root.folded).count() as u64,
+            delta_bytes: self.delta_bytes,
+            overlay_records: self.overlay.len() as u64,
+            records: self.records(),
+            disk_bytes,
+            blobs,
+        }
+    }
+
+    /// About how many records there are: exact when nothing is unfolded.
+    pub(super) fn records(&self) -> u64 {
+        let removed = self.overlay.values().filter(|v| v.is_none()).count() as u64;
+        (self.index.records() + self.overlay.len() as u64 - removed).saturating_sub(removed)
+    }
+}
+
+/// Part of the overlay.
+type Changes<'a> = Range<'a, Box<[u8]>, Option<Box<[u8]>>>;
+/// What the overlay says of a key.
+type Changed<'a> = <Changes<'a> as Iterator>::Item;
+/// A live key and its value.
+type Live<'a> = (&'a [u8], &'a [u8]);
+
+/// Walks page records and overlay together, in key order, and yields what is live.
+pub(super) struct Merge<'a> {
+    page: Option<Reader<'a>>,
+    /// Whether `page` stands on a record that has not been yielded.
+    standing: bool,
+    overlay: Option<Peekable<Changes<'a>>>,
+    taken: usize,
+}
+
+/// Where the next live record comes from.
+enum From<'a> {
+    Page(&'a [u8]),
+    Overlay(&'a [u8], &'a [u8]),
+}
+
+impl<'a> Merge<'a> {
+    /// Over a page and the overlay's keys from `start` up to, not including, `end`.
+    pub(super) fn new(page: Option<Reader<'a>>, overlay: &'a Overlay, start: &[u8], end: Option<&[u8]>) -> Merge<'a> {
+        let end = end.map_or(Bound::Unbounded, Bound::Excluded);
+        let overlay = overlay.range::<[u8], _>((Bound::Included(start), end)).peekable();
+        Merge { page, standing: false, overlay: Some(overlay), taken: 0 }
+    }
+
+    /// Bytes of what the overlay has given so far, removals included.
+    pub(super) fn taken(&self) -> usize {
+        self.taken
+    }
+
+    /// From here on only the page's own records are yielded.
+    pub(super) fn leave_overlay(&mut self) {
+        self.overlay = None;
+    }
+
+    /// The next live record.
+    pub(super) fn next(&mut self) -> Result<Option<Live<'_>>, BrokenRun> {
+        let from = loop {
+            if let (false, Some(page)) = (self.standing, &mut self.page) {
+                self.standing = page.advance()?;
+                if !self.standing {
+                    self.page = None;
+                }
+            }
+            let changed: Option<Changed<'a>> = self.overlay.as_mut().and_then(|overlay| overlay.peek().copied());
+            match (&self.page, changed) {
+                (None, None) => return Ok(None),
+                (Some(page), changed) if changed.is_none_or(|(key, _)| page.key() < key.as_ref()) => {
+                    self.standing = false;
+                    break From::Page(page.value().ok_or(BrokenRun)?);
+                }
+                (page, Some((key, value))) => {
+                    if page.as_ref().is_some_and(|page| page.key() == key.as_ref()) {
+                        self.standing = false;
+                    }
+                    let _ = self.overlay.as_mut().and_then(Iterator::next);
+                    self.taken += key.len() + value.as_ref().map_or(0, |v| v.len());
+                    if let Some(value) = value {
+                        break From::Overlay(key, value);
+                    }
+                }
+                (Some(_), None) => return Err(BrokenRun),
+            }
+        };
+        Ok(match from {
+            From::Overlay(key, value) => Some((key, value)),
+            From::Page(value) => self.page.as_ref().map(|page| (page.key(), value)),
+        })
+    }
+}
