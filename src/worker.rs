@@ -5,8 +5,8 @@ use crate::calendar::Zone;
 use crate::event::{Draft, EventType, EventView, Field, FieldSet, Oddity, Reject, Span, Text};
 use crate::extract::{Extractor, Layout, Sheet};
 use crate::parse::{Columns, Extract, ParserTable};
-use crate::rule::condition::Scratch;
-use crate::rule::screen::Screen;
+use crate::rule::Scratch;
+use crate::rule::Screen;
 use crate::source::csv_record;
 use std::sync::Arc;
 

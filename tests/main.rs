@@ -1,8 +1,14 @@
 //! The integration tests, one binary. The list of modules is the guide.
 
+#![allow(missing_docs)]
+// Tests say what went wrong by panicking.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
 
 mod skip; // how a test says that it cannot run here
+mod support; // a replay through the library, with its state kept
 
+mod cases; // spools in, alerts and state out, whatever the threads and restarts
+mod readme; // every command of the README
+mod seed; // the shipped content against the published list of rules and models
 mod tidy; // the house rules that a program can check
 mod unit_file; // the systemd unit and its companions

@@ -1,10 +1,10 @@
 //! The commands of `exfil-agent`, one a file.
 
 mod check;
-mod demo;
+//TMP mod demo;
 mod replay;
 mod run;
-mod simulate;
+//TMP mod simulate;
 
 use crate::calendar::Zone;
 use crate::config::{self, Settings};
@@ -27,10 +27,10 @@ pub enum Command {
     Replay(replay::Arguments),
     /// Check config and content; print every fault at once
     Check(check::Arguments),
-    /// Write the spool of a made-up office, with planted scenarios and their truth
-    Simulate(simulate::Arguments),
-    /// Replay three simulated weeks and show what each rule found
-    Demo(demo::Arguments),
+    //TMP /// Write the spool of a made-up office, with planted scenarios and their truth
+//TMP     Simulate(simulate::Arguments),
+    //TMP /// Replay three simulated weeks and show what each rule found
+//TMP     Demo(demo::Arguments),
 }
 
 /// Runs a command.
@@ -42,8 +42,8 @@ pub fn run(command: Command) -> Result<(), Failure> {
         Command::Run(arguments) => run::run(&arguments),
         Command::Replay(arguments) => replay::run(&arguments),
         Command::Check(arguments) => check::run(&arguments),
-        Command::Simulate(arguments) => simulate::run(&arguments),
-        Command::Demo(arguments) => demo::run(&arguments),
+//TMP         Command::Simulate(arguments) => simulate::run(&arguments),
+//TMP         Command::Demo(arguments) => demo::run(&arguments),
     }
 }
 

@@ -6,13 +6,29 @@
 pub mod fault;
 pub mod section;
 
+mod commandline;
+pub mod condition;
+mod files;
+mod models;
+mod rules;
+mod selftest;
+mod tables;
+mod verdict;
+
 pub use fault::{Fault, Faults};
+pub use files::{ContentFile, ContentFiles};
+pub use selftest::run_tests;
 
 use crate::config::{DetectionSettings, Limits};
-use crate::enrich::Tables;
+use crate::enrich::{Enricher, Tables};
+use crate::event::{EventType, Field, FieldSet};
 use crate::model::ModelSpec;
 use crate::parse::ParserTable;
-use crate::rule::Rule;
+use crate::rule::{Rule, Screen};
+use condition::Vocabulary;
+use section::Document;
+use std::sync::Arc;
+use tables::TableTexts;
 
 /// Checked, compiled content.
 #[derive(Debug)]
@@ -31,11 +47,48 @@ pub struct Content {
 ///
 /// # Errors
 /// All faults of all files.
-pub fn load(_settings: &DetectionSettings, _limits: &Limits) -> Result<Content, Faults> {
-    Faults::default().check(Content {
-        parsers: ParserTable::default(),
-        models: Vec::new(),
-        rules: Vec::new(),
-        tables: Tables::default(),
+pub fn load(settings: &DetectionSettings, limits: &Limits) -> Result<Content, Faults> {
+    let mut faults = Faults::default();
+    let files = gather(settings, &mut faults);
+    let content = compile(&files, settings, limits, &mut faults);
+    faults.check(content)
+}
+
+/// The files that [`load`] compiles: the shipped ones with the site's on top.
+pub fn gather(settings: &DetectionSettings, faults: &mut Faults) -> ContentFiles {
+    let mut files = ContentFiles::shipped();
+    if let Some(dir) = &settings.content_dir {
+        files.overlay(dir, faults);
+    }
+    files
+}
+
+fn compile(files: &ContentFiles, settings: &DetectionSettings, _limits: &Limits, faults: &mut Faults) -> Content {
+    let tools = commandline::read(files.document("commandline.toml").as_ref(), faults);
+    let vocabulary = Vocabulary { tables: TableTexts::gather(files, settings, faults), tools: Arc::new(tools) };
+    let models = models::read(&files.documents("models/"), &vocabulary, faults);
+    let mut rules = rules::read(&files.documents("rules/"), &models, &vocabulary, faults);
+    rules::disable(&mut rules, &settings.disabled_rules, faults);
+
+    let texts = &vocabulary.tables.texts;
+    let tables = Tables::compile(texts, &settings.tables, &settings.sanctioned_domains, faults);
+    let cef_keys = texts.get("cef_keys").map(String::as_str).unwrap_or_default();
+    let documents = |folder: &str| files.documents(folder).into_iter().map(|(d, _)| d).collect::<Vec<Document>>();
+    let mut parsers = ParserTable::compile(&documents("fieldmaps/"), &documents("parsers/"), cef_keys, faults);
+    parsers.set_wanted(wanted(&Screen::new(&rules, &models), &Enricher::new(&tables)));
+    Content { parsers, models, rules, tables }
+}
+
+/// Fields to fill by event type: what rules and models read, what every event is filed under, and what enrichment makes
+/// all that from.
+pub fn wanted(screen: &Screen, enricher: &Enricher) -> [FieldSet; EventType::COUNT] {
+    let everyone = [Field::UserKey, Field::HostKey, Field::Department].map(FieldSet::of);
+    screen.wanted().map(|fields| {
+        let fields = everyone.iter().fold(fields, |all, f| all.union(*f));
+        fields.union(enricher.reads(fields))
     })
 }
+
+#[cfg(test)]
+#[path = "content_tests.rs"]
+mod tests;

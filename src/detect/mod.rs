@@ -15,7 +15,7 @@ use crate::enrich::directory::Directory;
 use crate::event::EventType;
 use crate::extract::Extractor;
 use crate::model::{ModelSpec, Scope};
-use crate::rule::condition::Scratch;
+use crate::rule::Scratch;
 use crate::rule::{Rule, Verdict};
 use crate::state::State;
 use crate::state::entity::EntityId;

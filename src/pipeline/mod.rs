@@ -20,7 +20,7 @@ use crate::extract::Extractor;
 use crate::model::histogram::Bounds;
 use crate::model::{ModelSpec, Scope};
 use crate::rule::Verdict;
-use crate::rule::screen::Screen;
+use crate::rule::Screen;
 use crate::sink::{self, FileMark};
 use crate::parse::{Extract, Scratch, Workspace};
 use crate::source::{self, Mode, Sniff, SourceOptions, SourceStatus};

@@ -1,14 +1,271 @@
-//! Conditions over the fields of one event.
-use crate::event::EventView;
-/// Buffers.
-#[derive(Debug, Default)]
-pub struct Scratch {}
-/// A compiled condition.
-#[derive(Debug, Default)]
-pub struct Condition {}
+//! Conditions over the fields of one event: `all`, `any` and `not` over tests of fields, flags and the command line.
+//!
+//! Pure: the same event always gives the same answer. Nothing is allocated while judging; [`Scratch`] is reused.
+
+use super::operator::Operator;
+use super::scratch::Scratch;
+use super::text::{TextOp, TextTest};
+use super::tools::Tools;
+use crate::event::{EventView, Field, FieldSet, Flag};
+use std::sync::Arc;
+
+/// A compiled condition. The default one always holds.
+#[derive(Clone, Debug, Default)]
+pub struct Condition {
+    root: Arc<Node>,
+}
+
+/// A node of a condition.
+#[derive(Clone, Debug)]
+pub enum Node {
+    /// Every member holds; an empty list holds.
+    All(Vec<Node>),
+    /// Some member holds.
+    Any(Vec<Node>),
+    /// The member does not hold.
+    Not(Box<Node>),
+    /// One test.
+    Leaf(Leaf),
+}
+
+/// One test of an event.
+#[derive(Clone, Debug)]
+pub enum Leaf {
+    /// A flag is set or not.
+    Flag(Flag, bool),
+    /// A field is there or not.
+    Exists(Field, bool),
+    /// A field's text passes. A missing field never passes.
+    Text(Field, TextTest),
+    /// A field is a number in a range. A missing field, or one that is no number, never passes.
+    Number(Field, Bound),
+    /// The command line passes, read with the switch styles of the tools.
+    Command(Operator, Arc<Tools>),
+}
+
+/// A limit for a number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Bound {
+    /// More than.
+    Gt(u64),
+    /// At least.
+    Ge(u64),
+    /// Less than.
+    Lt(u64),
+    /// At most.
+    Le(u64),
+}
+
+impl Default for Node {
+    fn default() -> Self {
+        Node::All(Vec::new())
+    }
+}
+
 impl Condition {
-    /// Which tests held.
-    pub fn explain(&self, _event: EventView<'_>, _scratch: &mut Scratch) -> Vec<crate::alert::Matched> {
-        Vec::new()
+    /// A condition; members of `all` and `any` are put in the order of their cost.
+    pub fn new(mut root: Node) -> Condition {
+        root.sort();
+        Condition { root: Arc::new(root) }
+    }
+
+    /// The tree.
+    pub fn root(&self) -> &Node {
+        &self.root
+    }
+
+    /// Whether the condition holds for an event.
+    pub fn holds(&self, event: EventView<'_>, scratch: &mut Scratch) -> bool {
+        scratch.begin();
+        self.root.holds(event, scratch)
+    }
+
+    /// Every field that the condition reads. What enrichment reads for flags is not in it.
+    pub fn reads(&self) -> FieldSet {
+        let mut set = FieldSet::default();
+        self.root.each_leaf(&mut |leaf| set = set.union(leaf.reads()));
+        set
+    }
+
+    /// Fields without which the condition can never hold; each inner set is "one of".
+    pub fn needs(&self) -> Vec<FieldSet> {
+        self.root.needs()
+    }
+}
+
+impl Node {
+    /// Whether the node holds, with a scratch that is at this event.
+    pub(super) fn holds(&self, event: EventView<'_>, scratch: &mut Scratch) -> bool {
+        match self {
+            Node::All(nodes) => nodes.iter().all(|n| n.holds(event, scratch)),
+            Node::Any(nodes) => nodes.iter().any(|n| n.holds(event, scratch)),
+            Node::Not(node) => !node.holds(event, scratch),
+            Node::Leaf(leaf) => leaf.holds(event, scratch),
+        }
+    }
+
+    fn each_leaf(&self, see: &mut impl FnMut(&Leaf)) {
+        match self {
+            Node::All(nodes) | Node::Any(nodes) => nodes.iter().for_each(|n| n.each_leaf(see)),
+            Node::Not(node) => node.each_leaf(see),
+            Node::Leaf(leaf) => see(leaf),
+        }
+    }
+
+    fn sort(&mut self) {
+        match self {
+            Node::All(nodes) | Node::Any(nodes) => {
+                nodes.iter_mut().for_each(Node::sort);
+                nodes.sort_by_key(Node::cost);
+            }
+            Node::Not(node) => node.sort(),
+            Node::Leaf(_) => {}
+        }
+    }
+
+    fn cost(&self) -> u32 {
+        match self {
+            Node::All(nodes) => nodes.first().map_or(0, Node::cost) + 1,
+            Node::Any(nodes) => nodes.iter().map(Node::cost).sum(),
+            Node::Not(node) => node.cost(),
+            Node::Leaf(leaf) => leaf.cost(),
+        }
+    }
+
+    fn needs(&self) -> Vec<FieldSet> {
+        match self {
+            Node::All(nodes) => absorb(nodes.iter().flat_map(Node::needs).collect()),
+            Node::Any(nodes) => nodes.iter().map(Node::needs).reduce(either).unwrap_or_default(),
+            Node::Not(_) => Vec::new(),
+            Node::Leaf(leaf) => leaf.needs().into_iter().collect(),
+        }
+    }
+}
+
+/// Clauses beyond which the needs of alternatives are given up: a rule is then never called inert for them.
+const MAX_CLAUSES: usize = 256;
+
+/// What two alternatives need together: one clause of each, in every combination.
+fn either(a: Vec<FieldSet>, b: Vec<FieldSet>) -> Vec<FieldSet> {
+    if a.len().saturating_mul(b.len()) > MAX_CLAUSES {
+        return Vec::new();
+    }
+    absorb(a.iter().flat_map(|x| b.iter().map(|y| x.union(*y))).collect())
+}
+
+/// Drops every "one of" that a narrower one implies.
+fn absorb(mut clauses: Vec<FieldSet>) -> Vec<FieldSet> {
+    clauses.sort_by_key(|c| (c.0.count_ones(), c.0));
+    let mut kept: Vec<FieldSet> = Vec::new();
+    for clause in clauses {
+        if !kept.iter().any(|k| k.0 & clause.0 == k.0) {
+            kept.push(clause);
+        }
+    }
+    kept
+}
+
+/// The fields that a flag is made from.
+fn sources(flag: Flag) -> FieldSet {
+    match flag {
+        Flag::IsTemp => FieldSet::of(Field::ProcessDir),
+        Flag::IsFileSharing => FieldSet::of(Field::WebDomain).union(FieldSet::of(Field::Category)),
+        Flag::IsDynamicDns | Flag::IsSanctioned => FieldSet::of(Field::WebDomain),
+    }
+}
+
+impl Leaf {
+    pub(super) fn holds(&self, event: EventView<'_>, scratch: &mut Scratch) -> bool {
+        match self {
+            Leaf::Flag(flag, wanted) => event.draft.flags.has(*flag) == *wanted,
+            Leaf::Exists(field, wanted) => event.draft.present.contains(*field) == *wanted,
+            Leaf::Text(Field::CommandLine, test) => test.ops.iter().all(|op| {
+                let text = match op {
+                    TextOp::Contains(_) => scratch.joined(event),
+                    _ => scratch.cmd(event),
+                };
+                text.is_some_and(|t| op.holds(t))
+            }),
+            Leaf::Text(field, test) => event.get(*field).is_some_and(|text| test.holds(text)),
+            Leaf::Number(field, bound) => event.number(*field).is_some_and(|n| bound.holds(n)),
+            Leaf::Command(operator, tools) => {
+                scratch.line(event, tools).is_some_and(|line| operator.find(&line).is_some())
+            }
+        }
+    }
+
+    fn reads(&self) -> FieldSet {
+        match self {
+            Leaf::Flag(..) => FieldSet::default(),
+            Leaf::Exists(field, _) | Leaf::Text(field, _) | Leaf::Number(field, _) => FieldSet::of(*field),
+            // The image says how the tool writes its switches.
+            Leaf::Command(..) => FieldSet::of(Field::CommandLine).union(FieldSet::of(Field::Image)),
+        }
+    }
+
+    fn needs(&self) -> Option<FieldSet> {
+        match self {
+            Leaf::Flag(_, false) | Leaf::Exists(_, false) => None,
+            Leaf::Flag(flag, true) => Some(sources(*flag)),
+            Leaf::Exists(field, true) | Leaf::Text(field, _) | Leaf::Number(field, _) => Some(FieldSet::of(*field)),
+            Leaf::Command(..) => Some(FieldSet::of(Field::CommandLine)),
+        }
+    }
+
+    fn cost(&self) -> u32 {
+        match self {
+            Leaf::Flag(..) | Leaf::Exists(..) => 0,
+            Leaf::Text(Field::CommandLine, test) => 20 + test.cost(),
+            Leaf::Text(_, test) => test.cost(),
+            Leaf::Number(..) => 2,
+            Leaf::Command(..) => 40,
+        }
+    }
+}
+
+impl Bound {
+    fn holds(self, n: u64) -> bool {
+        match self {
+            Bound::Gt(limit) => n > limit,
+            Bound::Ge(limit) => n >= limit,
+            Bound::Lt(limit) => n < limit,
+            Bound::Le(limit) => n <= limit,
+        }
+    }
+}
+
+impl std::fmt::Display for Bound {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Bound::Gt(n) => write!(f, "is more than {n}"),
+            Bound::Ge(n) => write!(f, "is at least {n}"),
+            Bound::Lt(n) => write!(f, "is less than {n}"),
+            Bound::Le(n) => write!(f, "is at most {n}"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn field(f: Field) -> Node {
+        Node::Leaf(Leaf::Exists(f, true))
+    }
+
+    fn needs(node: Node) -> Vec<Vec<Field>> {
+        Condition::new(node).needs().iter().map(|s| s.iter().collect()).collect()
+    }
+
+    #[test]
+    fn needs_of_all_add_up_and_needs_of_any_are_alternatives() {
+        use Field::{CommandLine, Image, ParentImage, Url};
+        let both = Node::All(vec![field(Image), field(CommandLine)]);
+        assert_eq!(needs(both.clone()), [[Image], [CommandLine]]);
+        // Image alone would do for the second: the command line is not needed.
+        assert_eq!(needs(Node::Any(vec![both.clone(), field(Image)])), [[Image]]);
+        let or = Node::Any(vec![both.clone(), Node::All(vec![field(ParentImage), field(Image)])]);
+        assert_eq!(needs(or), [vec![Image], vec![ParentImage, CommandLine]]);
+        assert!(needs(Node::Any(vec![both, Node::Not(Box::new(field(Url)))])).is_empty());
     }
 }

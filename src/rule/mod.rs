@@ -3,6 +3,20 @@
 //! A rule is data. This folder judges conditions over the fields of one event; it holds no state, does no I/O, reads no
 //! clock and names no vendor. What needs state (`Verdict`) is decided by `detect`.
 
+mod anchor;
+pub mod command_line;
+pub mod condition;
+mod explain;
+mod literals;
+pub mod operator;
+pub mod scratch;
+pub mod screen;
+pub mod text;
+pub mod tools;
+
+pub use scratch::Scratch;
+pub use screen::Screen;
+
 use crate::event::{EventType, Field, FieldSet};
 
 /// Whose sequence a rule scores.
@@ -132,8 +146,3 @@ pub struct RuleTest {
     /// Whether the rule's condition must hold.
     pub fires: bool,
 }
-
-pub mod condition;
-
-/// stub
-pub mod screen;

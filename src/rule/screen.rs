@@ -1,23 +1,347 @@
-//! stub
-use super::Rule;
-use super::condition::Scratch;
-use crate::batch::*;
-use crate::event::*;
+//! Judges an event by all rules and models at once: those that can hold are found by hash, flag and literal search, and
+//! only they are judged.
+//!
+//! Gives exactly the rules and models whose condition holds. Rules with the same condition share one judgement.
+
+use super::anchor::{self, Atom};
+use super::condition::Condition;
+use super::literals::{self, LiteralSet};
+use super::scratch::Scratch;
+use super::{EntityKind, Rule, Verdict};
+use crate::batch::{Hit, Training};
+use crate::event::{EventType, EventView, Field, FieldSet, Flag, Span};
 use crate::model::ModelSpec;
-/// stub
+use std::collections::{BTreeMap, HashMap};
+
+/// All enabled rules and all models, arranged for judging.
 #[derive(Debug)]
-pub struct Screen;
+pub struct Screen {
+    groups: Vec<Group>,
+    kinds: Vec<KindScreen>,
+}
+
+/// Rules and models that share a condition.
+#[derive(Debug)]
+struct Group {
+    condition: Condition,
+    /// Fields that must be there for the condition to hold.
+    required: FieldSet,
+    rules: Vec<RuleSlot>,
+    models: Vec<ModelSlot>,
+}
+
+/// What a hit of a rule is made of.
+#[derive(Clone, Copy, Debug)]
+struct RuleSlot {
+    index: u16,
+    per: Option<Field>,
+    amount: Option<Field>,
+    feature: Option<Field>,
+}
+
+/// What a training of a model is made of.
+#[derive(Clone, Copy, Debug)]
+struct ModelSlot {
+    index: u16,
+    feature: Field,
+    once_per: Option<Field>,
+}
+
+/// Bits of groups.
+type Mask = Box<[u64]>;
+type Names = HashMap<Box<[u8]>, Mask, foldhash::fast::RandomState>;
+
+/// What can hold for events of one type.
+#[derive(Debug)]
+struct KindScreen {
+    /// Groups without an anchor.
+    always: Mask,
+    images: Names,
+    parents: Names,
+    flags: Vec<(Flag, Mask)>,
+    literals: Vec<(Field, LiteralSet)>,
+    wanted: FieldSet,
+    reads_command: bool,
+    idle: bool,
+}
+
 impl Screen {
-    /// stub
-    pub fn new(_: &[Rule], _: &[ModelSpec]) -> Screen {
-        Screen
+    /// Arranges the enabled rules and the models. Indices in hits and trainings are those of the slices.
+    pub fn new(rules: &[Rule], models: &[ModelSpec]) -> Screen {
+        let mut grouping = Grouping::default();
+        for (index, rule) in rules.iter().enumerate().filter(|(_, r)| r.enabled) {
+            let slot = RuleSlot::of(index, rule, models);
+            grouping.join(&rule.condition, &rule.events, rule_fields(rule, slot), |g| g.rules.push(slot));
+        }
+        for (index, model) in models.iter().enumerate() {
+            let slot = ModelSlot { index: index as u16, feature: model.feature, once_per: model.once_per };
+            let mut fields = FieldSet::of(model.feature);
+            model.once_per.into_iter().for_each(|f| fields.insert(f));
+            grouping.join(&model.condition, &model.events, fields, |g| g.models.push(slot));
+        }
+        grouping.finish()
     }
-    /// stub
+
+    /// Fields that some enabled rule or model of each event type reads, and those that the screen looks up itself.
     pub fn wanted(&self) -> [FieldSet; EventType::COUNT] {
-        Default::default()
+        let mut wanted = [FieldSet::default(); EventType::COUNT];
+        for (slot, kind) in wanted.iter_mut().zip(&self.kinds) {
+            *slot = kind.wanted;
+        }
+        wanted
     }
-    /// stub
-    pub fn judge(&self, _e: EventView<'_>, _s: &mut Scratch, _h: &mut Vec<Hit>, _t: &mut Vec<Training>) -> bool {
-        false
+
+    /// Appends the hits (by rule index) and trainings (by model index) of an event. Returns whether its command line was
+    /// too long to be judged whole.
+    #[inline]
+    pub fn judge(
+        &self,
+        event: EventView<'_>,
+        scratch: &mut Scratch,
+        hits: &mut Vec<Hit>,
+        trainings: &mut Vec<Training>,
+    ) -> bool {
+        let Some(kind) = self.kinds.get(event.draft.kind.index()).filter(|k| !k.idle) else { return false };
+        scratch.begin();
+        if kind.find_candidates(event, scratch) {
+            self.judge_candidates(event, scratch, hits, trainings);
+        }
+        kind.reads_command && scratch.truncated(event)
+    }
+
+    fn judge_candidates(
+        &self,
+        event: EventView<'_>,
+        scratch: &mut Scratch,
+        hits: &mut Vec<Hit>,
+        trainings: &mut Vec<Training>,
+    ) {
+        let (first_hit, first_training) = (hits.len(), trainings.len());
+        let candidates = std::mem::take(&mut scratch.candidates);
+        for (word, bits) in candidates.iter().enumerate() {
+            let mut bits = *bits;
+            while bits != 0 {
+                let at = word * 64 + bits.trailing_zeros() as usize;
+                bits &= bits - 1;
+                let Some(group) = self.groups.get(at) else { continue };
+                let there = event.draft.present.0 & group.required.0 == group.required.0;
+                if there && group.condition.root().holds(event, scratch) {
+                    hits.extend(group.rules.iter().filter_map(|r| r.hit(event)));
+                    trainings.extend(group.models.iter().filter_map(|m| m.training(event)));
+                }
+            }
+        }
+        scratch.candidates = candidates;
+        if let Some(new) = hits.get_mut(first_hit..) {
+            new.sort_unstable_by_key(|h| h.rule);
+        }
+        if let Some(new) = trainings.get_mut(first_training..) {
+            new.sort_unstable_by_key(|t| t.model);
+        }
+    }
+}
+
+impl KindScreen {
+    /// Marks the groups that can hold; false when there are none.
+    #[inline]
+    fn find_candidates(&self, event: EventView<'_>, scratch: &mut Scratch) -> bool {
+        let Scratch { lower, candidates, .. } = scratch;
+        candidates.clear();
+        candidates.extend_from_slice(&self.always);
+        for (names, field) in [(&self.images, Field::Image), (&self.parents, Field::ParentImage)] {
+            if !names.is_empty()
+                && let Some(mask) = event.get(field).and_then(|name| names.get(name))
+            {
+                add(candidates, mask);
+            }
+        }
+        if event.draft.flags.0 != 0 {
+            for (flag, mask) in &self.flags {
+                if event.draft.flags.has(*flag) {
+                    add(candidates, mask);
+                }
+            }
+        }
+        for (field, set) in &self.literals {
+            if let Some(text) = event.get(*field) {
+                literals::prepare(text, *field == Field::CommandLine, lower);
+                set.search(lower, |group| mark(candidates, group));
+            }
+        }
+        candidates.iter().any(|word| *word != 0)
+    }
+}
+
+fn add(bits: &mut [u64], more: &[u64]) {
+    for (word, extra) in bits.iter_mut().zip(more) {
+        *word |= extra;
+    }
+}
+
+fn mark(bits: &mut [u64], at: usize) {
+    if let Some(word) = bits.get_mut(at / 64) {
+        *word |= 1 << (at % 64);
+    }
+}
+
+/// Whether a rule's stateless part fires, given that its condition holds: what it counts or adds up must be there.
+pub fn hit_of(index: usize, rule: &Rule, models: &[ModelSpec], event: EventView<'_>) -> Option<Hit> {
+    RuleSlot::of(index, rule, models).hit(event)
+}
+
+impl RuleSlot {
+    fn of(index: usize, rule: &Rule, models: &[ModelSpec]) -> RuleSlot {
+        let amount = match &rule.verdict {
+            Verdict::Sum { amount, .. } => Some(*amount),
+            _ => None,
+        };
+        let model = match &rule.verdict {
+            Verdict::First { model } | Verdict::Abnormal { model, .. } | Verdict::Top { model, .. } => Some(*model),
+            Verdict::Always | Verdict::Sum { .. } => None,
+        };
+        let feature = model.and_then(|m| models.get(usize::from(m))).map(|m| m.feature);
+        RuleSlot { index: index as u16, per: rule.per, amount, feature }
+    }
+
+    fn hit(&self, event: EventView<'_>) -> Option<Hit> {
+        // A model cannot judge a value that is not there.
+        if self.feature.is_some_and(|f| !event.draft.present.contains(f)) {
+            return None;
+        }
+        let amount = match self.amount {
+            Some(field) => event.number(field).filter(|n| *n > 0)?,
+            None => 0,
+        };
+        let value = self.per.map_or(Span::EMPTY, |f| event.draft.span(f));
+        Some(Hit { rule: self.index, value, amount })
+    }
+}
+
+impl ModelSlot {
+    fn training(&self, event: EventView<'_>) -> Option<Training> {
+        event.draft.present.contains(self.feature).then(|| Training {
+            model: self.index,
+            value: event.draft.span(self.feature),
+            once: self.once_per.map_or(Span::EMPTY, |f| event.draft.span(f)),
+        })
+    }
+}
+
+/// Fields that a rule reads besides its condition.
+fn rule_fields(rule: &Rule, slot: RuleSlot) -> FieldSet {
+    let mut fields = FieldSet::default();
+    for field in [slot.per, slot.amount, slot.feature].into_iter().flatten() {
+        fields.insert(field);
+    }
+    match rule.entity {
+        EntityKind::User => fields.insert(Field::UserKey),
+        EntityKind::Host => fields.insert(Field::HostKey),
+        EntityKind::Group | EntityKind::Agent => {}
+    }
+    fields
+}
+
+/// Collects groups and then builds what finds them.
+#[derive(Default)]
+struct Grouping {
+    groups: Vec<(Group, Vec<EventType>, FieldSet)>,
+    /// Group by what the condition says and the event types: equal conditions print alike.
+    known: BTreeMap<(String, Vec<EventType>), usize>,
+}
+
+impl Grouping {
+    /// Lets a rule or model join the group of its condition and event types; `fields` are what it reads besides.
+    fn join(&mut self, condition: &Condition, events: &[EventType], fields: FieldSet, join: impl FnOnce(&mut Group)) {
+        let kinds: Vec<EventType> =
+            EventType::ALL.iter().copied().filter(|k| events.iter().any(|e| k.is_a(*e))).collect();
+        let key = (format!("{:?}", condition.root()), kinds.clone());
+        let next = self.groups.len();
+        let at = *self.known.entry(key).or_insert(next);
+        if at == next {
+            let required = condition
+                .needs()
+                .iter()
+                .filter(|s| s.0.count_ones() == 1)
+                .fold(FieldSet::default(), |all, s| all.union(*s));
+            let group = Group { condition: condition.clone(), required, rules: Vec::new(), models: Vec::new() };
+            self.groups.push((group, kinds, condition.reads()));
+        }
+        if let Some((group, _, wanted)) = self.groups.get_mut(at) {
+            *wanted = wanted.union(fields);
+            join(group);
+        }
+    }
+
+    fn finish(self) -> Screen {
+        let kinds = EventType::ALL.iter().map(|kind| self.kind(*kind)).collect();
+        Screen { groups: self.groups.into_iter().map(|(group, ..)| group).collect(), kinds }
+    }
+
+    fn kind(&self, kind: EventType) -> KindScreen {
+        let empty: Mask = vec![0; self.groups.len().div_ceil(64)].into();
+        let mut screen = KindScreen {
+            always: empty.clone(),
+            images: Names::default(),
+            parents: Names::default(),
+            flags: Vec::new(),
+            literals: Vec::new(),
+            wanted: FieldSet::default(),
+            reads_command: false,
+            idle: true,
+        };
+        let mut literals: BTreeMap<Field, BTreeMap<Vec<u8>, Vec<usize>>> = BTreeMap::new();
+        for (at, (group, kinds, wanted)) in self.groups.iter().enumerate() {
+            if !kinds.contains(&kind) {
+                continue;
+            }
+            screen.idle = false;
+            screen.wanted = screen.wanted.union(*wanted);
+            let Some(anchor) = anchor::of(group.condition.root()) else {
+                mark(&mut screen.always, at);
+                continue;
+            };
+            for atom in anchor.atoms {
+                match atom {
+                    Atom::Image(name) => mark(screen.images.entry(name.into()).or_insert_with(|| empty.clone()), at),
+                    Atom::ParentImage(name) => {
+                        mark(screen.parents.entry(name.into()).or_insert_with(|| empty.clone()), at);
+                    }
+                    Atom::Within(field, text) => {
+                        literals.entry(field).or_default().entry(text).or_default().push(at);
+                    }
+                    Atom::Flag(flag) => match screen.flags.iter_mut().find(|(f, _)| *f == flag) {
+                        Some((_, mask)) => mark(mask, at),
+                        None => {
+                            let mut mask = empty.clone();
+                            mark(&mut mask, at);
+                            screen.flags.push((flag, mask));
+                        }
+                    },
+                }
+            }
+        }
+        for (field, texts) in literals {
+            let texts: Vec<(Vec<u8>, Vec<usize>)> = texts.into_iter().collect();
+            match LiteralSet::new(&texts) {
+                Some(set) => screen.literals.push((field, set)),
+                // Too many to search for: judge their groups always.
+                None => texts.iter().flat_map(|(_, groups)| groups).for_each(|at| mark(&mut screen.always, *at)),
+            }
+        }
+        screen.looks_up();
+        screen
+    }
+}
+
+impl KindScreen {
+    /// Adds the fields that finding candidates reads.
+    fn looks_up(&mut self) {
+        self.reads_command = self.wanted.contains(Field::CommandLine);
+        if !self.images.is_empty() {
+            self.wanted.insert(Field::Image);
+        }
+        if !self.parents.is_empty() {
+            self.wanted.insert(Field::ParentImage);
+        }
     }
 }

@@ -1,0 +1,252 @@
+//! What loading refuses and how it says so; the shipped content loads and passes its own tests.
+
+use super::selftest::run_tests_with;
+use super::*;
+use crate::event::{Draft, Flag, Span};
+use std::fs;
+use std::path::Path;
+
+fn load_with(write: &[(&str, &str)]) -> Result<Content, Faults> {
+    let dir = tempfile::tempdir().unwrap();
+    for (name, text) in write {
+        let path = dir.path().join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    }
+    let settings = DetectionSettings { content_dir: Some(dir.path().to_path_buf()), ..DetectionSettings::default() };
+    load(&settings, &Limits::default())
+}
+
+/// Faults without the name of the temporary directory.
+fn faults_of(files: &[(&str, &str)]) -> String {
+    let faults = load_with(files).err().map(|f| f.0).unwrap_or_default();
+    let short = |f: &Fault| {
+        let name = Path::new(&f.file).file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
+        Fault { file: name, ..f.clone() }.to_string()
+    };
+    faults.iter().map(short).collect::<Vec<_>>().join("\n")
+}
+
+const RULE: &str = r#"id = "Site-1"
+name = "A site's rule"
+revision = 1
+why = "Because."
+attack = "T1048"
+score = 5
+events = "process-created"
+entity = "user"
+condition = { image = "x" }
+"#;
+
+#[test]
+fn shipped_content_loads() {
+    let content = load(&DetectionSettings::default(), &Limits::default()).unwrap_or_else(|f| panic!("{f}"));
+    assert_eq!((content.rules.len(), content.models.len()), (20, 3));
+    assert!(content.rules.iter().all(|r| r.enabled && !r.needs.is_empty()));
+}
+
+#[test]
+fn a_sites_rule_extends_and_its_files_replace() {
+    let content = load_with(&[("rules/site_1.toml", RULE)]).unwrap_or_else(|f| panic!("{f}"));
+    assert_eq!(content.rules.len(), 21);
+    let mine = RULE.replace("Site-1", "Tap-Installer");
+    let content = load_with(&[("rules/tap_installer.toml", &mine)]).unwrap_or_else(|f| panic!("{f}"));
+    assert_eq!(content.rules.len(), 20);
+    let rule = content.rules.iter().find(|r| r.id == "Tap-Installer").unwrap();
+    assert!(rule.file.ends_with("rules/tap_installer.toml") && rule.file.starts_with('/'), "{}", rule.file);
+}
+
+#[test]
+fn every_fault_of_every_file_is_reported_with_its_line_and_a_hint() {
+    let rule = r#"id = "Site-1"
+name = "A site's rule"
+revision = 0
+why = "Because."
+attack = ["T10480"]
+scor = 5
+events = ["proces-created"]
+entity = "usr"
+per = "imag"
+[condition]
+imag = "x"
+tokn = "y"
+command_line = { regex = "a(", contain = "z" }
+any = [{ process_path = { in_table = "tunnel_tool_extended" } }, { is_temp = "yes" }, {}]
+[model]
+id = "FA-UP-TMP"
+says = "frst"
+[[test]]
+name = "t"
+fields = { comand_line = "x" }
+"#;
+    let other = RULE
+        .replace("Site-1", "Site-2")
+        .replace("condition = { image = \"x\" }", "condition = { switch = { nam = \"i\" } }");
+    expect_test::expect![[r#"
+        rule Site-1 (a.toml:1): score is missing
+        rule Site-1 (a.toml:3): revision is missing or not a number from 1
+        rule Site-1 (a.toml:5): "T10480" is no ATT&CK technique; write an id such as T1048 or T1071.001
+        rule Site-1 (a.toml:6): unknown key "scor"; did you mean "score"?
+        rule Site-1 (a.toml:7): unknown event type "proces-created"; did you mean "process-created"?
+        rule Site-1 (a.toml:8): unknown entity "usr"; did you mean "user"?
+        rule Site-1 (a.toml:9): unknown field "imag"; did you mean "image"?
+        rule Site-1 (a.toml:11): unknown key "imag"; did you mean "image"?
+        rule Site-1 (a.toml:12): unknown key "tokn"; did you mean "token"?
+        rule Site-1 (a.toml:13): regex "a(" is not valid: unclosed group
+        rule Site-1 (a.toml:13): unknown key "contain"; did you mean "contains"?
+        rule Site-1 (a.toml:14): unknown table "tunnel_tool_extended"; did you mean "tunnel_tools_extended"?
+        rule Site-1 (a.toml:14): is_temp is a string; write true or false
+        rule Site-1 (a.toml:14): an empty condition says nothing; write a test
+        rule Site-1 (a.toml:16): unknown model "FA-UP-TMP"; did you mean "FA-UP-TEMP"?
+        rule Site-1 (a.toml:17): a model cannot say "frst"; did you mean "first"?
+        rule Site-1 (a.toml:18): fires is missing; write true or false
+        rule Site-1 (a.toml:18): fields is missing or empty
+        rule Site-1 (a.toml:20): unknown key "comand_line"; did you mean "command_line"?
+        rule Site-2 (b.toml:9): switch needs a name
+        rule Site-2 (b.toml:9): unknown key "nam"; did you mean "name"?"#]]
+    .assert_eq(&faults_of(&[("rules/a.toml", rule), ("rules/b.toml", &other)]));
+}
+
+#[test]
+fn an_id_that_is_taken_names_the_other_file() {
+    let faults = faults_of(&[("rules/z.toml", &RULE.replace("Site-1", "WEB-FS"))]);
+    assert_eq!(faults, "rule WEB-FS (z.toml:1): this id is in rules/web_fs.toml already");
+}
+
+#[test]
+fn disabled_rules_are_kept_switched_off_and_unknown_ones_are_a_fault() {
+    let disabled = |ids: &[&str]| DetectionSettings {
+        disabled_rules: ids.iter().map(|s| (*s).to_owned()).collect(),
+        ..DetectionSettings::default()
+    };
+    let content = load(&disabled(&["WEB-FS"]), &Limits::default()).unwrap_or_else(|f| panic!("{f}"));
+    assert_eq!(content.rules.iter().filter(|r| !r.enabled).count(), 1);
+    let faults = load(&disabled(&["WEB-SF"]), &Limits::default()).unwrap_err();
+    assert_eq!(
+        faults.to_string(),
+        "[detection] disabled_rules (config): there is no rule \"WEB-SF\"; did you mean \"WEB-FS\"?"
+    );
+}
+
+#[test]
+fn a_shipped_rule_without_tests_is_a_fault() {
+    let mut files = ContentFiles::shipped();
+    files
+        .0
+        .insert("rules/x.toml".into(), ContentFile { shown: "rules/x.toml".into(), text: RULE.into(), shipped: true });
+    let mut faults = Faults::default();
+    compile(&files, &DetectionSettings::default(), &Limits::default(), &mut faults);
+    assert!(faults.to_string().contains("has 0 firing and 0 non-firing [[test]] blocks"), "{faults}");
+}
+
+#[test]
+fn the_new_reading_of_history_needs_a_domain_to_count_by() {
+    let text = shipped_text("rules/web_new_file_20.toml").replace("history = \"user\"", "history = \"user_domain\"");
+    let faults = faults_of(&[("rules/web_new_file_20.toml", &text)]);
+    assert!(faults.contains("needs per = \"top_domain\""), "{faults}");
+    let text = text.replace("period = \"day\"", "per = \"top_domain\"\nperiod = \"day\"");
+    assert_eq!(faults_of(&[("rules/web_new_file_20.toml", &text)]), "");
+}
+
+fn shipped_text(name: &str) -> String {
+    ContentFiles::shipped().0[name].text.clone()
+}
+
+/// What enrichment adds, as far as the shipped tests need it: enough to test conditions without the real one.
+fn stand_in(raw: &[u8], arena: &mut Vec<u8>, draft: &mut Draft) {
+    let text = |draft: &Draft, field: Field| {
+        let span = draft.span(field);
+        let text = crate::event::Text { raw, arena: &[] };
+        (!span.is_empty()).then(|| String::from_utf8_lossy(text.get(span)).to_lowercase())
+    };
+    let name = |path: String| {
+        let last = path.rsplit(['\\', '/']).next().unwrap_or_default().to_owned();
+        last.strip_suffix(".exe").or(last.strip_suffix(".com")).map(str::to_owned).unwrap_or(last)
+    };
+    let first = |line: String| match line.strip_prefix('"') {
+        Some(rest) => rest.split('"').next().unwrap_or_default().to_owned(),
+        None => line.split(' ').next().unwrap_or_default().to_owned(),
+    };
+    let mut put = |draft: &mut Draft, field: Field, value: &str| {
+        let from = arena.len();
+        arena.extend_from_slice(value.as_bytes());
+        draft.set(field, Span::arena(from, arena.len()));
+    };
+    let image = text(draft, Field::ProcessPath)
+        .or_else(|| text(draft, Field::ProcessName))
+        .or_else(|| text(draft, Field::CommandLine).map(first));
+    if let Some(path) = image {
+        put(draft, Field::Image, &name(path));
+    }
+    if let Some(path) = text(draft, Field::ParentProcessPath).or_else(|| text(draft, Field::ParentProcessName)) {
+        put(draft, Field::ParentImage, &name(path));
+    }
+    if let Some(process) = text(draft, Field::ProcessName) {
+        put(draft, Field::ProcessKey, &process);
+    }
+    put(draft, Field::UserKey, "corp\\jdoe");
+    let dir = text(draft, Field::ProcessDir).map(|d| format!("{d}\\")).unwrap_or_default();
+    if ["\\temp\\", "\\inetcache\\"].iter().any(|t| dir.contains(t)) || dir.starts_with("/tmp") {
+        draft.flags.set(Flag::IsTemp);
+    }
+    let domain = text(draft, Field::WebDomain).unwrap_or_default();
+    let below = |entry: &str| domain.ends_with(&format!(".{entry}"));
+    if below("dropbox.com") || below("gofile.io") || text(draft, Field::Category).is_some_and(|c| c == "file sharing") {
+        draft.flags.set(Flag::IsFileSharing);
+    }
+    if !domain.starts_with("www.") && (below("duckdns.org") || below("ddns.net")) {
+        draft.flags.set(Flag::IsDynamicDns);
+    }
+}
+
+#[test]
+fn shipped_rules_pass_their_tests_with_a_simple_enrichment() {
+    let content = load(&DetectionSettings::default(), &Limits::default()).unwrap_or_else(|f| panic!("{f}"));
+    let faults = run_tests_with(&content, stand_in);
+    assert!(faults.is_empty(), "{faults}");
+}
+
+#[test]
+fn shipped_rules_pass_their_tests() {
+    let content = load(&DetectionSettings::default(), &Limits::default()).unwrap_or_else(|f| panic!("{f}"));
+    let mut draft = Draft::default();
+    draft.kind = EventType::ProcessCreated;
+    draft.set(Field::ProcessName, Span::raw(0, 5));
+    Enricher::new(&content.tables).enrich(
+        b"a.exe",
+        &mut Vec::new(),
+        &mut draft,
+        FieldSet::of(Field::Image),
+        &mut crate::event::Counts::default(),
+    );
+    if !draft.present.contains(Field::Image) {
+        let _ =
+            std::io::Write::write_all(&mut std::io::stderr(), b"SKIP shipped rule tests: enrichment makes no image\n");
+        return;
+    }
+    let faults = run_tests(&content);
+    assert!(faults.is_empty(), "{faults}");
+}
+
+#[test]
+fn a_test_that_fails_says_what_was_in_the_way() {
+    let mut content = load_with(&[("rules/site_1.toml", RULE)]).unwrap_or_else(|f| panic!("{f}"));
+    let rule = content.rules.iter_mut().find(|r| r.id == "Site-1").unwrap();
+    for (fires, image) in [(true, "y.exe"), (false, "x.exe")] {
+        rule.tests.push(crate::rule::RuleTest {
+            name: image.into(),
+            line: 3,
+            event: EventType::ProcessCreated,
+            fields: vec![(Field::ProcessName, image.into())],
+            fires,
+        });
+    }
+    let messages: Vec<String> = run_tests_with(&content, stand_in).0.into_iter().map(|f| f.message).collect();
+    assert_eq!(
+        messages,
+        [
+            "test \"y.exe\": must fire, but does not: image is \"y\"; wanted: equals x",
+            "test \"x.exe\": must not fire, but does: image (\"x\") equals x"
+        ]
+    );
+}

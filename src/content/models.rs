@@ -1,0 +1,88 @@
+//! Reads `models/*.toml`: one model a file.
+
+use super::condition::{self, Vocabulary};
+use super::fault::{Faults, suggest};
+use super::rules::{read_events, read_field};
+use super::section::{Document, Section};
+use crate::event::FieldSet;
+use crate::model::{ModelSpec, Scope};
+use std::collections::BTreeMap;
+
+const KEYS: &[&str] = &["id", "name", "why", "scope", "feature", "events", "condition", "once_per", "alpha", "cut_off"];
+const SCOPES: &[(&str, Scope)] =
+    &[("user", Scope::User), ("host", Scope::Host), ("peer_group", Scope::PeerGroup), ("org", Scope::Org)];
+
+/// Reads all models; their order is that of the files.
+pub fn read(documents: &[(Document, bool)], vocabulary: &Vocabulary, faults: &mut Faults) -> Vec<ModelSpec> {
+    let mut models: Vec<ModelSpec> = Vec::new();
+    let mut seen: BTreeMap<String, String> = BTreeMap::new();
+    for (document, _) in documents {
+        let model = document.read(faults, |section, faults| {
+            let model = read_model(section, vocabulary, faults)?;
+            if let Some(other) = seen.insert(model.id.clone(), document.file.clone()) {
+                section.fault(faults, section.line_of("id"), format!("this id is in {other} already"));
+            }
+            Some(model)
+        });
+        models.extend(model);
+    }
+    models
+}
+
+fn read_model(section: &Section<'_>, vocabulary: &Vocabulary, faults: &mut Faults) -> Option<ModelSpec> {
+    let id = section.required("id", faults);
+    section.set_item(format!("model {}", id.as_deref().unwrap_or("?")));
+    let name = section.required("name", faults);
+    section.string("why", faults);
+    let scope = read_scope(section, faults);
+    let feature = read_field(section, "feature", true, faults);
+    let events = read_events(section, faults);
+    let condition = condition::read(section, vocabulary, faults);
+    let once_per = read_field(section, "once_per", false, faults);
+    let alpha = required_number(section, "alpha", faults);
+    let cut_off = section.unsigned("cut_off", faults);
+    if cut_off.is_none() && !section.has("cut_off") {
+        section.fault(faults, section.line, "cut_off is missing");
+    }
+    section.finish(KEYS, faults);
+    let feature = feature?;
+    let mut needs = condition.needs();
+    needs.push(FieldSet::of(feature));
+    Some(ModelSpec {
+        id: id?,
+        name: name?,
+        scope: scope?,
+        feature,
+        events,
+        condition,
+        once_per,
+        alpha: alpha?,
+        cut_off: cut_off?,
+        needs,
+        file: section.file().to_owned(),
+    })
+}
+
+fn read_scope(section: &Section<'_>, faults: &mut Faults) -> Option<Scope> {
+    let text = section.required("scope", faults)?;
+    let found = SCOPES.iter().find(|(name, _)| *name == text).map(|(_, scope)| *scope);
+    if found.is_none() {
+        let hint = suggest(&text, SCOPES.iter().map(|(name, _)| *name));
+        section.fault(faults, section.line_of("scope"), format!("unknown scope {text:?}{hint}"));
+    }
+    found
+}
+
+/// A number above 0 that must be there.
+pub fn required_number(section: &Section<'_>, key: &str, faults: &mut Faults) -> Option<f64> {
+    if !section.has(key) {
+        section.fault(faults, section.line, format!("{key} is missing"));
+        return None;
+    }
+    let n = section.float(key, faults)?;
+    if n > 0.0 && n.is_finite() {
+        return Some(n);
+    }
+    section.fault(faults, section.line_of(key), format!("{key} is {n}; write a number above 0"));
+    None
+}

@@ -1,0 +1,129 @@
+//! What an event must show for a condition to have a chance: derived from the condition itself.
+//!
+//! `any` needs the anchor of one of its members, so it has all of them; `all` needs those of every member, so it takes
+//! the best; `not` needs nothing. A condition without an anchor is judged always. Sound, never exact: an anchor may let
+//! events through for which the condition does not hold.
+
+use super::condition::{Leaf, Node};
+use super::operator::Operator;
+use super::text::{Literal, TextOp, TextTest};
+use crate::event::{Field, Flag};
+
+/// One thing an event may show.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Atom {
+    /// Its image is this (lower case, without extension).
+    Image(Vec<u8>),
+    /// Its parent's image is this.
+    ParentImage(Vec<u8>),
+    /// A field, prepared by [`super::literals::prepare`], has this within (lower case).
+    Within(Field, Vec<u8>),
+    /// A flag is set.
+    Flag(Flag),
+}
+
+/// Things of which an event must show at least one.
+#[derive(Clone, Debug)]
+pub struct Anchor {
+    /// The things.
+    pub atoms: Vec<Atom>,
+    /// Roughly how often an event shows one, and how dear it is to ask.
+    cost: u32,
+}
+
+/// Shortest literal worth searching, bytes.
+const SHORTEST: usize = 3;
+/// Entries of a table up to which they become images to look up.
+const TABLE_ENTRIES: usize = 10_000;
+
+/// The anchor of a node, `None` when it has none.
+pub fn of(node: &Node) -> Option<Anchor> {
+    match node {
+        Node::All(nodes) => nodes.iter().filter_map(of).min_by_key(|a| a.cost),
+        Node::Any(nodes) => {
+            let mut sum = Anchor { atoms: Vec::new(), cost: 0 };
+            for node in nodes {
+                let anchor = of(node)?;
+                sum.atoms.extend(anchor.atoms);
+                sum.cost += anchor.cost;
+            }
+            Some(sum)
+        }
+        Node::Not(_) => None,
+        Node::Leaf(leaf) => of_leaf(leaf),
+    }
+}
+
+fn of_leaf(leaf: &Leaf) -> Option<Anchor> {
+    match leaf {
+        Leaf::Flag(flag, true) => Some(Anchor { atoms: vec![Atom::Flag(*flag)], cost: 8 }),
+        Leaf::Flag(_, false) | Leaf::Exists(..) | Leaf::Number(..) => None,
+        Leaf::Text(field, test) => of_text(*field, test),
+        Leaf::Command(operator, _) => of_operator(operator),
+    }
+}
+
+fn of_operator(operator: &Operator) -> Option<Anchor> {
+    let tests = operator.texts();
+    tests.into_iter().filter_map(|t| within(Field::CommandLine, t)).min_by_key(|a| a.cost)
+}
+
+fn of_text(field: Field, test: &TextTest) -> Option<Anchor> {
+    let named = test.ops.iter().filter_map(|op| of_name(field, op)).min_by_key(|a| a.cost);
+    named.into_iter().chain(within(field, test)).min_by_key(|a| a.cost)
+}
+
+/// Comparisons that fix the image: of the image itself, or of the last component of its path.
+fn of_name(field: Field, op: &TextOp) -> Option<Anchor> {
+    let (atom, cost): (fn(Vec<u8>) -> Atom, u32) = match field {
+        Field::Image | Field::ProcessPath => (Atom::Image, 1),
+        Field::ParentImage | Field::ParentProcessPath => (Atom::ParentImage, 2),
+        _ => return None,
+    };
+    let whole_name = matches!(field, Field::Image | Field::ParentImage);
+    let names: Vec<Vec<u8>> = match op {
+        TextOp::Equals(list) if whole_name => list.iter().map(plain_name).collect::<Option<_>>()?,
+        TextOp::InTable(_, entries) if whole_name && entries.len() <= TABLE_ENTRIES => {
+            entries.iter().map(|e| e.is_ascii().then(|| e.clone())).collect::<Option<_>>()?
+        }
+        TextOp::Equals(list) | TextOp::EndsWith(list) if !whole_name => {
+            list.iter().map(last_of_path).collect::<Option<_>>()?
+        }
+        _ => return None,
+    };
+    let cost = cost * u32::try_from(names.len()).ok()?;
+    Some(Anchor { atoms: names.into_iter().map(atom).collect(), cost })
+}
+
+fn plain_name(literal: &Literal) -> Option<Vec<u8>> {
+    literal.text.is_ascii().then(|| literal.text.to_ascii_lowercase().into_bytes())
+}
+
+/// The image of a path that ends with the literal; the literal must hold a separator.
+fn last_of_path(literal: &Literal) -> Option<Vec<u8>> {
+    let (_, last) = literal.text.rsplit_once(['\\', '/'])?;
+    let lower = last.to_ascii_lowercase();
+    let name = lower.strip_suffix(".exe").or_else(|| lower.strip_suffix(".com")).unwrap_or(&lower);
+    (!name.is_empty() && name.is_ascii()).then(|| name.as_bytes().to_vec())
+}
+
+/// The best list of literals of which one must be within the field.
+fn within(field: Field, test: &TextTest) -> Option<Anchor> {
+    test.required()
+        .filter_map(|list| {
+            let pieces: Vec<Vec<u8>> = list.iter().map(|l| piece(field, l)).collect::<Option<_>>()?;
+            let cost = pieces.iter().map(|p| 4 + 24 / p.len().max(1) as u32).sum();
+            Some(Anchor { atoms: pieces.into_iter().map(|p| Atom::Within(field, p)).collect(), cost })
+        })
+        .min_by_key(|a| a.cost)
+}
+
+/// The longest part of a literal that survives preparation: ASCII, and for a command line without blanks, quotes, carets.
+fn piece(field: Field, literal: &Literal) -> Option<Vec<u8>> {
+    let breaks = |c: char| {
+        !c.is_ascii()
+            || (field == Field::CommandLine && (c.is_ascii_whitespace() || c == '\x0b' || c == '"' || c == '^'))
+    };
+    let longest = literal.text.split(breaks).max_by_key(|p| p.len())?;
+    (literal.is_plain() && longest.len() >= SHORTEST).then(|| longest.to_ascii_lowercase().into_bytes())
+}

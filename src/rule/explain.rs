@@ -1,0 +1,164 @@
+//! Why a condition held, or why not, in words: for alerts and for `rules test`.
+
+use super::condition::{Condition, Leaf, Node};
+use super::scratch::Scratch;
+use super::text::TextOp;
+use crate::alert::Matched;
+use crate::event::{EventView, Field};
+
+/// Longest value shown, characters.
+const SHOWN_CHARS: usize = 1024;
+
+impl Condition {
+    /// The leaves that held; of alternatives, those that held. Empty when the condition does not hold.
+    pub fn explain(&self, event: EventView<'_>, scratch: &mut Scratch) -> Vec<Matched> {
+        let mut out = Vec::new();
+        if !self.holds(event, scratch) {
+            return out;
+        }
+        collect(self.root(), event, scratch, &mut out);
+        if scratch.truncated(event) {
+            out.push(Matched {
+                field: Field::CommandLine.name().into(),
+                value: "truncated".into(),
+                test: "was too long and was judged on its head and tail".into(),
+            });
+        }
+        out
+    }
+
+    /// The first thing that failed, as a sentence; `None` when the condition holds.
+    pub fn why_not(&self, event: EventView<'_>, scratch: &mut Scratch) -> Option<String> {
+        scratch.begin();
+        failure(self.root(), event, scratch).map(|f| f.reason)
+    }
+}
+
+fn collect(node: &Node, event: EventView<'_>, scratch: &mut Scratch, out: &mut Vec<Matched>) {
+    match node {
+        Node::All(nodes) => nodes.iter().for_each(|n| collect(n, event, scratch, out)),
+        Node::Any(nodes) => {
+            for node in nodes {
+                if node.holds(event, scratch) {
+                    collect(node, event, scratch, out);
+                }
+            }
+        }
+        // What did not hold is evidence only where the event has something to show for it.
+        Node::Not(node) => {
+            if let Node::Leaf(leaf) = &**node
+                && let Some(value) = actual(leaf, event)
+            {
+                out.push(Matched { field: field_name(leaf, event), value, test: format!("not: {}", words(leaf)) });
+            }
+        }
+        Node::Leaf(leaf) => {
+            let value = found(leaf, event, scratch);
+            out.push(Matched { field: field_name(leaf, event), value, test: words(leaf) });
+        }
+    }
+}
+
+/// Why a node failed and how many of its parts held before.
+struct Failure {
+    held: usize,
+    reason: String,
+}
+
+fn failure(node: &Node, event: EventView<'_>, scratch: &mut Scratch) -> Option<Failure> {
+    match node {
+        Node::All(nodes) => {
+            for (held, node) in nodes.iter().enumerate() {
+                if let Some(inner) = failure(node, event, scratch) {
+                    return Some(Failure { held: held + inner.held, reason: inner.reason });
+                }
+            }
+            None
+        }
+        Node::Any(nodes) => {
+            // The alternative that came closest tells the most.
+            let mut best: Option<Failure> = None;
+            for node in nodes {
+                let inner = failure(node, event, scratch)?;
+                if best.as_ref().is_none_or(|b| inner.held > b.held) {
+                    best = Some(inner);
+                }
+            }
+            let mut best = best.unwrap_or(Failure { held: 0, reason: "there is no alternative".into() });
+            if nodes.len() > 1 {
+                best.reason = format!("none of {} alternatives holds; the closest: {}", nodes.len(), best.reason);
+            }
+            Some(best)
+        }
+        Node::Not(node) => {
+            if !node.holds(event, scratch) {
+                return None;
+            }
+            let mut held = Vec::new();
+            collect(node, event, scratch, &mut held);
+            let text: Vec<String> = held.iter().map(|m| format!("{} {}", m.field, m.test)).collect();
+            Some(Failure { held: 0, reason: format!("an exception holds: {}", text.join(", ")) })
+        }
+        Node::Leaf(leaf) => {
+            if leaf.holds(event, scratch) {
+                return None;
+            }
+            let reason = match actual(leaf, event) {
+                Some(value) => format!("{} is {value:?}; wanted: {}", field_name(leaf, event), words(leaf)),
+                None => format!("{} is missing; wanted: {}", field_name(leaf, event), words(leaf)),
+            };
+            Some(Failure { held: 0, reason })
+        }
+    }
+}
+
+/// The test in words.
+fn words(leaf: &Leaf) -> String {
+    match leaf {
+        Leaf::Flag(_, true) => "is true".into(),
+        Leaf::Flag(_, false) => "is false".into(),
+        Leaf::Exists(_, true) => "exists".into(),
+        Leaf::Exists(_, false) => "does not exist".into(),
+        Leaf::Text(_, test) => test.to_string(),
+        Leaf::Number(_, bound) => bound.to_string(),
+        Leaf::Command(operator, _) => format!("{} {operator}", operator.name()),
+    }
+}
+
+fn field_name(leaf: &Leaf, event: EventView<'_>) -> String {
+    match leaf {
+        Leaf::Flag(flag, _) => flag.name().into(),
+        Leaf::Exists(field, _) | Leaf::Text(field, _) | Leaf::Number(field, _) => {
+            field.display_name(event.draft.kind).into()
+        }
+        Leaf::Command(..) => Field::CommandLine.name().into(),
+    }
+}
+
+/// What the event has where the leaf looks.
+fn actual(leaf: &Leaf, event: EventView<'_>) -> Option<String> {
+    match leaf {
+        Leaf::Flag(flag, _) => Some(event.draft.flags.has(*flag).to_string()),
+        Leaf::Exists(field, _) | Leaf::Text(field, _) | Leaf::Number(field, _) => event.get(*field).map(shown),
+        Leaf::Command(..) => event.get(Field::CommandLine).map(shown),
+    }
+}
+
+/// What made the leaf hold: of a command line, the part that was found.
+fn found(leaf: &Leaf, event: EventView<'_>, scratch: &mut Scratch) -> String {
+    match leaf {
+        Leaf::Command(operator, tools) => {
+            scratch.line(event, tools).and_then(|line| operator.find(&line).map(shown)).unwrap_or_default()
+        }
+        Leaf::Text(Field::CommandLine, test) => {
+            let joined = test.ops.iter().any(|op| matches!(op, TextOp::Contains(_)));
+            let text = if joined { scratch.joined(event) } else { scratch.cmd(event) };
+            text.map(shown).unwrap_or_default()
+        }
+        _ => actual(leaf, event).unwrap_or_default(),
+    }
+}
+
+fn shown(text: &[u8]) -> String {
+    String::from_utf8_lossy(text).chars().take(SHOWN_CHARS).collect()
+}

@@ -1,0 +1,137 @@
+//! Buffers that judging an event needs, used again from event to event, and the command line of the current event,
+//! normalised and taken apart at most once.
+//!
+//! Nothing is allocated in the steady state. The rules of cutting are in `command_line`; this file only keeps the result.
+
+use super::command_line::{self, Arg, Line, Switch, Token};
+use super::tools::Tools;
+use crate::event::{EventView, Field};
+
+/// Longest command line judged whole, characters: the longest that Windows takes.
+const COMMAND_CHARS: usize = 32_767;
+
+/// Reusable memory of one worker.
+#[derive(Debug)]
+pub struct Scratch {
+    limit: usize,
+    stage: Stage,
+    truncated: bool,
+    cmd: Vec<u8>,
+    joined: Vec<u8>,
+    text: Vec<u8>,
+    args: Vec<Arg>,
+    tokens: Vec<Token>,
+    switches: Vec<Switch>,
+    case: bool,
+    slash_cut: bool,
+    /// Lower-case copy for literal search; belongs to the screen.
+    pub(super) lower: Vec<u8>,
+    /// Candidates, one bit a group; belongs to the screen.
+    pub(super) candidates: Vec<u64>,
+}
+
+/// How much of the current event's command line has been prepared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Stage {
+    Nothing,
+    /// `cmd` and `joined`.
+    Normalised,
+    /// All of it.
+    Cut,
+}
+
+impl Default for Scratch {
+    fn default() -> Self {
+        Scratch::new(COMMAND_CHARS)
+    }
+}
+
+impl Scratch {
+    /// Empty buffers; command lines longer than `max_command_chars` characters are judged on their head and tail.
+    pub fn new(max_command_chars: usize) -> Scratch {
+        Scratch {
+            limit: max_command_chars.max(2),
+            stage: Stage::Nothing,
+            truncated: false,
+            cmd: Vec::new(),
+            joined: Vec::new(),
+            text: Vec::new(),
+            args: Vec::new(),
+            tokens: Vec::new(),
+            switches: Vec::new(),
+            case: false,
+            slash_cut: false,
+            lower: Vec::new(),
+            candidates: Vec::new(),
+        }
+    }
+
+    /// Forgets the last event.
+    #[inline]
+    pub fn begin(&mut self) {
+        self.stage = Stage::Nothing;
+        self.truncated = false;
+    }
+
+    /// Whether the current event's command line was too long to be judged whole.
+    #[inline]
+    pub fn truncated(&mut self, event: EventView<'_>) -> bool {
+        match event.get(Field::CommandLine) {
+            // A text of so few bytes has no more characters.
+            Some(raw) if raw.len() > self.limit => {
+                self.normalise(event);
+                self.truncated
+            }
+            _ => false,
+        }
+    }
+
+    /// The normalised command line: no carets, single blanks. `None` when the event has no command line.
+    pub fn cmd(&mut self, event: EventView<'_>) -> Option<&[u8]> {
+        self.normalise(event).then_some(self.cmd.as_slice())
+    }
+
+    /// The normalised command line without the quotes that stand between two non-blanks: what `contains` reads.
+    pub fn joined(&mut self, event: EventView<'_>) -> Option<&[u8]> {
+        self.normalise(event).then_some(self.joined.as_slice())
+    }
+
+    /// The command line taken apart. `None` when the event has no command line.
+    pub fn line(&mut self, event: EventView<'_>, tools: &Tools) -> Option<Line<'_>> {
+        if !self.normalise(event) {
+            return None;
+        }
+        if self.stage < Stage::Cut {
+            self.cut(event, tools);
+        }
+        Some(Line {
+            cmd: &self.cmd,
+            text: &self.text,
+            args: &self.args,
+            tokens: &self.tokens,
+            switches: &self.switches,
+            case: self.case,
+            slash_cut: self.slash_cut,
+        })
+    }
+
+    fn normalise(&mut self, event: EventView<'_>) -> bool {
+        let Some(raw) = event.get(Field::CommandLine) else { return false };
+        if self.stage == Stage::Nothing {
+            command_line::normalise(raw, &mut self.cmd);
+            self.truncated = command_line::truncate(&mut self.cmd, self.limit);
+            command_line::join_quotes(&self.cmd, &mut self.joined);
+            self.stage = Stage::Normalised;
+        }
+        true
+    }
+
+    fn cut(&mut self, event: EventView<'_>, tools: &Tools) {
+        let style = tools.style(event.get(Field::Image).unwrap_or_default());
+        (self.case, self.slash_cut) = (style.case, style.slash_cut);
+        command_line::cut_arguments(&self.cmd, &mut self.text, &mut self.args);
+        command_line::cut_tokens(&self.text, &self.args, &mut self.tokens);
+        command_line::read_switches(&self.text, &self.args, &self.tokens, style, &mut self.switches);
+        self.stage = Stage::Cut;
+    }
+}
