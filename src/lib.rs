@@ -20,3 +20,5 @@ pub mod rule;
 pub mod sink;
 pub mod source;
 pub mod store;
+
+pub mod ctl;

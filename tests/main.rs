@@ -4,5 +4,6 @@
 
 mod skip; // how a test says that it cannot run here
 
+mod agentctl; // agentctl's exit codes and streams, from outside
 mod tidy; // the house rules that a program can check
 mod unit_file; // the systemd unit and its companions
