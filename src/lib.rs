@@ -4,31 +4,46 @@
 //! what follows from tables, `rule` screens them, `detect` asks the models and fires, `store` makes it durable, `sink`
 //! delivers. See ARCHITECTURE.md.
 
-pub mod calendar;
-pub mod config;
-
+// What travels.
 pub mod alert;
 pub mod batch;
+pub mod calendar;
+pub mod config;
 pub mod event;
 
+// What is detected.
 pub mod content;
 
-pub mod detect;
-pub mod enrich;
-pub mod extract;
-pub mod model;
-pub mod parse;
-pub mod rule;
-pub mod sink;
+// The flow.
 pub mod source;
-pub mod state;
-pub mod store;
-pub mod worker;
-pub mod pipeline;
-pub mod control;
-pub mod service;
-pub mod commands;
 
-pub mod signals;
+pub mod parse;
+
+pub mod enrich;
+
+pub mod rule;
+
+pub mod extract;
+pub mod worker;
+
+pub mod model;
+pub mod state;
+
+pub mod detect;
+
+pub mod store;
+
+pub mod sink;
+
+// How it runs.
+pub mod pipeline;
+
 pub mod exit;
 pub mod logging;
+pub mod service;
+pub mod signals;
+
+// How it is used.
+pub mod commands;
+pub mod control;
+pub mod ctl;

@@ -7,6 +7,7 @@
 mod skip; // how a test says that it cannot run here
 mod support; // a replay through the library, with its state kept
 
+mod agentctl; // agentctl's exit codes and streams, from outside
 mod cases; // spools in, alerts and state out, whatever the threads and restarts
 mod readme; // every command of the README
 mod seed; // the shipped content against the published list of rules and models

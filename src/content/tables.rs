@@ -33,6 +33,9 @@ impl TableTexts {
                 Some((name.to_owned(), file.text.clone()))
             })
             .collect();
+        if let Some(lists) = files.0.get("enrichment.toml") {
+            texts.insert("enrichment".into(), lists.text.clone());
+        }
         for name in settings.tables.keys().filter(|n| !texts.contains_key(*n)) {
             let hint = suggest(name, texts.keys().map(String::as_str));
             faults.add(CONFIG, 0, "[detection.tables]", format!("there is no table {name:?}{hint}"));

@@ -1,0 +1,44 @@
+//! `agentctl alerts list`: what was found, the newest last.
+
+use super::output::Output;
+use super::say_source;
+use super::view::{AlertRow, View, ViewError};
+
+/// Arguments of `alerts list`.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Arguments {
+    /// At most so many, the newest
+    #[arg(long, value_name = "N", default_value_t = 50)]
+    limit: usize,
+    /// Only of this rule
+    #[arg(long, value_name = "ID")]
+    rule: Option<String>,
+    /// Only for users or hosts whose name contains this
+    #[arg(long, value_name = "TEXT")]
+    entity: Option<String>,
+    /// Only with this score or a higher one
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    min_score: u32,
+}
+
+impl Arguments {
+    fn takes(&self, row: &AlertRow) -> bool {
+        self.rule.as_ref().is_none_or(|r| r.eq_ignore_ascii_case(&row.rule))
+            && self.entity.as_ref().is_none_or(|e| row.entity.to_lowercase().contains(&e.to_lowercase()))
+            && row.score >= self.min_score
+    }
+
+    fn filters(&self) -> bool {
+        self.rule.is_some() || self.entity.is_some() || self.min_score > 0
+    }
+}
+
+pub(super) fn run(arguments: &Arguments, view: &mut dyn View, output: &mut Output<'_>) -> Result<(), ViewError> {
+    let ask = if arguments.filters() { usize::MAX } else { arguments.limit };
+    let mut rows = view.alerts(ask)?;
+    rows.retain(|row| arguments.takes(row));
+    let older = rows.len().saturating_sub(arguments.limit);
+    rows.drain(..older);
+    output.list(&rows, "no alerts").map_err(ViewError::Output)?;
+    say_source(&view.source(), output)
+}

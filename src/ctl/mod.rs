@@ -1,0 +1,187 @@
+//! agentctl: looks into a running agent, or into the state of a stopped one. One subcommand a file.
+//!
+//! Subcommands ask a [`view::View`] and write rows or pages to an [`output::Output`]; where the answers come from, they
+//! do not know. A stopped store is never opened in place. Nothing here changes what an agent has learned.
+
+pub mod connect;
+pub mod escape;
+pub mod output;
+pub mod page;
+mod table;
+pub mod view;
+
+mod alerts_list;
+mod alerts_show;
+mod explain;
+mod rules_list;
+mod rules_show;
+mod state_dump;
+mod state_stats;
+mod status;
+
+#[cfg(test)]
+mod tests;
+
+use crate::config::Settings;
+use crate::content::{self, Content};
+use clap::{Args, Parser, Subcommand};
+use output::{Format, Output};
+use std::io::{self, IsTerminal, Write};
+use std::path::PathBuf;
+use view::{SourceLine, View, ViewError};
+
+/// Looks into a running or stopped agent
+#[derive(Debug, Parser)]
+#[command(name = "agentctl", version, arg_required_else_help = true, after_help = EXIT_CODES)]
+pub struct Cli {
+    /// Where to look
+    #[command(flatten)]
+    pub place: Place,
+    /// How to write the answer [default: table on a terminal, json in a pipe]
+    #[arg(long, global = true, value_enum)]
+    pub format: Option<Format>,
+    /// What to do
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+const EXIT_CODES: &str = "\
+Exit codes: 0 done; 1 failed; 2 usage; 3 not found; 4 state corrupt or of a newer version; 5 busy or unreachable.
+Colours follow NO_COLOR. Text of logs is escaped in tables and CSV; JSON holds it as it was.";
+
+/// Where to look. Without any of these: the socket of the default config, else its state.
+#[derive(Clone, Debug, Default, Args)]
+pub struct Place {
+    /// Config of the agent [default: /etc/exfil-agent/exfil-agent.toml]
+    #[arg(long, global = true, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Control socket of a running agent
+    #[arg(long, global = true, value_name = "PATH")]
+    pub socket: Option<PathBuf>,
+    /// State directory of a stopped agent, or one that `replay --state` left
+    #[arg(long, global = true, value_name = "DIR", conflicts_with = "socket")]
+    pub state: Option<PathBuf>,
+}
+
+/// The subcommands, in groups.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// How the agent does: lag, counts, rejects, inert rules, learning, queues, sinks
+    Status,
+    /// What the agent has learned
+    #[command(subcommand)]
+    State(StateCommand),
+    /// What the agent has found
+    #[command(subcommand)]
+    Alerts(AlertsCommand),
+    /// What the agent looks for
+    #[command(subcommand)]
+    Rules(RulesCommand),
+}
+
+/// `agentctl state …`.
+#[derive(Debug, Subcommand)]
+pub enum StateCommand {
+    /// Every model instance and bin: counts, first and last seen, share, N, C, confidence
+    Dump(state_dump::Arguments),
+    /// How much there is: instances, bins, bytes and days by model
+    Stats,
+}
+
+/// `agentctl alerts …`.
+#[derive(Debug, Subcommand)]
+pub enum AlertsCommand {
+    /// Recent alerts, the newest last
+    List(alerts_list::Arguments),
+    /// One alert explained: what happened, why it fired, what was normal before, what to do
+    Show(alerts_show::Arguments),
+}
+
+/// `agentctl rules …`.
+#[derive(Debug, Subcommand)]
+pub enum RulesCommand {
+    /// Every rule: score, techniques, whether it can fire, alerts
+    List,
+    /// One rule: why it exists, when it fires, what to do about its alerts
+    Show(rules_show::Arguments),
+}
+
+/// Opens the agent that a place means.
+pub type Open<'a> = &'a dyn Fn(&Place, &Settings) -> Result<Box<dyn View>, ViewError>;
+
+/// Reads the settings of the agent that a place means.
+pub type Configure<'a> = &'a dyn Fn(&Place) -> Result<Settings, ViewError>;
+
+/// Runs a command and returns the exit code. Trouble is said on standard error.
+pub fn run(cli: &Cli, configure: Configure<'_>, open: Open<'_>) -> u8 {
+    let stdout = io::stdout();
+    let terminal = stdout.is_terminal();
+    let mut writer = io::BufWriter::with_capacity(64 * 1024, stdout.lock());
+    let done = {
+        let mut output = Output::new(&mut writer, cli.format, output::stdout_look(), terminal);
+        configure(&cli.place).and_then(|settings| answer(cli, &settings, open, &mut output))
+    };
+    let done = done.and_then(|()| writer.flush().map_err(ViewError::Output));
+    // What is left in the buffer after trouble with the writer has nowhere to go.
+    let _ = writer.into_parts();
+    match done {
+        Ok(()) => 0,
+        Err(e) => {
+            let code = e.exit_code();
+            if code != 0 {
+                let _ = writeln!(io::stderr(), "agentctl: {}", escape::for_terminal(&e.to_string()));
+            }
+            code
+        }
+    }
+}
+
+/// Runs a command and writes its answer.
+///
+/// # Errors
+/// See [`ViewError`].
+pub fn answer(cli: &Cli, settings: &Settings, open: Open<'_>, output: &mut Output<'_>) -> Result<(), ViewError> {
+    let open = || open(&cli.place, settings);
+    let content = || Desk::new(settings);
+    match &cli.command {
+        Command::Status => status::run(&mut *open()?, output),
+        Command::State(StateCommand::Dump(arguments)) => state_dump::run(arguments, &mut *open()?, output),
+        Command::State(StateCommand::Stats) => state_stats::run(&mut *open()?, output),
+        Command::Alerts(AlertsCommand::List(arguments)) => alerts_list::run(arguments, &mut *open()?, output),
+        Command::Alerts(AlertsCommand::Show(arguments)) => {
+            arguments.id()?;
+            alerts_show::run(arguments, &mut *open()?, &content()?, output)
+        }
+        Command::Rules(RulesCommand::List) => rules_list::run(&mut *open()?, output),
+        Command::Rules(RulesCommand::Show(arguments)) => rules_show::run(arguments, open(), &content()?, output),
+    }
+}
+
+/// What explains alerts and rules: the content as this agentctl loads it, and the settings that count.
+#[derive(Debug)]
+struct Desk {
+    content: Content,
+    settings: Settings,
+}
+
+impl Desk {
+    fn new(settings: &Settings) -> Result<Desk, ViewError> {
+        let content = content::load(&settings.detection, &settings.limits)
+            .map_err(|faults| ViewError::Failed(format!("the content has faults:\n{faults}")))?;
+        Ok(Desk { content, settings: settings.clone() })
+    }
+}
+
+/// Says where an answer came from: under a table, or to whoever sits at the terminal while the data goes elsewhere.
+fn say_source(source: &SourceLine, output: &mut Output<'_>) -> Result<(), ViewError> {
+    if output.format == Format::Table {
+        let mut page = page::Page::new(output.look);
+        page.text(&format!("({source})"));
+        return output.text(&format!("\n{}", page.finish())).map_err(ViewError::Output);
+    }
+    let mut stderr = io::stderr();
+    if stderr.is_terminal() {
+        let _ = writeln!(stderr, "agentctl: {}", escape::for_terminal(&source.to_string()));
+    }
+    Ok(())
+}

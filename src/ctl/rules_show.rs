@@ -1,0 +1,153 @@
+//! `agentctl rules show ID`: why a rule exists, when it fires, and what to do about its alerts.
+
+use super::explain::{self, technique_link};
+use super::output::Output;
+use super::page::{Look, Page, Tone};
+use super::view::{RuleRow, View, ViewError};
+use super::{Desk, say_source};
+use crate::content::fault::suggest;
+use crate::rule::{Period, Rule};
+use serde::Serialize;
+
+/// Arguments of `rules show`.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Arguments {
+    /// Id of the rule, without regard to case
+    #[arg(value_name = "ID")]
+    id: String,
+}
+
+/// A rule for a program.
+#[derive(Serialize)]
+struct RuleDetails<'r> {
+    id: &'r str,
+    name: &'r str,
+    revision: u32,
+    why: &'r str,
+    attack: &'r [String],
+    score: u32,
+    events: Vec<&'static str>,
+    entity: &'static str,
+    per: Option<&'static str>,
+    period: &'static str,
+    fires_when: Vec<String>,
+    enabled: bool,
+    /// Absent when no agent could be asked.
+    inert: Option<String>,
+    alerts: Option<u64>,
+    triage: &'r [String],
+    false_positives: &'r [String],
+    author: &'r [String],
+    references: &'r [String],
+    license: Option<&'r str>,
+    file: &'r str,
+}
+
+/// The agent is asked for what only it knows; without one, the content still tells the rest.
+pub(super) fn run(
+    arguments: &Arguments,
+    view: Result<Box<dyn View>, ViewError>,
+    desk: &Desk,
+    output: &mut Output<'_>,
+) -> Result<(), ViewError> {
+    let rules = &desk.content.rules;
+    let rule = rules.iter().find(|r| r.id.eq_ignore_ascii_case(&arguments.id)).ok_or_else(|| {
+        let hint = suggest(&arguments.id, rules.iter().map(|r| r.id.as_str()));
+        ViewError::NotFound(format!("no rule {:?}{hint}; `agentctl rules list` names them", arguments.id))
+    })?;
+    let (row, source, why_not) = match view {
+        Ok(mut view) => (view.rules()?.into_iter().find(|r| r.id == rule.id), Some(view.source()), None),
+        Err(e @ (ViewError::Unreachable(_) | ViewError::NotFound(_))) => (None, None, Some(e.to_string())),
+        Err(e) => return Err(e),
+    };
+    let details = details(rule, row.as_ref(), desk);
+    output.thing(&details, |look| page(&details, row.as_ref(), why_not.as_deref(), look)).map_err(ViewError::Output)?;
+    source.map_or(Ok(()), |source| say_source(&source, output))
+}
+
+fn details<'r>(rule: &'r Rule, row: Option<&RuleRow>, desk: &Desk) -> RuleDetails<'r> {
+    RuleDetails {
+        id: &rule.id,
+        name: &rule.name,
+        revision: rule.revision,
+        why: &rule.why,
+        attack: &rule.attack,
+        score: rule.score,
+        events: rule.events.iter().map(|e| e.name()).collect(),
+        entity: rule.entity.name(),
+        per: rule.per.map(|f| f.name()),
+        period: match rule.period {
+            Period::Day => "day",
+            Period::Month => "month",
+        },
+        fires_when: explain::fires_when(rule, desk),
+        enabled: rule.enabled,
+        inert: row.and_then(|r| r.inert.clone()),
+        alerts: row.map(|r| r.alerts),
+        triage: &rule.triage,
+        false_positives: &rule.false_positives,
+        author: &rule.author,
+        references: &rule.references,
+        license: rule.license.as_deref(),
+        file: &rule.file,
+    }
+}
+
+fn page(rule: &RuleDetails<'_>, row: Option<&RuleRow>, why_not: Option<&str>, look: Look) -> String {
+    let mut page = Page::new(look);
+    page.heading(&format!("{}  {}", rule.id, rule.name));
+    page.text(rule.why);
+    let per = rule.per.map_or_else(String::new, |p| format!("{p}, "));
+    page.heading("Rule");
+    page.value("score", &format!("{} ({})", rule.score, crate::alert::Severity::of(rule.score).name()));
+    page.value("events", &rule.events.join(", "));
+    page.value("fires once per", &format!("{}, {per}{}", rule.entity, rule.period));
+    page.value("file", &format!("{}, revision {}", rule.file, rule.revision));
+    match (row, why_not) {
+        (Some(row), _) => {
+            page.value("state", &row.state());
+            page.value("alerts kept", &row.alerts.to_string());
+        }
+        (None, Some(why)) => {
+            page.value("state", if rule.enabled { "enabled" } else { "disabled" });
+            page.toned(Tone::Warn, &format!("Whether it can fire, and its alerts, are not known: {why}"));
+        }
+        (None, None) => page.toned(Tone::Warn, "The agent does not have this rule: its content is of another version."),
+    }
+    page.heading("Fires when");
+    rule.fires_when.iter().for_each(|line| page.item(line));
+    advice(&mut page, rule.triage, rule.false_positives);
+    sources(&mut page, rule.attack, rule.author, rule.references, rule.license);
+    page.finish()
+}
+
+/// What to do next, and what it often is instead.
+pub(super) fn advice(page: &mut Page, triage: &[String], false_positives: &[String]) {
+    if !triage.is_empty() {
+        page.heading("What to look at next");
+        triage.iter().for_each(|line| page.item(line));
+    }
+    if !false_positives.is_empty() {
+        page.heading("Known false positives");
+        false_positives.iter().for_each(|line| page.item(line));
+    }
+}
+
+/// Techniques, links, and whose work it is.
+pub(super) fn sources(
+    page: &mut Page,
+    attack: &[String],
+    author: &[String],
+    references: &[String],
+    license: Option<&str>,
+) {
+    page.heading("References");
+    for technique in attack {
+        page.value(technique, &technique_link(technique).unwrap_or_default());
+    }
+    references.iter().for_each(|link| page.value("see", link));
+    if !author.is_empty() {
+        page.value("after a rule by", &author.join(", "));
+    }
+    page.value("licence", license.unwrap_or_default());
+}

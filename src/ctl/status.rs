@@ -1,0 +1,166 @@
+//! `agentctl status`: how the agent does, worst news first.
+
+use super::output::{Output, Table};
+use super::page::{Look, Page, Tone};
+use super::view::{StatusReport, View, ViewError};
+use std::collections::BTreeMap;
+
+pub(super) fn run(view: &mut dyn View, output: &mut Output<'_>) -> Result<(), ViewError> {
+    let report = view.status()?;
+    output.thing(&report, |look| page(&report, look)).map_err(ViewError::Output)
+}
+
+fn page(report: &StatusReport, look: Look) -> String {
+    let mut page = Page::new(look);
+    match &report.process {
+        Some(p) => {
+            page.heading(&format!("Running: pid {}, version {}, up {}", p.pid, p.version, duration(p.up_secs)));
+            page.value("since", &p.started);
+        }
+        None => page.heading("Stopped"),
+    }
+    page.value("from", &report.source.to_string());
+    trouble(report, &mut page);
+    reading(report, &mut page);
+    let mut text = page.finish();
+    text.push_str(&files(report, look));
+    let mut page = Page::new(look);
+    if !report.inert.is_empty() {
+        page.heading("Rules that cannot fire");
+        report.inert.iter().for_each(|r| page.value(&r.rule, &r.reason));
+    }
+    if !report.models.is_empty() {
+        page.heading("Models");
+        for m in &report.models {
+            let saturated = if m.saturated > 0 { format!(", {} saturated", m.saturated) } else { String::new() };
+            let counts = format!("{} converged, {} learning{saturated}", m.converged, m.learning);
+            page.value(&m.model, &counts);
+        }
+    }
+    delivery(report, &mut page);
+    text.push('\n');
+    text.push_str(&page.finish());
+    text
+}
+
+/// What someone should look at.
+fn trouble(report: &StatusReport, page: &mut Page) {
+    let commit = report.last_commit.iter().filter_map(|c| c.failing.as_ref().map(|e| format!("commits fail: {e}")));
+    let sinks = report.sinks.iter().filter_map(|s| {
+        let since = s.failing_since.as_ref()?;
+        let why = s.last_error.as_deref().unwrap_or("no reason is known");
+        Some(format!("sink {} has failed since {since}: {why}", s.name))
+    });
+    let files = report.files.iter().filter_map(|f| Some(format!("{}: {}", f.path, f.error.as_ref()?)));
+    let bad: Vec<String> = commit.chain(sinks).chain(files).collect();
+    if bad.is_empty() && report.warnings.is_empty() {
+        return;
+    }
+    page.heading("Needs attention");
+    bad.iter().for_each(|line| page.toned(Tone::Bad, line));
+    report.warnings.iter().for_each(|line| page.toned(Tone::Warn, line));
+}
+
+fn reading(report: &StatusReport, page: &mut Page) {
+    page.heading("Read");
+    page.value("records", &format!("{} in {}", report.records, bytes(report.bytes)));
+    page.value("events", &counts(&report.events));
+    page.value("rejects", &counts(&report.rejects));
+    page.value("oddities", &counts(&report.oddities));
+    page.value("other", &format!("{} headers, {} blank lines", report.headers, report.blank));
+    page.value("late, future", &format!("{}, {}", report.late, report.future));
+    page.value("newest day", report.newest_day.as_deref().unwrap_or_default());
+}
+
+fn files(report: &StatusReport, look: Look) -> String {
+    if report.files.is_empty() {
+        return "\nNo spool file has been read.\n".into();
+    }
+    let mut table = Table::with_look(&["file", "format", "lines", "behind", "event time", "rejects", "state"], look);
+    for f in &report.files {
+        table.row(vec![
+            f.path.clone(),
+            f.format.clone().unwrap_or_else(|| "-".into()),
+            f.lines.to_string(),
+            f.lag_bytes.map_or_else(|| "-".into(), bytes),
+            f.lag_secs.map_or_else(|| "-".into(), duration),
+            f.rejects.to_string(),
+            f.state.clone(),
+        ]);
+    }
+    format!("\n{}", table.render())
+}
+
+fn delivery(report: &StatusReport, page: &mut Page) {
+    page.heading("Alerts");
+    page.value("raised", &format!("{}, of these {} suppressed", report.alerts, report.suppressed));
+    for s in &report.sinks {
+        let mut line =
+            format!("{} delivered, {} below min_score, {} waiting", s.delivered, s.below_min_score, s.queued);
+        if s.suppressed > 0 {
+            line.push_str(&format!(", {} suppressed", s.suppressed));
+        }
+        if s.errors > 0 {
+            line.push_str(&format!("; {} failed attempts", s.errors));
+        }
+        page.value(&format!("sink {}", s.name), &line);
+    }
+    page.heading("Inside");
+    if let Some(commit) = &report.last_commit {
+        page.value("last commit", &format!("epoch {} at {}", commit.epoch, commit.at));
+    }
+    for q in &report.queues {
+        let limit = q.limit.map_or_else(String::new, |l| format!(" of {l}"));
+        page.value(&q.name, &format!("{}{limit}", q.depth));
+    }
+}
+
+/// `a 3, b 2`: the largest first; what is zero is left out.
+fn counts(counts: &BTreeMap<String, u64>) -> String {
+    let mut all: Vec<_> = counts.iter().filter(|(_, n)| **n > 0).collect();
+    if all.is_empty() {
+        return "none".into();
+    }
+    all.sort_by_key(|(_, n)| std::cmp::Reverse(**n));
+    all.iter().map(|(name, n)| format!("{name} {n}")).collect::<Vec<_>>().join(", ")
+}
+
+/// `1.5 MiB`.
+pub(super) fn bytes(n: u64) -> String {
+    let units = ["KiB", "MiB", "GiB", "TiB"];
+    if n < 1024 {
+        return format!("{n} B");
+    }
+    let mut size = n as f64 / 1024.0;
+    let mut unit = 0;
+    while size >= 1024.0 && unit + 1 < units.len() {
+        size /= 1024.0;
+        unit += 1;
+    }
+    format!("{size:.1} {}", units.get(unit).copied().unwrap_or_default())
+}
+
+/// `3 d 4 h`: the two largest units.
+pub(super) fn duration(secs: u64) -> String {
+    let parts = [(secs / 86_400, "d"), (secs / 3600 % 24, "h"), (secs / 60 % 60, "min"), (secs % 60, "s")];
+    let shown: Vec<String> = parts
+        .iter()
+        .skip_while(|p| p.0 == 0)
+        .take(2)
+        .filter(|p| p.0 > 0)
+        .map(|(n, unit)| format!("{n} {unit}"))
+        .collect();
+    if shown.is_empty() { "0 s".into() } else { shown.join(" ") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_and_times_have_two_figures_that_matter() {
+        let sizes = [0, 1023, 1536, 5 << 20, u64::MAX].map(bytes);
+        assert_eq!(sizes, ["0 B", "1023 B", "1.5 KiB", "5.0 MiB", "16777216.0 TiB"]);
+        assert_eq!([0, 59, 3600, 90_061].map(duration), ["0 s", "59 s", "1 h", "1 d 1 h"]);
+    }
+}
