@@ -234,6 +234,11 @@ pub struct Alert {
 }
 
 impl Alert {
+    /// Whether two records are the same alert.
+    pub fn same_id(&self, other: &Alert) -> bool {
+        self.id == other.id
+    }
+
     /// The band of the score.
     pub fn severity(&self) -> Severity {
         Severity::of(self.score)

@@ -115,6 +115,15 @@ pub fn format_month(day: Day) -> String {
     date_of(day).map_or_else(|| format!("day {day}"), |d| format!("{:04}-{:02}", d.year(), d.month()))
 }
 
+/// Reads what [`format_day`] or [`format_month`] wrote; a month is its first day.
+pub fn parse_day(text: &str) -> Option<Day> {
+    let date: civil::Date = match text.len() {
+        7 => format!("{text}-01").parse().ok()?,
+        _ => text.parse().ok()?,
+    };
+    Some(day_number(date))
+}
+
 /// The first day of a day's calendar month.
 pub fn first_of_month(day: Day) -> Day {
     date_of(day).map_or(day, |d| day_number(d.first_of_month()))
@@ -168,6 +177,9 @@ mod tests {
     fn days_before_the_epoch_and_absurd_instants_do_not_panic() {
         assert_eq!(Zone::utc().day_of(-1), -1);
         assert_eq!(format_month(0), "1970-01");
+        assert_eq!(parse_day("1970-02-01"), Some(31));
+        assert_eq!(parse_day("1970-02"), Some(31));
+        assert_eq!(parse_day("no day"), None);
         assert_eq!(format_instant(1_612_345_678_901), "2021-02-03T09:47:58.901Z");
         let _ = Zone::named("Europe/Berlin").unwrap().day_of(i64::MAX);
         assert_eq!(format_day(first_of_month(20_000)), "2024-10-01");

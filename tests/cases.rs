@@ -10,7 +10,8 @@ use std::path::{Path, PathBuf};
 fn cases() -> Vec<PathBuf> {
     // Relative, as `origin.file` shows it: tests run in the root of the package.
     let root = Path::new("tests/cases");
-    let mut all: Vec<PathBuf> = std::fs::read_dir(root).unwrap().map(|e| e.unwrap().path()).filter(|p| p.is_dir()).collect();
+    let mut all: Vec<PathBuf> =
+        std::fs::read_dir(root).unwrap().map(|e| e.unwrap().path()).filter(|p| p.is_dir()).collect();
     all.sort();
     all
 }
@@ -54,6 +55,11 @@ fn every_case_gives_its_alerts_and_state_whatever_the_threads_and_restarts() {
         assert_eq!(restarted.outcome(), one, "{}: restarts between the files change the outcome", case.display());
 
         restarted.step(&files);
-        assert_eq!(restarted.outcome(), one, "{}: a second replay over the kept state changes the outcome", case.display());
+        assert_eq!(
+            restarted.outcome(),
+            one,
+            "{}: a second replay over the kept state changes the outcome",
+            case.display()
+        );
     }
 }

@@ -88,7 +88,8 @@ fn every_command_of_the_readme_works_as_it_stands_there() {
                 text.lines().skip_while(|l| *l != "Next:").skip(1).map(|l| l.trim().to_owned()).collect();
             assert_eq!(next.len(), 3, "{text}");
             for line in next {
-                let line = line.replacen("agentctl", "./target/release/agentctl", usize::from(!line.starts_with("cargo")));
+                let line =
+                    line.replacen("agentctl", "./target/release/agentctl", usize::from(!line.starts_with("cargo")));
                 assert!(!run(&line, dir).is_empty(), "{line}");
             }
         }

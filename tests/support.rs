@@ -11,7 +11,7 @@ use exfil_agent::sink::FileSink;
 use exfil_agent::source::Mode;
 use exfil_agent::state::dump::{Dumper, ModelFacts, Row};
 use exfil_agent::state::key::Key;
-use exfil_agent::state::record::{FileRecord, SCHEMA};
+use exfil_agent::state::record::FileRecord;
 use exfil_agent::store::{self, codec};
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
@@ -98,7 +98,7 @@ impl Replay {
 
 /// The canonical dump of a stopped store, and its files' tallies.
 pub fn dump(dir: &Path, content: &Content, settings: &Settings) -> (String, String) {
-    let store = store::read_stopped(dir, SCHEMA).unwrap();
+    let store = store::read_stopped(dir).unwrap();
     let facts = |m: &exfil_agent::model::ModelSpec| {
         (m.id.clone(), ModelFacts::of(m, settings.detection.min_confidence, settings.detection.window_days))
     };

@@ -15,7 +15,6 @@ use crate::pipeline::{Pipeline, Plan};
 use crate::simulate::{self, Options};
 use crate::source::Mode;
 use crate::state::key::{ALERTS, Key};
-use crate::state::record::SCHEMA;
 use crate::store::{self, codec};
 use std::collections::BTreeMap;
 use std::os::unix::fs::DirBuilderExt;
@@ -109,7 +108,7 @@ type Firsts = BTreeMap<String, (Alert, u64)>;
 
 fn first_alerts(state: &Path) -> Result<Firsts, Failure> {
     let failed = |e: String| Failure::new(exit::RUNTIME, e);
-    let store = store::read_stopped(state, SCHEMA).map_err(|e| failed(e.to_string()))?;
+    let store = store::read_stopped(state).map_err(|e| failed(e.to_string()))?;
     let mut firsts: Firsts = BTreeMap::new();
     let mut from = ALERTS.to_vec();
     loop {

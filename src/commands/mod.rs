@@ -28,9 +28,9 @@ pub enum Command {
     /// Check config and content; print every fault at once
     Check(check::Arguments),
     //TMP /// Write the spool of a made-up office, with planted scenarios and their truth
-//TMP     Simulate(simulate::Arguments),
+    //TMP     Simulate(simulate::Arguments),
     //TMP /// Replay three simulated weeks and show what each rule found
-//TMP     Demo(demo::Arguments),
+    //TMP     Demo(demo::Arguments),
 }
 
 /// Runs a command.
@@ -42,8 +42,8 @@ pub fn run(command: Command) -> Result<(), Failure> {
         Command::Run(arguments) => run::run(&arguments),
         Command::Replay(arguments) => replay::run(&arguments),
         Command::Check(arguments) => check::run(&arguments),
-//TMP         Command::Simulate(arguments) => simulate::run(&arguments),
-//TMP         Command::Demo(arguments) => demo::run(&arguments),
+        //TMP         Command::Simulate(arguments) => simulate::run(&arguments),
+        //TMP         Command::Demo(arguments) => demo::run(&arguments),
     }
 }
 

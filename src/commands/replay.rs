@@ -16,7 +16,9 @@ use std::time::Instant;
 
 /// Arguments of `replay`.
 #[derive(clap::Args)]
-#[command(after_help = "Examples:\n  exfil-agent replay /var/spool/dtex --out alerts.jsonl\n  exfil-agent replay monday.cef tuesday.cef --state baseline --now 2026-03-04T00:00:00Z")]
+#[command(
+    after_help = "Examples:\n  exfil-agent replay /var/spool/dtex --out alerts.jsonl\n  exfil-agent replay monday.cef tuesday.cef --state baseline --now 2026-03-04T00:00:00Z"
+)]
 pub struct Arguments {
     /// Files and directories, read in this order; a directory's files oldest first
     #[arg(required = true)]
@@ -124,7 +126,8 @@ pub(super) fn file_sink(path: &Path, keep: bool) -> Result<SinkPlan, Failure> {
         std::fs::File::create(path)
             .map_err(|e| Failure::new(exit::CANNOT_CREATE, format!("{}: {e}", path.display())))?;
     }
-    let settings = FileSinkSettings { path: path.to_owned(), fsync: FsyncSetting::Never, ..FileSinkSettings::default() };
+    let settings =
+        FileSinkSettings { path: path.to_owned(), fsync: FsyncSetting::Never, ..FileSinkSettings::default() };
     Ok(SinkPlan {
         name: "file".into(),
         min_score: 0,

@@ -59,7 +59,9 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     loop {
         match signals.recv_timeout(Duration::from_secs(5)) {
             Ok(Signal::Stop) => break,
-            Ok(Signal::Reload) => warn!("reload is not available in this version: restart the service to load content or config anew"),
+            Ok(Signal::Reload) => {
+                warn!("reload is not available in this version: restart the service to load content or config anew")
+            }
             Err(_) if pipeline.is_finished() => break,
             Err(_) => service::alive(&pipeline),
         }

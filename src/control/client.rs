@@ -46,7 +46,12 @@ impl Client {
     /// # Errors
     /// When the agent does not answer or refuses.
     pub fn scan(&mut self, from: &[u8], prefix: &[u8]) -> std::io::Result<Page> {
-        let bad = || std::io::Error::new(std::io::ErrorKind::InvalidData, "the agent's answer is not understood; is it of the same version?");
+        let bad = || {
+            std::io::Error::new(
+                std::io::ErrorKind::InvalidData,
+                "the agent's answer is not understood; is it of the same version?",
+            )
+        };
         match self.ask(&Request::Scan { from: to_hex(from), prefix: to_hex(prefix) })? {
             Response::Records { epoch, pairs } => {
                 let pairs = pairs.iter().map(|(k, v)| Some((from_hex(k)?, from_hex(v)?))).collect::<Option<_>>();

@@ -63,7 +63,10 @@ struct Desk {
 pub fn serve(settings: &Settings, pipeline: &Pipeline) -> Result<Control, Failure> {
     let path = settings.control.socket.clone();
     let cannot = |e: std::io::Error| {
-        Failure::new(exit::CANNOT_CREATE, format!("control.socket {}: {e}; the directory must exist and be ours", path.display()))
+        Failure::new(
+            exit::CANNOT_CREATE,
+            format!("control.socket {}: {e}; the directory must exist and be ours", path.display()),
+        )
     };
     let listener = listen(&path).map_err(cannot)?;
     let desk = Arc::new(Desk {

@@ -7,6 +7,9 @@ pub mod connect;
 pub mod escape;
 pub mod output;
 pub mod page;
+mod recorded;
+mod recorded_status;
+pub mod records;
 mod table;
 pub mod view;
 

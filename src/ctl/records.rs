@@ -4,7 +4,6 @@
 
 use crate::control::Live;
 use crate::control::client::Client;
-use crate::state::record::SCHEMA;
 use crate::store::{self, ReadStore, StoreError};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -44,7 +43,9 @@ pub enum RecordsError {
         source: std::io::Error,
     },
     /// Neither a running agent nor a state.
-    #[error("no agent answers at {socket}, and there is no state in {dir}; name one with --state DIR, or another config with --config FILE")]
+    #[error(
+        "no agent answers at {socket}, and there is no state in {dir}; name one with --state DIR, or another config with --config FILE"
+    )]
     Nothing {
         /// The socket.
         socket: PathBuf,
@@ -74,7 +75,7 @@ impl Records {
     /// # Errors
     /// When it cannot be read, or an agent holds it.
     pub fn stopped(dir: &Path) -> Result<Records, RecordsError> {
-        Ok(Records::Stopped { store: Box::new(store::read_stopped(dir, SCHEMA)?), dir: dir.to_owned() })
+        Ok(Records::Stopped { store: Box::new(store::read_stopped(dir)?), dir: dir.to_owned() })
     }
 
     /// Feeds every record with a prefix, in the order of the keys, until `each` says stop (`false`).

@@ -166,6 +166,8 @@ impl Detector {
                 let record = self.state.file(batch.file);
                 record.position.clone_from(position);
                 record.tally.merge(&batch.tally);
+                let newest = batch.events.iter().map(|e| e.time_ms).max();
+                record.last_event_ms = record.last_event_ms.max(newest);
             }
             Some(Remember::Forget) => self.state.forget_file(batch.file),
             None => {}

@@ -85,7 +85,9 @@ impl Committer {
         let status = Arc::new(Mutex::new(CommitStatus::default()));
         let shared = Arc::clone(&status);
         let thread = std::thread::Builder::new().name("store".into()).spawn(move || match backing {
-            Backing::Durable(store, dir, options) => Durable { store: Some(*store), dir, options, status: shared }.run(&inbox, &done),
+            Backing::Durable(store, dir, options) => {
+                Durable { store: Some(*store), dir, options, status: shared }.run(&inbox, &done)
+            }
             Backing::Volatile => volatile(&inbox, &done),
         })?;
         Ok(Committer { commands, committed, status, thread })
@@ -167,7 +169,11 @@ impl Durable {
                     return Some(epoch);
                 }
                 Err(e) => {
-                    warn!("cannot commit to {}: {e}; trying again in {} s, nothing is lost meanwhile", self.dir.display(), wait.as_secs());
+                    warn!(
+                        "cannot commit to {}: {e}; trying again in {} s, nothing is lost meanwhile",
+                        self.dir.display(),
+                        wait.as_secs()
+                    );
                     self.note(Some(e.to_string()));
                     self.store = None;
                 }

@@ -218,9 +218,15 @@ impl Detecting {
             }
         }
         if self.outbox.queued() > 0 {
-            info!("{} alerts are not delivered yet; they are kept and go out after the next start", self.outbox.queued());
+            info!(
+                "{} alerts are not delivered yet; they are kept and go out after the next start",
+                self.outbox.queued()
+            );
         }
-        if !self.detector.state.is_clean() && self.commit(&mut Vec::new()).is_some() && self.committer.committed.recv().is_ok() {
+        if !self.detector.state.is_clean()
+            && self.commit(&mut Vec::new()).is_some()
+            && self.committer.committed.recv().is_ok()
+        {
             progress.commits += 1;
         }
         self.committer.close();

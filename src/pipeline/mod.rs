@@ -19,10 +19,10 @@ use crate::exit::{self, Failure};
 use crate::extract::Extractor;
 use crate::model::histogram::Bounds;
 use crate::model::{ModelSpec, Scope};
-use crate::rule::Verdict;
-use crate::rule::Screen;
-use crate::sink::{self, FileMark};
 use crate::parse::{Extract, Scratch, Workspace};
+use crate::rule::Screen;
+use crate::rule::Verdict;
+use crate::sink::{self, FileMark};
 use crate::source::{self, Mode, Sniff, SourceOptions, SourceStatus};
 use crate::state::State;
 use crate::state::entity::Names;
@@ -143,9 +143,8 @@ impl Pipeline {
             refuse_files: settings.sink_file.iter().map(|s| s.path.clone()).collect(),
         };
         let source_stop = source::Stop { flag: Arc::clone(&stop.flag), wake: woken };
-        let source =
-            source::spawn(options, raw_sender, buffers, source_stop, Arc::clone(&source_status))
-                .map_err(|e| Failure::new(exit::RUNTIME, e.to_string()))?;
+        let source = source::spawn(options, raw_sender, buffers, source_stop, Arc::clone(&source_status))
+            .map_err(|e| Failure::new(exit::RUNTIME, e.to_string()))?;
         let mut others = Vec::new();
         for n in 0..workers(&settings) {
             let extractor = Extractor::new(Arc::clone(&content), wanted, zones.clone());
@@ -187,7 +186,15 @@ impl Pipeline {
             .spawn(move || detecting.run())
             .map_err(|e| Failure::new(exit::RUNTIME, format!("cannot start the detect thread: {e}")))?;
         Ok(Pipeline {
-            stop, questions, store, commits, source: source_status, sinks: sink_status, detect, others, reading: source,
+            stop,
+            questions,
+            store,
+            commits,
+            source: source_status,
+            sinks: sink_status,
+            detect,
+            others,
+            reading: source,
         })
     }
 
@@ -201,7 +208,9 @@ impl Pipeline {
     /// # Errors
     /// When a thread ended abnormally.
     pub fn join(self) -> Result<(Detector, Progress), Failure> {
-        let abnormal = || Failure::new(exit::RUNTIME, "a thread ended abnormally; what was committed is safe, start the agent again");
+        let abnormal = || {
+            Failure::new(exit::RUNTIME, "a thread ended abnormally; what was committed is safe, start the agent again")
+        };
         let done = self.detect.join().map_err(|_| abnormal())?;
         for thread in self.others {
             thread.join().map_err(|_| abnormal())?;
@@ -218,7 +227,13 @@ fn spawn(name: &str, run: impl FnOnce() + Send + 'static) -> Result<std::thread:
         .map_err(|e| Failure::new(exit::RUNTIME, format!("cannot start the thread {name}: {e}")))
 }
 
-fn work(mut worker: Worker, content: &Content, raw: &Receiver<RawBatch>, out: &Sender<EventBatch>, used: &Receiver<EventBatch>) {
+fn work(
+    mut worker: Worker,
+    content: &Content,
+    raw: &Receiver<RawBatch>,
+    out: &Sender<EventBatch>,
+    used: &Receiver<EventBatch>,
+) {
     for batch in raw {
         let room = used.try_recv().unwrap_or_default();
         if out.send(worker.screen(batch, &content.parsers, room)).is_err() {
@@ -285,7 +300,8 @@ fn open_state(
 ) -> Result<(Backing, Vec<(u64, Alert)>), Failure> {
     let Some(dir) = dir else { return Ok((Backing::Volatile, Vec::new())) };
     let options = StoreOptions { max_delta_bytes: limits.max_delta_bytes, schema: SCHEMA, accept_empty };
-    let (store, _opened) = Store::open(&dir, &options).map_err(|e| Failure::new(i32::from(e.exit_code()), e.to_string()))?;
+    let (store, _opened) =
+        Store::open(&dir, &options).map_err(|e| Failure::new(i32::from(e.exit_code()), e.to_string()))?;
     let corrupt = |e: String| Failure::new(exit::STATE, format!("the state in {} cannot be used: {e}", dir.display()));
     let mut failed = None;
     state.restore(records(&store, b"", &mut failed)).map_err(|e| corrupt(e.to_string()))?;
@@ -389,4 +405,3 @@ impl Sniff for ContentSniff {
         self.time(record, Some(&columns), Format::Csv)
     }
 }
-

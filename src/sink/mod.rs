@@ -18,8 +18,8 @@ mod syslog;
 pub use file::FileSink;
 pub use render::{Rendered, render, render_within};
 pub use runner::spawn;
-pub use stdout::StdoutSink;
 pub use status::{SinkSnapshot, SinkStatus};
+pub use stdout::StdoutSink;
 pub use syslog::SyslogSink;
 
 use crate::alert::{AgentIdentity, Alert};

@@ -127,9 +127,14 @@ pub(super) fn relatives<'a>(
         let index = found.len();
         found.push(Relative { id: c.id, mark: None, at_position: false });
         let end = Mark::of(c.position);
-        places.extend(c.marks.iter().filter(|m| m.offset < end.offset).map(|m| (m, false)).chain([(&end, true)]).map(
-            |(mark, at_position)| (mark.offset, mark.tail_hash, index, at_position, mark.clone()),
-        ));
+        places.extend(
+            c.marks
+                .iter()
+                .filter(|m| m.offset < end.offset)
+                .map(|m| (m, false))
+                .chain([(&end, true)])
+                .map(|(mark, at_position)| (mark.offset, mark.tail_hash, index, at_position, mark.clone())),
+        );
     }
     // Forwards, because a compressed file can only be read forwards.
     places.sort_by_key(|(offset, ..)| *offset);

@@ -193,8 +193,7 @@ impl Tail {
         let Some(reader) = &mut self.reader else { return Ok(()) };
         let needs_lookback = base > 0 && parts.first().is_some_and(|p| p.upto < WINDOW);
         let lookback = if needs_lookback { reader.before(base)?.unwrap_or_default().to_vec() } else { Vec::new() };
-        let head =
-            if (self.position.head_len as usize) < WINDOW { reader.head()?.to_vec() } else { Vec::new() };
+        let head = if (self.position.head_len as usize) < WINDOW { reader.head()?.to_vec() } else { Vec::new() };
         let count = parts.len();
         let mut whole = Some(buf);
         for (i, part) in parts.into_iter().enumerate() {

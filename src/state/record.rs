@@ -69,6 +69,8 @@ pub struct FileRecord {
     pub position: Position,
     /// What was in it.
     pub tally: Tally,
+    /// Time of its latest event, ms; `None` before the first.
+    pub last_event_ms: Option<i64>,
 }
 
 /// What a sink has delivered.

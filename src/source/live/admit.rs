@@ -49,7 +49,11 @@ impl Live {
                     n.retry.fail(now);
                     n.considered = None;
                     let text = e.to_string();
-                    log::warn!("{} cannot be read: {text}; trying again in {} s", n.path.display(), n.retry.pause.as_secs());
+                    log::warn!(
+                        "{} cannot be read: {text}; trying again in {} s",
+                        n.path.display(),
+                        n.retry.pause.as_secs()
+                    );
                     self.say(inode, FileState::Unreadable, Some(text));
                 }
                 Ok(())

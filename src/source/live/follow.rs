@@ -103,12 +103,8 @@ impl Live {
     fn read_once(&mut self, id: FileId, stat: &Stat, last: bool) -> Result<io::Result<Step>, Stopped> {
         let Some(f) = self.files.get_mut(&id) else { return Ok(Ok(Step::More)) };
         let before = f.tail.position.offset;
-        let mut reading = Reading {
-            limits: &self.limits,
-            sniff: &*self.sniff,
-            outlet: &mut self.outlet,
-            batches: &mut self.batches,
-        };
+        let mut reading =
+            Reading { limits: &self.limits, sniff: &*self.sniff, outlet: &mut self.outlet, batches: &mut self.batches };
         let step = f.tail.read(stat, last, &mut reading);
         let consumed = f.tail.position.offset - before;
         if consumed > 0 {
@@ -325,8 +321,7 @@ impl Live {
         } else {
             size
         };
-        let snapshot =
-            FileSnapshot { size, lag_bytes: rest, state: f.state, ..FileSnapshot::of(id, &f.tail.label, p) };
+        let snapshot = FileSnapshot { size, lag_bytes: rest, state: f.state, ..FileSnapshot::of(id, &f.tail.label, p) };
         self.status.file(Key::File(id), snapshot);
     }
 }

@@ -1,0 +1,394 @@
+//! The answers of an agent, running or stopped, made from its committed records.
+
+use super::records::{Records, RecordsError};
+use super::view::{
+    AlertRow, Delivery, DumpFilter, InstanceRow, ModelStats, RuleRow, SourceLine, StateStats, StatusReport,
+    StoredAlert, View, ViewError,
+};
+use crate::alert::Alert;
+use crate::calendar::{format_instant, parse_day};
+use crate::config::Settings;
+use crate::content::Content;
+use crate::event::{EventType, FieldSet};
+use crate::rule::Rule;
+use crate::state::dump::{Dumper, InstanceSummary, ModelFacts, Row};
+use crate::state::key::{ALERTS, ENTITIES, GuardKey, Key};
+use crate::state::record::{AgentRecord, FileRecord, GuardRecord, SinkRecord};
+use crate::store::{StoreError, codec};
+use serde::de::DeserializeOwned;
+use std::collections::{BTreeMap, VecDeque};
+use std::io;
+use std::os::unix::fs::MetadataExt;
+
+/// A view of committed records.
+pub struct Recorded {
+    pub(super) records: Records,
+    pub(super) content: Content,
+    pub(super) settings: Settings,
+    source: SourceLine,
+}
+
+impl From<RecordsError> for ViewError {
+    fn from(error: RecordsError) -> ViewError {
+        let text = error.to_string();
+        match error {
+            RecordsError::Store(StoreError::Corrupt { .. } | StoreError::Newer { .. }) => ViewError::Corrupt(text),
+            RecordsError::Store(StoreError::InUse { .. } | StoreError::Missing { .. }) => ViewError::Unreachable(text),
+            RecordsError::Store(_) => ViewError::Failed(text),
+            RecordsError::Agent { .. } | RecordsError::Nothing { .. } => ViewError::Unreachable(text),
+        }
+    }
+}
+
+impl Recorded {
+    /// A view; asks a running agent for its process id.
+    ///
+    /// # Errors
+    /// When a running agent does not answer.
+    pub fn new(mut records: Records, content: Content, settings: Settings) -> Result<Recorded, ViewError> {
+        let source = match records.live()? {
+            Some(live) => {
+                SourceLine::Running { pid: live.pid, first_epoch: live.commits.epoch, last_epoch: live.commits.epoch }
+            }
+            None => stopped_source(&records),
+        };
+        Ok(Recorded { records, content, settings, source })
+    }
+
+    /// One record.
+    pub(super) fn get<T: DeserializeOwned>(&mut self, key: &Key) -> Result<Option<T>, ViewError> {
+        let key = key.encode();
+        let page = self.records.page(&key, &key)?;
+        page.iter().find(|(k, _)| **k == *key).map(|(k, v)| read(k, v)).transpose()
+    }
+
+    /// All records of a table, with their keys.
+    pub(super) fn table<T: DeserializeOwned>(&mut self, prefix: &[u8]) -> Result<Vec<(Key, T)>, ViewError> {
+        let (mut out, mut bad) = (Vec::new(), None);
+        self.records.each(prefix, |key, value| match (Key::decode(key), read(key, value)) {
+            (Some(key), Ok(record)) => {
+                out.push((key, record));
+                true
+            }
+            (_, Err(e)) => {
+                bad = Some(e);
+                false
+            }
+            (None, _) => true,
+        })?;
+        bad.map_or(Ok(out), Err)
+    }
+
+    fn dumper(&self) -> Dumper {
+        let d = &self.settings.detection;
+        let facts = |m: &crate::model::ModelSpec| (m.id.clone(), ModelFacts::of(m, d.min_confidence, d.window_days));
+        Dumper::new(self.content.models.iter().map(facts).collect())
+    }
+
+    /// Feeds every row of the entities; `each` says whether to go on.
+    fn rows(&mut self, mut each: impl FnMut(Row) -> bool) -> Result<(), ViewError> {
+        let mut dumper = self.dumper();
+        let (mut bad, mut more) = (None, true);
+        self.records.each(ENTITIES, |key, value| {
+            let fed = dumper.feed(key, value, &mut |row| more = more && each(row));
+            if let Err(e) = fed {
+                bad = Some(ViewError::Corrupt(e.to_string()));
+            }
+            more && bad.is_none()
+        })?;
+        if more {
+            dumper.end(&mut |row| more = more && each(row));
+        }
+        bad.map_or(Ok(()), Err)
+    }
+
+    /// Every instance.
+    pub(super) fn summaries(&mut self) -> Result<Vec<InstanceSummary>, ViewError> {
+        let mut out = Vec::new();
+        self.rows(|row| {
+            if let Row::Instance(instance) = row {
+                out.push(instance);
+            }
+            true
+        })?;
+        Ok(out)
+    }
+
+    /// How often what raised an alert came again.
+    fn repeats(&mut self, alert: &Alert) -> Result<u64, ViewError> {
+        let Some(day) = parse_day(&alert.sequence) else { return Ok(0) };
+        let guard = Key::Guard(GuardKey {
+            day,
+            rule: alert.rule.id.clone(),
+            kind: alert.entity_kind,
+            entity: alert.entity.clone().into_bytes(),
+            value: alert.value.clone().unwrap_or_default().into_bytes(),
+        });
+        Ok(self.get::<GuardRecord>(&guard)?.map_or(0, |g| g.repeats))
+    }
+
+    fn kept_alerts(&mut self, mut each: impl FnMut(u64, Alert)) -> Result<(), ViewError> {
+        let mut bad = None;
+        self.records.each(ALERTS, |key, value| match (Key::decode(key), read(key, value)) {
+            (Some(Key::Alert(seq)), Ok(alert)) => {
+                each(seq, alert);
+                true
+            }
+            (_, Err(e)) => {
+                bad = Some(e);
+                false
+            }
+            _ => true,
+        })?;
+        bad.map_or(Ok(()), Err)
+    }
+
+    fn deliveries(&mut self, seq: u64, alert: &Alert) -> Result<Vec<Delivery>, ViewError> {
+        let sinks: Vec<(Key, SinkRecord)> = self.table(b"k")?;
+        let mut out = Vec::new();
+        for (key, record) in sinks {
+            let Key::Sink(sink) = key else { continue };
+            let min_score = match sink.as_str() {
+                "file" => self.settings.sink_file.as_ref().map_or(0, |s| s.min_score),
+                "syslog" => self.settings.sink_syslog.as_ref().map_or(0, |s| s.min_score),
+                _ => 0,
+            };
+            let state = match () {
+                () if alert.suppressed => "suppressed",
+                () if record.seq < seq => "waiting",
+                () if alert.score < min_score => "below min_score",
+                () => "delivered",
+            };
+            out.push(Delivery { sink, state: state.into() });
+        }
+        Ok(out)
+    }
+}
+
+impl View for Recorded {
+    fn source(&self) -> SourceLine {
+        match (&self.source, &self.records) {
+            (SourceLine::Running { pid, .. }, Records::Running { epochs: Some((first, last)), .. }) => {
+                SourceLine::Running { pid: *pid, first_epoch: *first, last_epoch: *last }
+            }
+            (source, _) => source.clone(),
+        }
+    }
+
+    fn instances(
+        &mut self,
+        filter: &DumpFilter,
+        each: &mut dyn FnMut(InstanceRow) -> io::Result<()>,
+    ) -> Result<(), ViewError> {
+        let mut summary: Option<InstanceSummary> = None;
+        let (mut left, mut trouble) = (filter.limit.unwrap_or(usize::MAX), None);
+        self.rows(|row| {
+            match row {
+                Row::Instance(s) => summary = Some(s),
+                Row::Bin(bin) => {
+                    let Some(s) = summary.as_ref().filter(|_| filter.takes(&bin.model, &bin.scope, &bin.value)) else {
+                        return left > 0;
+                    };
+                    if left == 0 {
+                        return false;
+                    }
+                    left -= 1;
+                    let row = InstanceRow {
+                        model: bin.model,
+                        scope: bin.scope,
+                        value: bin.value,
+                        count: bin.count,
+                        share: (bin.share * 1e6).round() / 1e6,
+                        first_seen: bin.first_seen,
+                        last_seen: bin.last_seen,
+                        n: s.n,
+                        c: s.c,
+                        confidence: (s.confidence * 1e6).round() / 1e6,
+                        converged: s.converged,
+                        saturated: s.saturated,
+                        history_days: s.history_days,
+                    };
+                    trouble = each(row).err();
+                }
+                _ => {}
+            }
+            trouble.is_none() && left > 0
+        })?;
+        trouble.map_or(Ok(()), |e| Err(ViewError::Output(e)))
+    }
+
+    fn stats(&mut self) -> Result<StateStats, ViewError> {
+        let mut stats = StateStats { schema: crate::state::record::SCHEMA, ..StateStats::default() };
+        let mut models: BTreeMap<String, ModelStats> = BTreeMap::new();
+        for model in &self.content.models {
+            models.insert(model.id.clone(), ModelStats { model: model.id.clone(), ..ModelStats::default() });
+        }
+        self.records.each(b"", |key, value| {
+            let bytes = (key.len() + value.len()) as u64;
+            stats.payload_bytes += bytes;
+            match Key::decode(key) {
+                Some(Key::Entity(kind, _)) => match kind {
+                    crate::alert::EntityKind::User => stats.users += 1,
+                    crate::alert::EntityKind::Host => stats.hosts += 1,
+                    crate::alert::EntityKind::Group => stats.groups += 1,
+                    crate::alert::EntityKind::Agent => {}
+                },
+                Some(Key::Instance(_, _, model) | Key::Bin(_, _, model, _)) => {
+                    let entry = models.entry(model.clone()).or_default();
+                    entry.model = model;
+                    entry.bytes += bytes;
+                }
+                Some(Key::Guard(_)) => stats.guards += 1,
+                Some(Key::Alert(_)) => stats.alerts += 1,
+                Some(Key::File(_)) => stats.files += 1,
+                _ => {}
+            }
+            true
+        })?;
+        self.rows(|row| {
+            match row {
+                Row::Instance(s) => {
+                    let entry = models.entry(s.model).or_default();
+                    entry.instances += 1;
+                    entry.converged += u64::from(s.converged);
+                    entry.saturated += u64::from(s.saturated);
+                    entry.bins += s.c;
+                    entry.newest_day = entry.newest_day.take().max(s.latest_day);
+                }
+                Row::Bin(bin) => {
+                    let entry = models.entry(bin.model).or_default();
+                    let day = bin.first_seen.get(..10).map(str::to_owned);
+                    entry.oldest_day = match (entry.oldest_day.take(), day) {
+                        (Some(a), Some(b)) => Some(a.min(b)),
+                        (a, b) => a.or(b),
+                    };
+                }
+                _ => {}
+            }
+            true
+        })?;
+        stats.models = models.into_values().collect();
+        let live = self.records.live()?.map(|l| l.commits.stats.disk_bytes);
+        stats.disk_bytes = match &self.records {
+            Records::Stopped { store, .. } => store.stats().disk_bytes,
+            Records::Running { .. } => live.unwrap_or(0),
+        };
+        stats.source = self.source();
+        Ok(stats)
+    }
+
+    fn status(&mut self) -> Result<StatusReport, ViewError> {
+        super::recorded_status::report(self)
+    }
+
+    fn alerts(&mut self, limit: usize) -> Result<Vec<AlertRow>, ViewError> {
+        let mut last: VecDeque<(u64, Alert)> = VecDeque::new();
+        self.kept_alerts(|seq, alert| {
+            last.push_back((seq, alert));
+            if last.len() > limit {
+                last.pop_front();
+            }
+        })?;
+        last.into_iter()
+            .map(|(seq, alert)| {
+                Ok(AlertRow {
+                    seq,
+                    repeats: self.repeats(&alert)?,
+                    id: alert.id.clone(),
+                    time: format_instant(alert.time_ms),
+                    kind: format!("{:?}", alert.kind).to_lowercase(),
+                    score: alert.score,
+                    severity: alert.severity().name().into(),
+                    entity_kind: alert.entity_kind.name().into(),
+                    suppressed: alert.suppressed,
+                    rule: alert.rule.id,
+                    entity: alert.entity,
+                    value: alert.value,
+                })
+            })
+            .collect()
+    }
+
+    fn alert(&mut self, id_prefix: &str) -> Result<StoredAlert, ViewError> {
+        let (mut found, mut others): (Option<(u64, Alert)>, u64) = (None, 0);
+        self.kept_alerts(|seq, alert| {
+            if alert.id.starts_with(id_prefix) {
+                // The same id again is the same alert: a restored backup, or a guard that aged out.
+                match &found {
+                    Some((_, first)) if first.same_id(&alert) => {}
+                    Some(_) => others += 1,
+                    None => found = Some((seq, alert)),
+                }
+            }
+        })?;
+        if others > 0 {
+            return Err(ViewError::NotFound(format!(
+                "{} alerts have an id that begins with {id_prefix:?}; write more of it",
+                others + 1
+            )));
+        }
+        let (seq, alert) = found.ok_or_else(|| {
+            ViewError::NotFound(format!(
+                "no kept alert has an id that begins with {id_prefix:?}; agentctl alerts list shows them"
+            ))
+        })?;
+        Ok(StoredAlert { seq, repeats: self.repeats(&alert)?, deliveries: self.deliveries(seq, &alert)?, alert })
+    }
+
+    fn rules(&mut self) -> Result<Vec<RuleRow>, ViewError> {
+        let carried = self.get::<AgentRecord>(&Key::Agent)?.unwrap_or_default().carried;
+        let mut counts: BTreeMap<String, u64> = BTreeMap::new();
+        self.kept_alerts(|_, alert| *counts.entry(alert.rule.id).or_default() += 1)?;
+        let row = |rule: &Rule| RuleRow {
+            id: rule.id.clone(),
+            name: rule.name.clone(),
+            attack: rule.attack.clone(),
+            score: rule.score,
+            events: rule.events.iter().map(|e| e.name().to_owned()).collect(),
+            enabled: rule.enabled,
+            inert: inert(rule, &carried),
+            alerts: counts.get(&rule.id).copied().unwrap_or(0),
+            file: rule.file.clone(),
+        };
+        let mut rows: Vec<RuleRow> = self.content.rules.iter().map(row).collect();
+        rows.sort_by(|a, b| a.id.cmp(&b.id));
+        Ok(rows)
+    }
+}
+
+impl Recorded {
+    /// The files' records.
+    pub(super) fn files(&mut self) -> Result<Vec<(u64, FileRecord)>, ViewError> {
+        let files: Vec<(Key, FileRecord)> = self.table(b"f")?;
+        Ok(files.into_iter().filter_map(|(k, r)| if let Key::File(id) = k { Some((id, r)) } else { None }).collect())
+    }
+}
+
+/// Why a rule can never fire: a field that it needs has been carried by no event of its types.
+pub(super) fn inert(rule: &Rule, carried: &[FieldSet]) -> Option<String> {
+    let of = |t: &EventType| carried.get(t.index()).copied().unwrap_or_default();
+    let seen = EventType::ALL.iter().filter(|t| rule.events.iter().any(|d| t.is_a(*d)));
+    let seen = seen.map(of).fold(FieldSet::default(), FieldSet::union);
+    if seen == FieldSet::default() {
+        let types: Vec<&str> = rule.events.iter().map(|e| e.name()).collect();
+        return Some(format!("no {} event has been read", types.join(" or ")));
+    }
+    let missing: Vec<String> = rule
+        .needs
+        .iter()
+        .filter(|one_of| one_of.0 & seen.0 == 0)
+        .map(|one_of| one_of.iter().map(|f| f.name()).collect::<Vec<_>>().join(" or "))
+        .collect();
+    (!missing.is_empty()).then(|| format!("no event has carried {}", missing.join(" and ")))
+}
+
+fn read<T: DeserializeOwned>(key: &[u8], value: &[u8]) -> Result<T, ViewError> {
+    codec::decode(value)
+        .map_err(|e| ViewError::Corrupt(format!("the record {} cannot be read: {e}", key.escape_ascii())))
+}
+
+fn stopped_source(records: &Records) -> SourceLine {
+    let Records::Stopped { store, dir } = records else { return SourceLine::default() };
+    let saved = std::fs::metadata(dir.join("sled/db")).map_or(0, |m| m.mtime() * 1000);
+    SourceLine::Stopped { dir: dir.display().to_string(), saved: format_instant(saved), epoch: store.stats().epoch }
+}

@@ -1,0 +1,205 @@
+//! One report that answers "is it working?", from committed records and what only the process knows.
+
+use super::recorded::{Recorded, inert};
+use super::view::{
+    FileRow, InertRule, LastCommit, ModelProgress, Process, Queue, SinkRow, StatusReport, View, ViewError,
+};
+use crate::batch::Tally;
+use crate::calendar::{format_day, format_instant};
+use crate::control::Live;
+use crate::event::{Counts, EventType, Oddity, Reject};
+use crate::source::FileState;
+use crate::state::key::Key;
+use crate::state::record::{AgentRecord, FileRecord, SinkRecord};
+use std::collections::BTreeMap;
+
+/// Makes the report.
+pub(super) fn report(view: &mut Recorded) -> Result<StatusReport, ViewError> {
+    let live = view.records.live()?;
+    let agent = view.get::<AgentRecord>(&Key::Agent)?.unwrap_or_default();
+    let files = view.files()?;
+    let mut total = agent.forgotten.clone();
+    files.iter().for_each(|(_, f)| total.merge(&f.tally));
+    let mut report = StatusReport {
+        files: file_rows(&files, live.as_ref()),
+        events: named(&total.events, EventType::ALL.iter().map(|e| e.name())),
+        rejects: named(&total.rejects, Reject::ALL.iter().map(|r| r.name())),
+        oddities: named(&total.oddities, Oddity::ALL.iter().map(|o| o.name())),
+        late: agent.late,
+        future: agent.future,
+        newest_day: agent.newest_day.map(format_day),
+        alerts: agent.alerts,
+        suppressed: agent.suppressed,
+        inert: inert_rules(view, &agent, &total),
+        models: models(view)?,
+        sinks: sinks(view, &agent, live.as_ref())?,
+        ..StatusReport::default()
+    };
+    let Tally { bytes, records, headers, blank, .. } = total;
+    (report.bytes, report.records, report.headers, report.blank) = (bytes, records, headers, blank);
+    if let Some(live) = &live {
+        running(&mut report, live);
+    }
+    warn(&mut report, &agent, live.as_ref());
+    report.source = view.source();
+    Ok(report)
+}
+
+fn named<'a>(counts: &Counts, names: impl Iterator<Item = &'a str>) -> BTreeMap<String, u64> {
+    names.enumerate().map(|(i, n)| (n.to_owned(), counts.get(i))).filter(|(_, n)| *n > 0).collect()
+}
+
+fn file_rows(files: &[(u64, FileRecord)], live: Option<&Live>) -> Vec<FileRow> {
+    let newest = files.iter().filter_map(|(_, f)| f.last_event_ms).max();
+    let lag = |f: &FileRecord| Some((newest? - f.last_event_ms?).max(0) as u64 / 1000);
+    let mut rows: Vec<FileRow> = files
+        .iter()
+        .map(|(id, f)| {
+            let now = live.and_then(|l| l.source.files.iter().find(|s| s.id == *id));
+            FileRow {
+                path: f.position.path.display().to_string(),
+                format: f.position.format.map(|x| format!("{x:?}").to_lowercase()),
+                offset: f.position.offset,
+                lines: f.position.lines,
+                lag_bytes: now.map(|n| n.lag_bytes),
+                lag_secs: lag(f),
+                rejects: f.tally.rejects.total(),
+                state: match now {
+                    Some(n) => state_word(n.state).into(),
+                    None if f.position.complete => "read to its end".into(),
+                    None => "not open".into(),
+                },
+                error: now.and_then(|n| n.error.clone()),
+            }
+        })
+        .collect();
+    if let Some(live) = live {
+        let unknown = live.source.files.iter().filter(|s| files.iter().all(|(id, _)| *id != s.id));
+        rows.extend(unknown.map(|s| FileRow {
+            path: s.path.clone(),
+            offset: s.offset,
+            lines: s.lines,
+            lag_bytes: Some(s.lag_bytes),
+            state: state_word(s.state).into(),
+            error: s.error.clone(),
+            ..FileRow::default()
+        }));
+    }
+    rows.sort_by(|a, b| a.path.cmp(&b.path));
+    rows
+}
+
+const fn state_word(state: FileState) -> &'static str {
+    match state {
+        FileState::Reading => "reading",
+        FileState::Waiting => "waiting",
+        FileState::Held => "held: not told from another file yet",
+        FileState::Incomplete => "incomplete",
+        FileState::Corrupt => "corrupt",
+        FileState::TooLarge => "too large",
+        FileState::Unreadable => "unreadable",
+        FileState::Gone => "gone",
+    }
+}
+
+fn inert_rules(view: &Recorded, agent: &AgentRecord, total: &Tally) -> Vec<InertRule> {
+    let rules = view.content.rules.iter().filter(|r| r.enabled);
+    // Before the first event of a type there is nothing to say about its fields.
+    let read = |t: &EventType| EventType::ALL.iter().any(|e| e.is_a(*t) && total.events.get(e.index()) > 0);
+    rules
+        .filter(|r| r.events.iter().any(read))
+        .filter_map(|r| Some(InertRule { rule: r.id.clone(), reason: inert(r, &agent.carried)? }))
+        .collect()
+}
+
+fn models(view: &mut Recorded) -> Result<Vec<ModelProgress>, ViewError> {
+    let mut out: BTreeMap<String, ModelProgress> = BTreeMap::new();
+    for model in &view.content.models {
+        out.insert(model.id.clone(), ModelProgress { model: model.id.clone(), ..ModelProgress::default() });
+    }
+    for s in view.summaries()? {
+        let entry = out.entry(s.model).or_default();
+        entry.instances += 1;
+        entry.converged += u64::from(s.converged);
+        entry.learning += u64::from(!s.converged);
+        entry.saturated += u64::from(s.saturated);
+    }
+    Ok(out.into_values().collect())
+}
+
+fn sinks(view: &mut Recorded, agent: &AgentRecord, live: Option<&Live>) -> Result<Vec<SinkRow>, ViewError> {
+    let records: Vec<(Key, SinkRecord)> = view.table(b"k")?;
+    let mut rows = Vec::new();
+    for (key, record) in records {
+        let Key::Sink(name) = key else { continue };
+        let now = live.and_then(|l| l.sinks.iter().find(|s| s.0 == name)).map(|s| &s.1);
+        rows.push(SinkRow {
+            delivered: record.seq.saturating_sub(record.below_min_score + agent.suppressed),
+            below_min_score: record.below_min_score,
+            suppressed: agent.suppressed,
+            queued: agent.alerts.saturating_sub(record.seq),
+            errors: now.map_or(0, |n| n.errors),
+            last_error: now.and_then(|n| n.last_error.clone()),
+            failing_since: now.and_then(|n| n.failing_since_ms).map(format_instant),
+            name,
+        });
+    }
+    Ok(rows)
+}
+
+fn running(report: &mut StatusReport, live: &Live) {
+    report.process = Some(Process {
+        pid: live.pid,
+        version: live.version.clone(),
+        started: format_instant(live.started_ms),
+        up_secs: (live.now_ms - live.started_ms).max(0) as u64 / 1000,
+    });
+    let queue = |name: &str, depth: u64| Queue { name: name.into(), depth, limit: None };
+    report.queues = vec![
+        queue("batches before detection", live.queued_batches as u64),
+        queue("records before the next commit", live.uncommitted as u64),
+        queue("alerts before the sinks", live.queued_alerts),
+    ];
+    report.last_commit = Some(LastCommit {
+        epoch: live.commits.epoch,
+        at: format_instant(live.commits.at_ms),
+        failing: live.commits.failing.clone(),
+    });
+}
+
+fn warn(report: &mut StatusReport, agent: &AgentRecord, live: Option<&Live>) {
+    let mut say = |text: String| report.warnings.push(text);
+    if agent.guards_dropped > 0 {
+        say(format!(
+            "{} guards left because of limits.max_guards: what they guarded may fire again",
+            agent.guards_dropped
+        ));
+    }
+    if agent.instances_dropped > 0 {
+        say(format!("{} model instances left because of limits.max_instances", agent.instances_dropped));
+    }
+    let Some(live) = live else { return };
+    if let Some(why) = &live.commits.failing {
+        say(format!("commits fail, nothing advances: {why}"));
+    }
+    if let Some(why) = &live.source.polling_only {
+        say(format!("no hints from the kernel, new bytes are seen at the next rescan: {why}"));
+    }
+    for spool in &live.source.spools {
+        if let Some(why) = &spool.missing {
+            say(format!("spool {}: {why}; waiting for it", spool.path));
+        }
+    }
+    for (name, sink) in &live.sinks {
+        if sink.failing_since_ms.is_some() {
+            say(format!("sink {name} fails: {}", sink.last_error.as_deref().unwrap_or("unknown")));
+        }
+        if sink.dedup_lost {
+            say(format!("sink {name}: the alert file of the last run is gone; delivery is at least once"));
+        }
+    }
+    let c = &live.source.counters;
+    if c.vanished_before_end > 0 {
+        say(format!("{} spool files vanished before they were read to their end", c.vanished_before_end));
+    }
+}
