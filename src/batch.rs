@@ -51,6 +51,9 @@ pub struct Position {
     pub gone_since_ms: Option<i64>,
     /// Whether the file was read to its end (compressed files: all members).
     pub complete: bool,
+    /// Size on disk when `complete` was set: tells whether a compressed file has grown since without decoding it again.
+    #[serde(default)]
+    pub stored_size: u64,
 }
 
 /// What the source wants to be remembered about a file once a batch has been judged.

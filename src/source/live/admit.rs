@@ -1,0 +1,267 @@
+//! What a file that has just appeared is: a new one, one that is known under another name, or a copy of one.
+//!
+//! A copy is never read twice. Of a file that is gone it takes the place; beside a file that is still there it waits,
+//! because a copy is usually made just before the original is truncated or deleted, and then reads on alone.
+
+use super::{Followed, Live};
+use crate::batch::{FileId, Position};
+use crate::source::decode::End;
+use crate::source::fingerprint::{Inode, Mark, Stat};
+use crate::source::outlet::Stopped;
+use crate::source::reader::{Reader, open_regular};
+use crate::source::registry::{Candidate, Relative, relatives};
+use crate::source::status::{FileSnapshot, FileState, Key};
+use crate::source::tail::label;
+use std::collections::VecDeque;
+use std::io;
+
+/// What a newcomer turned out to be.
+#[derive(Debug)]
+enum Verdict {
+    /// Cannot be told yet.
+    Wait,
+    New,
+    /// The same as a file that is gone: it takes over its position.
+    Continues(FileId),
+    /// It shares a beginning that was read already, and goes its own way from there.
+    Shares(FileId, Box<Mark>),
+}
+
+impl Live {
+    /// Looks at a newcomer and follows it as soon as it is clear what it is.
+    pub(super) fn consider(&mut self, inode: Inode) -> Result<(), Stopped> {
+        let now = self.now();
+        let Some(n) = self.newcomers.get_mut(&inode) else { return Ok(()) };
+        n.queued = false;
+        if !n.retry.is_due(now) {
+            return Ok(());
+        }
+        match self.look(inode) {
+            Ok(Some((reader, stat, verdict))) => self.admit(inode, reader, stat, verdict),
+            Ok(None) => Ok(()),
+            Err(e) if e.kind() == io::ErrorKind::NotFound => {
+                self.scan_wanted = true;
+                Ok(())
+            }
+            Err(e) => {
+                self.count_error(&e);
+                if let Some(n) = self.newcomers.get_mut(&inode) {
+                    n.retry.fail(now);
+                    n.considered = None;
+                    let text = e.to_string();
+                    log::warn!("{} cannot be read: {text}; trying again in {} s", n.path.display(), n.retry.pause.as_secs());
+                    self.say(inode, FileState::Unreadable, Some(text));
+                }
+                Ok(())
+            }
+        }
+    }
+
+    /// `None` while nothing can be decided.
+    fn look(&mut self, inode: Inode) -> io::Result<Option<(Reader, Stat, Verdict)>> {
+        let now = self.now();
+        let Some(n) = self.newcomers.get_mut(&inode) else { return Ok(None) };
+        let file = match n.file.take() {
+            Some(file) => {
+                self.held_files -= 1;
+                file
+            }
+            None => {
+                let (file, stat) = open_regular(&n.path, false)?;
+                if stat.inode != inode {
+                    return Err(io::ErrorKind::NotFound.into());
+                }
+                file
+            }
+        };
+        let stat = Stat::of(&file.metadata()?);
+        if n.stat != stat {
+            n.stat = stat;
+            n.quiet_since = now;
+        }
+        let settled = now.saturating_duration_since(n.quiet_since) >= self.timing.hold;
+        (n.considered, n.held) = (Some(stat), true);
+        let Some(mut reader) = Reader::new(&file, self.limits.max_expansion, false)? else {
+            // Empty, or a few bytes that may become anything and hold no line yet.
+            n.held = false;
+            self.say(inode, FileState::Held, None);
+            return Ok(None);
+        };
+        if reader.head()?.is_empty() {
+            n.held = false;
+            let (state, error) = match reader.end() {
+                Some(End::Corrupt(why)) => (FileState::Corrupt, Some(why.clone())),
+                Some(End::Incomplete) => (FileState::Incomplete, None),
+                _ => (FileState::Waiting, None),
+            };
+            if let Some(why) = &error {
+                log::warn!("{} cannot be decoded: {why}", n.path.display());
+                self.status.count(|c| c.corrupt += 1);
+            }
+            self.say(inode, state, error);
+            return Ok(None);
+        }
+        let followed = self.files.values().filter(|f| f.tail.position.offset > 0).map(|f| Candidate {
+            id: f.tail.id,
+            position: &f.tail.position,
+            marks: &f.tail.marks,
+        });
+        let found = relatives(&mut reader, self.registry.absent().chain(followed))?;
+        let verdict = self.judge(&found, &reader, &stat, settled);
+        if matches!(verdict, Verdict::Wait) {
+            self.say(inode, FileState::Held, None);
+            return Ok(None);
+        }
+        Ok(Some((reader, stat, verdict)))
+    }
+
+    fn judge(&self, found: &[Relative], reader: &Reader, stat: &Stat, settled: bool) -> Verdict {
+        let mut best: Option<(u64, Verdict)> = None;
+        let mut wait = false;
+        for relative in found {
+            let place = relative.mark.as_ref().map_or(0, |m| m.offset);
+            let verdict = match (self.place_of(relative.id), &relative.mark) {
+                (Place::Gone, Some(_)) if relative.at_position => Verdict::Continues(relative.id),
+                (Place::Gone, Some(mark)) => Verdict::Shares(relative.id, Box::new(mark.clone())),
+                (Place::Gone, None) => continue,
+                (Place::Unread, _) => Verdict::Wait,
+                // Longer than the original, which was read to its end: the rest is its own.
+                (Place::Read(size), Some(mark)) if relative.at_position && reader.is_plain() && stat.size > size => {
+                    Verdict::Shares(relative.id, Box::new(mark.clone()))
+                }
+                (Place::Read(_) | Place::Failing, _) if !settled => Verdict::Wait,
+                (_, Some(mark)) => Verdict::Shares(relative.id, Box::new(mark.clone())),
+                (_, None) => continue,
+            };
+            match verdict {
+                Verdict::Wait => wait = true,
+                other => {
+                    let continues = matches!(other, Verdict::Continues(_));
+                    let beats = best.as_ref().is_none_or(|(old, verdict)| {
+                        place > *old || (place == *old && continues && !matches!(verdict, Verdict::Continues(_)))
+                    });
+                    if beats {
+                        best = Some((place, other));
+                    }
+                }
+            }
+        }
+        match best {
+            Some((_, verdict @ Verdict::Continues(_))) => verdict,
+            _ if wait => Verdict::Wait,
+            Some((_, verdict)) => verdict,
+            None => Verdict::New,
+        }
+    }
+
+    fn place_of(&self, id: FileId) -> Place {
+        let Some(f) = self.files.get(&id) else { return Place::Gone };
+        if f.retry.until.is_some() {
+            return Place::Failing;
+        }
+        let fresh = self.fresh_stat(id);
+        let read = f.drained.zip(fresh).is_some_and(|(d, now)| d.same_bytes(&now, f.tail.is_plain()));
+        match (f.missing_since, read, fresh) {
+            (Some(_), true, _) => Place::Gone,
+            (None, true, Some(stat)) => Place::Read(stat.size),
+            _ => Place::Unread,
+        }
+    }
+
+    fn admit(&mut self, inode: Inode, mut reader: Reader, stat: Stat, verdict: Verdict) -> Result<(), Stopped> {
+        let Some(n) = self.newcomers.remove(&inode) else { return Ok(()) };
+        self.status.drop_file(Key::Inode(inode.device, inode.number));
+        let fresh = Position {
+            path: n.path.clone(),
+            device: inode.device,
+            inode: inode.number,
+            generation: self.next_generation(&n.path),
+            ..Position::default()
+        };
+        let here = |p: Position| Position {
+            path: n.path.clone(),
+            device: inode.device,
+            inode: inode.number,
+            gone_since_ms: None,
+            complete: false,
+            ..p
+        };
+        let (id, position, marks) = match verdict {
+            Verdict::Wait | Verdict::New => (self.registry.new_id(), fresh, VecDeque::new()),
+            Verdict::Continues(id) => match self.take_over(id) {
+                Some((position, marks)) => (id, here(position), marks),
+                None => (self.registry.new_id(), fresh, VecDeque::new()),
+            },
+            Verdict::Shares(of, mark) => {
+                let original = self.registry.get(of).map(|a| &a.position);
+                let original = original.or_else(|| self.files.get(&of).map(|f| &f.tail.position));
+                let position = original.map(|p| Position { generation: fresh.generation, ..here(mark.apply(p)) });
+                (self.registry.new_id(), position.unwrap_or(fresh), VecDeque::new())
+            }
+        };
+        let known = position.offset > 0;
+        let mut tail = self.new_tail(id, &n.path, position, n.spool);
+        tail.marks = marks;
+        if known {
+            self.status.count(|c| c.continued += 1);
+            log::info!("{} is read on from byte {}: its beginning is known", tail.label, tail.position.offset);
+            self.batches.push(tail.bookmark());
+            // The comparison went further than where reading goes on.
+            if let Some(again) = Reader::new(&reader.share(), self.limits.max_expansion, true).ok().flatten() {
+                reader = again;
+            }
+        }
+        self.make_room();
+        tail.open(reader);
+        let mut followed = Followed::new(tail, n.spool, stat);
+        (followed.scan, followed.confirmed, followed.queued) = (n.scan, n.scan, true);
+        followed.backlog = n.backlog.then_some(stat.size);
+        self.open.push(id);
+        self.add_file(inode, followed);
+        self.send()?;
+        self.turn(id)
+    }
+
+    /// Takes the position of a file that is gone.
+    fn take_over(&mut self, id: FileId) -> Option<(Position, VecDeque<Mark>)> {
+        if let Some(absent) = self.registry.take(id) {
+            return Some((absent.position, absent.marks));
+        }
+        self.close(id);
+        let f = self.files.remove(&id)?;
+        let inode = Inode::of(&f.tail.position);
+        if self.by_inode.get(&inode) == Some(&id) {
+            self.by_inode.remove(&inode);
+        }
+        if self.by_path.get(&f.tail.path) == Some(&id) {
+            self.by_path.remove(&f.tail.path);
+        }
+        Some((f.tail.position, f.tail.marks))
+    }
+
+    /// One more than the last generation of the same path.
+    fn next_generation(&self, path: &std::path::Path) -> u32 {
+        let absent = self.registry.absent().filter(|c| c.position.path == path).map(|c| c.position.generation);
+        let followed = self.files.values().filter(|f| f.tail.path == path).map(|f| f.tail.position.generation);
+        absent.chain(followed).max().map_or(0, |last| last + 1)
+    }
+
+    /// Tells the status about a newcomer.
+    fn say(&self, inode: Inode, state: FileState, error: Option<String>) {
+        let Some(n) = self.newcomers.get(&inode) else { return };
+        let (path, size) = (label(&n.path).to_string(), n.stat.size);
+        let snapshot = FileSnapshot { path, size, lag_bytes: size, state, error, ..FileSnapshot::default() };
+        self.status.file(Key::Inode(inode.device, inode.number), snapshot);
+    }
+}
+
+/// Where a file is that a newcomer resembles.
+enum Place {
+    Gone,
+    /// Still there, read to its end, of this size.
+    Read(u64),
+    /// Cannot be read now.
+    Failing,
+    /// Not read to its end yet.
+    Unread,
+}

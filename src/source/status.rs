@@ -1,0 +1,217 @@
+//! What the source tells about itself: a snapshot for `agentctl status`, for the progress bar and for operational alerts.
+//!
+//! One short lock a batch; nothing here decides anything. Units: sizes and offsets in bytes (offsets of the uncompressed
+//! file), instants in milliseconds since the epoch.
+
+use crate::batch::{FileId, Format, Position};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// What the source is doing with a file.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FileState {
+    /// Bytes wait to be read.
+    #[default]
+    Reading,
+    /// Read to the end of what is there.
+    Waiting,
+    /// Not told apart from another file yet: a copy of it, or too short to say.
+    Held,
+    /// A compressed file whose end has not been written yet.
+    Incomplete,
+    /// A compressed file that cannot be decoded further.
+    Corrupt,
+    /// A compressed file that expands beyond `max_expansion`; it is not read further.
+    TooLarge,
+    /// Cannot be opened or read; tried again with growing pauses.
+    Unreadable,
+    /// Deleted, moved away or truncated; its position is kept for `forget_gone_hours`.
+    Gone,
+}
+
+/// One file.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct FileSnapshot {
+    /// The id under which its position is kept; 0 while it has none.
+    pub id: FileId,
+    /// The path as the user knows it.
+    pub path: String,
+    /// Size on disk.
+    pub size: u64,
+    /// Bytes consumed.
+    pub offset: u64,
+    /// Bytes not consumed yet; for compressed files the size on disk until the end was reached.
+    pub lag_bytes: u64,
+    /// Lines consumed.
+    pub lines: u64,
+    /// How often the path was truncated or replaced before.
+    pub generation: u32,
+    /// The format, once known: `cef` or `csv`.
+    pub format: Option<String>,
+    /// What the source is doing with it.
+    pub state: FileState,
+    /// The trouble, in words.
+    pub error: Option<String>,
+}
+
+impl FileSnapshot {
+    /// What a position says; size, lag and state are for the caller to fill in.
+    pub(super) fn of(id: FileId, path: &str, position: &Position) -> FileSnapshot {
+        FileSnapshot {
+            id,
+            path: path.to_owned(),
+            offset: position.offset,
+            lines: position.lines,
+            generation: position.generation,
+            format: position.format.map(|f| if f == Format::Cef { "cef".into() } else { "csv".into() }),
+            ..FileSnapshot::default()
+        }
+    }
+}
+
+/// One spool directory.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct SpoolSnapshot {
+    /// The directory.
+    pub path: String,
+    /// Why it cannot be listed; `None` when all is well.
+    pub missing: Option<String>,
+    /// Files that match its globs.
+    pub files: u64,
+    /// When a new byte was last read from it; `None` before the first.
+    pub last_data_ms: Option<i64>,
+}
+
+/// What happened so far.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SourceCounters {
+    /// Files that were renamed while being followed.
+    pub rotations: u64,
+    /// Files that were truncated, or replaced in place.
+    pub truncations: u64,
+    /// Copies of a file that were recognised and read on from where the original ended.
+    pub continued: u64,
+    /// Files that vanished before they were read to their end.
+    pub vanished_before_end: u64,
+    /// Opens and reads that failed.
+    pub io_errors: u64,
+    /// Of these, for want of permission.
+    pub permission_errors: u64,
+    /// Times that the kernel's queue of hints overflowed and everything was listed again.
+    pub overflow_rescans: u64,
+    /// Times that a spool directory could not be listed.
+    pub missing_directories: u64,
+    /// Compressed files that were stopped for expanding too much.
+    pub too_large: u64,
+    /// Compressed files that could not be decoded.
+    pub corrupt: u64,
+    /// Positions that were forgotten because their file was gone long enough.
+    pub forgotten: u64,
+    /// Records that the source refused.
+    pub refused: u64,
+}
+
+/// Everything, at one instant.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct SourceSnapshot {
+    /// The files, by path.
+    pub files: Vec<FileSnapshot>,
+    /// The spools, as configured.
+    pub spools: Vec<SpoolSnapshot>,
+    /// The counters.
+    pub counters: SourceCounters,
+    /// Why there are no hints from the kernel, when there are none: new bytes are then seen at the next rescan.
+    pub polling_only: Option<String>,
+    /// Files that a replay left out because they were read to their end before.
+    pub skipped: Vec<String>,
+    /// Files that a replay could not read to their end, and why.
+    pub failed: Vec<String>,
+    /// Bytes that a replay has to read, on disk; 0 until it knows.
+    pub planned_bytes: u64,
+    /// Of these, how many are done.
+    pub done_bytes: u64,
+    /// Uncompressed bytes consumed since the start.
+    pub consumed_bytes: u64,
+}
+
+impl SourceSnapshot {
+    /// Bytes that wait in all files.
+    pub fn pending_bytes(&self) -> u64 {
+        self.files.iter().map(|f| f.lag_bytes).sum()
+    }
+}
+
+/// Shared between the source and whoever asks.
+#[derive(Debug, Default)]
+pub struct SourceStatus {
+    inner: Mutex<Inner>,
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    files: BTreeMap<Key, FileSnapshot>,
+    rest: SourceSnapshot,
+}
+
+/// Files with a position go by their id, the others by their inode.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Key {
+    File(FileId),
+    Inode(u64, u64),
+}
+
+impl SourceStatus {
+    /// An empty status.
+    pub fn new() -> SourceStatus {
+        SourceStatus::default()
+    }
+
+    /// A copy of everything.
+    pub fn snapshot(&self) -> SourceSnapshot {
+        let inner = self.lock();
+        let mut all = inner.rest.clone();
+        all.files = inner.files.values().cloned().collect();
+        all.files.sort_by(|a, b| a.path.cmp(&b.path).then(a.id.cmp(&b.id)));
+        all
+    }
+
+    pub(super) fn count(&self, add: impl FnOnce(&mut SourceCounters)) {
+        add(&mut self.lock().rest.counters);
+    }
+
+    pub(super) fn change(&self, change: impl FnOnce(&mut SourceSnapshot)) {
+        change(&mut self.lock().rest);
+    }
+
+    /// Says how far a file is.
+    pub(super) fn file(&self, key: Key, file: FileSnapshot) {
+        self.lock().files.insert(key, file);
+    }
+
+    pub(super) fn drop_file(&self, key: Key) {
+        self.lock().files.remove(&key);
+    }
+
+    /// Bytes were consumed from a file of this spool.
+    pub(super) fn consumed(&self, spool: usize, bytes: u64, refused: u64, now_ms: i64) {
+        let mut inner = self.lock();
+        inner.rest.consumed_bytes += bytes;
+        inner.rest.counters.refused += refused;
+        if let Some(spool) = inner.rest.spools.get_mut(spool) {
+            spool.last_data_ms = Some(now_ms);
+        }
+    }
+
+    pub(super) fn set_spools<'a>(&self, paths: impl Iterator<Item = &'a Path>) {
+        let spools = paths.map(|p| SpoolSnapshot { path: p.display().to_string(), ..SpoolSnapshot::default() });
+        self.lock().rest.spools = spools.collect();
+    }
+
+    /// A panic elsewhere must not hide the status: a poisoned lock is used all the same, it only holds numbers.
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
