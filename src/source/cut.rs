@@ -137,7 +137,7 @@ impl Cutter {
 
     /// Looks for the end of the record that is being skipped.
     fn leave_skip(&mut self, work: &mut Work<'_>, pos: usize) -> Option<usize> {
-        let skip = self.skip.take()?;
+        let mut skip = self.skip.take()?;
         let rest = work.bytes(pos, work.buf.len());
         let (end, reason) = match skip.what {
             SkipWhat::Line(reason) => (memchr(b'\n', rest).map(|i| pos + i + 1), reason),
@@ -152,6 +152,7 @@ impl Cutter {
             Some(end) => end,
         };
         let bytes = (work.base + end as u64).saturating_sub(skip.offset);
+        skip.sample.truncate(usize::try_from(bytes).unwrap_or(SAMPLE_BYTES));
         work.refuse(Refused { offset: skip.offset, line: skip.line, bytes, reason, sample: skip.sample }, end);
         Some(end)
     }

@@ -5,6 +5,7 @@
 
 use super::fingerprint::{Inode, Stat};
 use super::glob::Globs;
+use super::order::name_key;
 use super::outlet::{Outlet, Stopped};
 use super::reader::open_regular;
 use super::registry::Registry;
@@ -315,7 +316,8 @@ impl Live {
         self.rename();
         self.miss()?;
         self.queue_waiting(&mut due);
-        due.sort_by(|a, b| a.0.cmp(&b.0).then_with(|| a.1.cmp(&b.1)));
+        // Clocks of file systems are coarse: of equals, the one that was rotated away comes first.
+        due.sort_by_cached_key(|(modified_ns, path, _)| (*modified_ns, name_key(path)));
         self.ready.extend(due.into_iter().map(|(_, _, item)| item));
         self.forget()?;
         let cost = begun.elapsed();
@@ -413,7 +415,9 @@ impl Live {
 
     fn new_tail(&self, id: FileId, path: &Path, position: Position, spool: usize) -> Tail {
         let format = self.spools.get(spool).map(|s| s.settings.format).unwrap_or_default();
-        Tail::new(id, path, position, format, &self.limits)
+        let mut tail = Tail::new(id, path, position, format, &self.limits);
+        tail.spool = spool as u16;
+        tail
     }
 
     fn add_file(&mut self, inode: Inode, followed: Followed) {

@@ -18,9 +18,7 @@ pub(super) fn sort(files: Vec<Listed>, sniff: &dyn Sniff, max_expansion: u64) ->
         .into_iter()
         .map(|file| {
             let time = first_time(&file.path, sniff, max_expansion).ok().flatten();
-            let name = file.path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-            let (stem, rotation) = rotation(&name);
-            ((time.is_none(), time, stem.to_owned(), Reverse(rotation), name.clone()), file)
+            ((time.is_none(), time, name_key(&file.path)), file)
         })
         .collect();
     keyed.sort_by(|a, b| a.0.cmp(&b.0));
@@ -52,6 +50,13 @@ fn first_time(path: &Path, sniff: &dyn Sniff, max_expansion: u64) -> io::Result<
         }
     }
     Ok(None)
+}
+
+/// Sorts `a.log.2` before `a.log.1` before `a.log`.
+pub(super) fn name_key(path: &Path) -> (String, Reverse<Option<u64>>, String) {
+    let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let (stem, rotation) = rotation(&name);
+    (stem.to_owned(), Reverse(rotation), name)
 }
 
 /// `a.log.2.gz` is rotation 2 of `a.log`.

@@ -136,13 +136,21 @@ impl Reader {
         }
     }
 
-    /// Whether a plain file now ends in NUL bytes: space that its writer reserved and may still fill.
-    pub(super) fn ends_in_nuls(&self) -> io::Result<bool> {
-        let Reader::Plain { file, .. } = self else { return Ok(false) };
-        let size = file.metadata()?.len();
-        let mut last = [1; WINDOW];
-        let n = file.read_at(&mut last, size.saturating_sub(WINDOW as u64))?;
-        Ok(last.get(..n).unwrap_or_default().iter().all(|b| *b == 0))
+    /// Whether a plain file holds nothing but NUL bytes from `offset` on: space that its writer reserved and may still fill.
+    pub(super) fn is_reserved_from(&mut self, offset: u64) -> io::Result<bool> {
+        let Reader::Plain { file, scratch } = self else { return Ok(false) };
+        let is_nul = |bytes: &[u8]| bytes.iter().all(|b| *b == 0);
+        // The end first: it nearly always answers.
+        read_exactly(file, scratch, file.metadata()?.len().saturating_sub(WINDOW as u64).max(offset), WINDOW)?;
+        let mut at = offset;
+        while is_nul(scratch) {
+            read_exactly(file, scratch, at, 16 * WINDOW)?;
+            if scratch.is_empty() {
+                return Ok(true);
+            }
+            at += scratch.len() as u64;
+        }
+        Ok(false)
     }
 }
 

@@ -43,6 +43,8 @@ pub(super) struct Tail {
     pub(super) id: FileId,
     pub(super) path: PathBuf,
     pub(super) label: Arc<str>,
+    /// Index of its spool in the settings; 0 in a replay.
+    pub(super) spool: u16,
     pub(super) position: Position,
     pub(super) marks: VecDeque<Mark>,
     pub(super) reader: Option<Reader>,
@@ -62,6 +64,7 @@ impl Tail {
             id,
             path: path.to_owned(),
             label: label(path),
+            spool: 0,
             cutter: Cutter::new(record_limits, position.format.or(fixed_format(format)), header.clone()),
             header,
             position,
@@ -122,7 +125,7 @@ impl Tail {
             return Ok(step);
         }
         let Some(reader) = &mut self.reader else { return Ok(Step::More) };
-        if end.is_none() && buf.last() == Some(&0) && reader.ends_in_nuls()? {
+        if end.is_none() && buf.last() == Some(&0) && reader.is_reserved_from(from + buf.len() as u64)? {
             // Reserved space that is not filled yet.
             end = Some(End::Complete);
         }
@@ -218,8 +221,9 @@ impl Tail {
                 self.position.head_hash = hash(head.get(..head_len).unwrap_or_default());
             }
             let is_last = i + 1 == count;
-            self.position.complete = is_last && complete_at.is_some();
-            self.position.stored_size = if is_last { complete_at.unwrap_or(0) } else { 0 };
+            let complete = is_last && complete_at.is_some() && (!self.plain || part.upto == buf.len());
+            self.position.complete = complete;
+            self.position.stored_size = complete_at.filter(|_| complete).unwrap_or(0);
             self.mark();
             let data = if is_last {
                 let mut buf = whole.take().unwrap_or_default();
@@ -254,7 +258,7 @@ impl Tail {
             seq: 0,
             file: self.id,
             path: Arc::clone(&self.label),
-            spool: 0,
+            spool: self.spool,
             format: if data.is_empty() { part.format } else { part.format.or(Some(crate::batch::Format::Cef)) },
             header: part.header,
             leading_header: part.leading_header,

@@ -85,9 +85,9 @@ impl Live {
         }
         let settled = now.saturating_duration_since(n.quiet_since) >= self.timing.hold;
         (n.considered, n.held) = (Some(stat), true);
-        let Some(mut reader) = Reader::new(&file, self.limits.max_expansion, settled && stat.size > 0)? else {
-            // Empty, or a few bytes that may become anything.
-            n.held = stat.size > 0;
+        let Some(mut reader) = Reader::new(&file, self.limits.max_expansion, false)? else {
+            // Empty, or a few bytes that may become anything and hold no line yet.
+            n.held = false;
             self.say(inode, FileState::Held, None);
             return Ok(None);
         };

@@ -175,7 +175,7 @@ impl Live {
     pub(super) fn retire(&mut self, id: FileId) -> Result<(), Stopped> {
         self.close(id);
         let Some(f) = self.files.remove(&id) else { return Ok(()) };
-        let done = f.drained.is_some_and(|d| d.size == f.seen.size)
+        let done = f.drained.is_some_and(|d| d.size >= f.seen.size)
             || f.seen.size == f.tail.position.offset
             || (f.tail.position.complete && f.tail.position.stored_size == f.seen.size);
         if !done {
@@ -314,10 +314,10 @@ impl Live {
         let Some(f) = self.files.get(&id) else { return };
         let p = &f.tail.position;
         let size = f.drained.map_or(f.seen.size, |d| d.size.max(f.seen.size));
-        let rest = if p.complete && p.stored_size == size {
-            0
-        } else if f.tail.is_plain() {
+        let rest = if f.tail.is_plain() {
             size.saturating_sub(p.offset)
+        } else if p.complete && p.stored_size == size {
+            0
         } else {
             size
         };
