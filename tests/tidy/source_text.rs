@@ -33,11 +33,16 @@ fn collect(root: &Path, dir: &Path, files: &mut Vec<SourceFile>) {
             if !path.ends_with("tests") {
                 collect(root, &path, files);
             }
-        } else if path.extension().is_some_and(|e| e == "rs") && !path.ends_with("tests.rs") {
+        } else if path.extension().is_some_and(|e| e == "rs") && !is_test(&path) {
             let below = path.strip_prefix(root).unwrap().to_str().unwrap().to_owned();
             files.push(SourceFile::new(below, std::fs::read_to_string(&path).unwrap()));
         }
     }
+}
+
+/// `tests.rs`, `parser_tests.rs`.
+fn is_test(path: &Path) -> bool {
+    path.file_stem().and_then(|s| s.to_str()).is_some_and(|stem| stem == "tests" || stem.ends_with("_tests"))
 }
 
 impl SourceFile {
