@@ -1,7 +1,7 @@
 //! `exfil-agent check`: every fault of config and content at once.
 
-use super::{DEFAULT_CONFIG, load_content};
-use crate::config;
+use super::load_content;
+use crate::config::{self, DEFAULT_CONFIG};
 use crate::content;
 use crate::exit::Failure;
 use std::path::PathBuf;

@@ -186,9 +186,11 @@ fn next_steps(dir: &Path, firsts: &Firsts) {
     let state = dir.join("state");
     let (state, dir) = (state.display(), dir.display());
     println!("State:  {state}\nAlerts: {dir}/alerts.jsonl\nTruth:  {dir}/office/truth.jsonl (what was planted)\n\nNext:");
-    if let Some((alert, _)) = firsts.values().find(|a| a.0.evidence.model.is_some()) {
+    // The alert with the most to explain: one whose model knows the most bins.
+    let explained = firsts.values().filter_map(|(alert, _)| Some((alert, alert.evidence.model.as_ref()?)));
+    if let Some((alert, model)) = explained.max_by_key(|(_, m)| m.c) {
         println!("  {ctl} alerts show {} --state {state}", alert.id);
+        println!("  {ctl} state dump --model {} --limit 20 --state {state}", model.id);
     }
     println!("  {ctl} rules list --state {state}");
-    println!("  {ctl} state dump --model FA-UP-TEMP --limit 20 --state {state}");
 }

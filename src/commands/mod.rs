@@ -15,8 +15,6 @@ use clap::Subcommand;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// Where the config lies when nobody says otherwise.
-pub const DEFAULT_CONFIG: &str = "/etc/exfil-agent/exfil-agent.toml";
 
 /// What `exfil-agent` can do.
 #[derive(Subcommand)]

@@ -1,8 +1,8 @@
 //! `exfil-agent run`: the daemon.
 
-use super::{DEFAULT_CONFIG, load_content};
+use super::load_content;
 use crate::alert::AgentIdentity;
-use crate::config::{self, Settings};
+use crate::config::{self, DEFAULT_CONFIG, Settings};
 use crate::content::Faults;
 use crate::control;
 use crate::exit::Failure;

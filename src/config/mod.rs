@@ -29,6 +29,9 @@ pub const FACILITIES: &[(&str, u8)] = &[
     ("local7", 23),
 ];
 
+/// Where the config lies when nobody says otherwise.
+pub const DEFAULT_CONFIG: &str = "/etc/exfil-agent/exfil-agent.toml";
+
 /// All settings of the agent.
 #[derive(Clone, Debug, PartialEq, Default)]
 pub struct Settings {

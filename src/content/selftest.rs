@@ -44,7 +44,11 @@ fn fill(test: &RuleTest, raw: &mut Vec<u8>, draft: &mut Draft) {
     raw.clear();
     draft.clear();
     draft.kind = test.event;
-    for (field, value) in &test.fields {
+    // An event has a user and a host; a test that is not about them need not say so.
+    let anyone = [(Field::User, "someone"), (Field::Host, "somewhere")];
+    let named = |f: Field| test.fields.iter().any(|(g, _)| *g == f);
+    let given = test.fields.iter().map(|(f, v)| (f, v.as_str()));
+    for (field, value) in anyone.iter().filter(|(f, _)| !named(*f)).map(|(f, v)| (f, *v)).chain(given) {
         let from = raw.len();
         raw.extend_from_slice(value.as_bytes());
         draft.set(*field, Span::raw(from, raw.len()));

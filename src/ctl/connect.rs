@@ -4,8 +4,7 @@ use super::Place;
 use super::recorded::Recorded;
 use super::records::Records;
 use super::view::{View, ViewError};
-use crate::commands::DEFAULT_CONFIG;
-use crate::config::{self, Settings};
+use crate::config::{self, DEFAULT_CONFIG, Settings};
 use crate::content;
 use std::path::Path;
 

@@ -8,6 +8,9 @@ use crate::store::{self, ReadStore, StoreError};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
+/// A key and its value.
+pub type Record = (Vec<u8>, Vec<u8>);
+
 /// Committed records, and what only a running process knows.
 pub enum Records {
     /// The agent runs.
@@ -101,7 +104,7 @@ impl Records {
     ///
     /// # Errors
     /// When records cannot be read.
-    pub fn page(&mut self, from: &[u8], prefix: &[u8]) -> Result<Vec<(Vec<u8>, Vec<u8>)>, RecordsError> {
+    pub fn page(&mut self, from: &[u8], prefix: &[u8]) -> Result<Vec<Record>, RecordsError> {
         match self {
             Records::Running { client, socket, epochs } => {
                 let agent = |source| RecordsError::Agent { socket: socket.clone(), source };

@@ -350,7 +350,7 @@ fn an_unreadable_file_is_tried_again_and_does_not_stop_the_others() {
     let mut b = Bench::new();
     b.write("a.log", lines(0, 1));
     b.write("b.log", lines(1, 2));
-    fs::set_permissions(b.path("a.log"), fs::Permissions::from_mode(0)).unwrap();
+    fs::set_permissions(b.path("a.log"), fs::Permissions::from_mode(0o0)).unwrap();
     b.settle();
     assert_eq!(b.taken.texts(), names(1, 2));
     assert_eq!(b.state("a.log"), Some(FileState::Unreadable));

@@ -1,0 +1,276 @@
+//! The real daemon: killed, restarted, asked, given bad starts. What it leaves is compared with an uninterrupted replay.
+
+use crate::support::{Replay, dump};
+use exfil_agent::config::Settings;
+use std::collections::BTreeMap;
+use std::fs::{self, OpenOptions};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+use tempfile::TempDir;
+
+/// Five weeks of one small office: temp processes, file sharing, a few attack commands, three users.
+fn office(lines: usize) -> Vec<String> {
+    let start = 1_772_442_000_000i64; // 2026-03-02T09:00:00Z
+    (0..lines)
+        .map(|i| {
+            let ms = start + (i as i64) * 35 * 86_400_000 / lines as i64;
+            let user = i % 3;
+            let head = format!("start={ms} Device_Name=CORP\\WS{user} User_Name=CORP\\user{user}");
+            match i % 7 {
+                0 | 1 => {
+                    let name = if i % 97 == 0 { format!("new{i}.exe") } else { format!("updater{}.exe", i % 4) };
+                    format!(
+                        "CEF:0|Dtex|DTEX InTERCEPT|6.0|FileCreated|C:\\d\\a{i}.txt (10 bytes)|3|{head} Process_Name={name} Process_Directory=C:\\Users\\user{user}\\Temp"
+                    )
+                }
+                2 | 3 => {
+                    let domain = ["dropbox.com", "mega.nz", "example.org", "gofile.io"][i % 4];
+                    format!("CEF:0|Dtex|DTEX InTERCEPT|6.0|WebPageAccessed|x|3|{head} Website_Query=https://{domain}/{i} User_Department=Sales")
+                }
+                4 if i % 5 == 0 => format!("not an event {i}"),
+                _ => {
+                    let command = if i % 41 == 0 { "plink.exe -ssh u@h" } else { "notepad.exe" };
+                    let name = command.split(' ').next().unwrap();
+                    format!("CEF:0|Dtex|DTEX InTERCEPT|6.0|ProcessCreated|Running C:\\t\\{name}|5|{head} reason={command} outcome=Success")
+                }
+            }
+        })
+        .collect()
+}
+
+struct Site {
+    dir: TempDir,
+}
+
+impl Site {
+    fn new() -> Site {
+        let site = Site { dir: TempDir::new().unwrap() };
+        let root = site.root();
+        let config = format!(
+            "[[spool]]\npath = {:?}\nrescan_secs = 1\n[state]\ndir = {:?}\n[sink.file]\npath = {:?}\n[control]\nsocket = {:?}\n",
+            root.join("spool"),
+            root.join("state"),
+            root.join("alerts.jsonl"),
+            root.join("control.sock")
+        );
+        fs::write(site.config(), config).unwrap();
+        site
+    }
+    fn root(&self) -> &Path {
+        self.dir.path()
+    }
+    fn config(&self) -> PathBuf {
+        self.root().join("agent.toml")
+    }
+    fn spool(&self, name: &str) -> PathBuf {
+        self.root().join("spool").join(name)
+    }
+    fn start(&self) -> Daemon {
+        let log = OpenOptions::new().create(true).append(true).open(self.root().join("log")).unwrap();
+        let child = Command::new(env!("CARGO_BIN_EXE_exfil-agent"))
+            .args(["run", "--config"])
+            .arg(self.config())
+            .stderr(Stdio::from(log))
+            .spawn()
+            .unwrap();
+        Daemon { child }
+    }
+    fn ctl(&self, args: &[&str]) -> Output {
+        Command::new(env!("CARGO_BIN_EXE_agentctl")).arg("--config").arg(self.config()).args(args).output().unwrap()
+    }
+    fn alert_ids(&self) -> Vec<String> {
+        let text = fs::read_to_string(self.root().join("alerts.jsonl")).unwrap_or_default();
+        text.lines().map(id_of).collect()
+    }
+    /// Bytes judged and committed, as a running agent tells.
+    fn judged_bytes(&self) -> Option<u64> {
+        let status: serde_json::Value = serde_json::from_slice(&self.ctl(&["status"]).stdout).ok()?;
+        status["bytes"].as_u64()
+    }
+    fn wait_for_bytes(&self, bytes: u64) {
+        wait(&format!("{bytes} bytes to be judged; log:\n{}", self.log()), || self.judged_bytes() == Some(bytes));
+    }
+    fn log(&self) -> String {
+        fs::read_to_string(self.root().join("log")).unwrap_or_default()
+    }
+}
+
+fn id_of(line: &str) -> String {
+    let alert: serde_json::Value = serde_json::from_str(line).unwrap_or_else(|e| panic!("{e}: {line}"));
+    alert["id"].as_str().unwrap().to_owned()
+}
+
+fn wait(what: &str, mut until: impl FnMut() -> bool) {
+    let since = Instant::now();
+    while !until() {
+        assert!(since.elapsed() < Duration::from_secs(60), "waited a minute for {what}");
+        std::thread::sleep(Duration::from_millis(15));
+    }
+}
+
+struct Daemon {
+    child: Child,
+}
+
+impl Daemon {
+    fn kill(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+    fn terminate(mut self) -> i32 {
+        let pid = rustix::process::Pid::from_child(&self.child);
+        rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+        self.child.wait().unwrap().code().unwrap_or(-1)
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// What an uninterrupted replay of the same bytes gives: ids in order, logical state.
+fn uninterrupted(lines: &[String]) -> (Vec<String>, String) {
+    let dir = TempDir::new().unwrap();
+    let file = dir.path().join("all.cef");
+    fs::write(&file, lines.join("\n") + "\n").unwrap();
+    let outcome = Replay::new("", 1).over(&[file]);
+    (outcome.alerts.lines().map(id_of).collect(), outcome.state)
+}
+
+#[test]
+fn kill_minus_nine_in_the_middle_changes_neither_alerts_nor_state() {
+    let lines = office(4200);
+    let (ids, state) = uninterrupted(&lines);
+    assert!(ids.len() > 100, "the office must give alerts: {}", ids.len());
+    let site = Site::new();
+    fs::create_dir(site.root().join("spool")).unwrap();
+    let text = lines.join("\n") + "\n";
+    let bytes = text.as_bytes();
+    let mut daemon = Some(site.start());
+    let (mut at, mut rotated, kills) = (0, 0, 12);
+    for round in 0..kills {
+        // Pieces end where they end: in the middle of lines.
+        let stop = bytes.len() * (round + 1) / kills;
+        while at < stop {
+            let to = (at + 7919).min(stop);
+            let mut file = OpenOptions::new().create(true).append(true).open(site.spool("dtex.cef")).unwrap();
+            file.write_all(&bytes[at..to]).unwrap();
+            at = to;
+        }
+        // Some kills come while the first bytes are read, some later.
+        std::thread::sleep(Duration::from_millis(10 + 23 * (round as u64 % 5)));
+        daemon.take().unwrap().kill();
+        if round % 4 == 3 && round + 1 < kills {
+            // Rotation while the agent is down; the rest of a line follows in the old file, as writers do.
+            let line_end = bytes[at..].iter().position(|b| *b == b'\n').map_or(bytes.len(), |i| at + i + 1);
+            let mut file = OpenOptions::new().append(true).open(site.spool("dtex.cef")).unwrap();
+            file.write_all(&bytes[at..line_end]).unwrap();
+            at = line_end;
+            rotated += 1;
+            fs::rename(site.spool("dtex.cef"), site.spool(&format!("dtex.cef.{rotated}"))).unwrap();
+            // Files that grow at once have no order between them: the old one is read out first.
+            daemon = Some(site.start());
+            site.wait_for_bytes(at as u64);
+        } else {
+            daemon = Some(site.start());
+        }
+    }
+    site.wait_for_bytes(bytes.len() as u64);
+    wait(&format!("all alerts; log:\n{}", site.log()), || site.alert_ids().len() >= ids.len());
+    assert_eq!(daemon.take().unwrap().terminate(), 0, "{}", site.log());
+    assert_eq!(site.alert_ids(), ids, "ids in order, none twice, none missing");
+    let settings = Settings::default();
+    let content = exfil_agent::content::load(&settings.detection, &settings.limits).unwrap();
+    assert_eq!(dump(&site.root().join("state"), &content, &settings).0, state);
+}
+
+#[test]
+fn a_running_and_a_stopped_agent_show_the_same() {
+    let lines = office(900);
+    let site = Site::new();
+    // The directory is missing at start: the agent waits for it and says so.
+    let daemon = site.start();
+    wait("the missing spool to be noticed", || site.log().contains("waiting for it"));
+    fs::create_dir(site.root().join("spool")).unwrap();
+    let text = lines.join("\n") + "\n";
+    fs::write(site.spool("a.cef"), &text).unwrap();
+    site.wait_for_bytes(text.len() as u64);
+
+    let status: serde_json::Value = serde_json::from_slice(&site.ctl(&["status"]).stdout).unwrap();
+    let sum = |name: &str| status[name].as_object().unwrap().values().map(|v| v.as_u64().unwrap()).sum::<u64>();
+    assert_eq!(status["records"].as_u64().unwrap(), lines.len() as u64);
+    assert_eq!(sum("events") + sum("rejects"), lines.len() as u64);
+    let inert: BTreeMap<&str, &str> = status["inert"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|r| (r["rule"].as_str().unwrap(), r["reason"].as_str().unwrap()))
+        .collect();
+    assert_eq!(inert["WEB-New-File-20"], "no event has carried bytes_out");
+    assert!(inert["WebShell-WebServer"].contains("parent_image"), "{inert:?}");
+
+    let questions: [&[&str]; 3] = [&["state", "dump"], &["alerts", "list"], &["rules", "list"]];
+    let ask = || questions.map(|q| String::from_utf8(site.ctl(q).stdout).unwrap());
+    let live = ask();
+    assert!(live.iter().all(|text| !text.is_empty()));
+    let busy = Command::new(env!("CARGO_BIN_EXE_agentctl"))
+        .args(["state", "dump", "--state"])
+        .arg(site.root().join("state"))
+        .output()
+        .unwrap();
+    assert_eq!(busy.status.code(), Some(5), "a store in use is not read behind the agent's back");
+
+    let second =
+        Command::new(env!("CARGO_BIN_EXE_exfil-agent")).args(["run", "--config"]).arg(site.config()).output().unwrap();
+    assert_eq!(second.status.code(), Some(75));
+    let said = String::from_utf8_lossy(&second.stderr).into_owned();
+    assert!(said.contains(&daemon.child.id().to_string()), "names the pid: {said}");
+
+    assert_eq!(daemon.terminate(), 0);
+    assert_eq!(ask(), live);
+    let id = &site.alert_ids()[0];
+    let shown = site.ctl(&["--format", "table", "alerts", "show", id]);
+    assert!(shown.status.success());
+    assert!(String::from_utf8_lossy(&shown.stdout).contains(id.as_str()));
+}
+
+#[test]
+fn bad_starts_end_with_their_exit_code_and_say_everything_at_once() {
+    let run = |site: &Site| {
+        let out = Command::new(env!("CARGO_BIN_EXE_exfil-agent"))
+            .args(["run", "--config"])
+            .arg(site.config())
+            .output()
+            .unwrap();
+        (out.status.code().unwrap(), String::from_utf8_lossy(&out.stderr).into_owned())
+    };
+    let site = Site::new();
+    let good = fs::read_to_string(site.config()).unwrap();
+    fs::write(site.config(), format!("{good}\n[detection]\nlate_dais = 3\ndisabled_rules = [\"WEB-FX\"]\n")).unwrap();
+    let (code, said) = run(&site);
+    assert_eq!(code, 78);
+    assert!(said.contains("did you mean \"late_days\"?"), "{said}");
+
+    fs::write(site.config(), format!("{good}\n[detection]\ndisabled_rules = [\"WEB-FX\", \"nonsense\"]\n")).unwrap();
+    let (code, said) = run(&site);
+    assert_eq!(code, 78);
+    assert!(said.contains("WEB-FX") && said.contains("nonsense"), "{said}");
+
+    // A state whose database was deleted behind the agent's back is refused, not relearned.
+    fs::write(site.config(), &good).unwrap();
+    fs::create_dir(site.root().join("spool")).unwrap();
+    let text = office(50).join("\n") + "\n";
+    fs::write(site.spool("a.cef"), &text).unwrap();
+    let daemon = site.start();
+    site.wait_for_bytes(text.len() as u64);
+    assert_eq!(daemon.terminate(), 0);
+    fs::remove_file(site.root().join("state/sled/db")).unwrap();
+    let (code, said) = run(&site);
+    assert_eq!(code, 65, "{said}");
+    assert!(said.contains("--accept-empty-state"), "{said}");
+}
