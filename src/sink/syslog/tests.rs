@@ -146,29 +146,41 @@ fn a_daemon_that_wants_a_stream_gets_lines_also_after_it_came_back() {
 
 #[test]
 fn a_stream_that_does_not_read_is_left_and_the_whole_message_is_sent_again() {
-    let place = Place::new();
-    let listener = UnixListener::bind(place.socket()).unwrap();
-    let mut sink = place.sink(AlertFormat::Cef);
-    sink.send_buffer = Some(4096);
-    let mut sent = 0;
-    while let Ok(n) = sink.deliver(&batch(sent + 1, sent + 101)) {
-        sent += n as u64;
-    }
-    // What the first connection holds, then what a second one gets, are all messages; the first may end in a part of one.
-    let read_all = |stream: std::os::unix::net::UnixStream| {
-        stream.set_nonblocking(true).unwrap();
-        let mut text = String::new();
-        let _ = std::io::Read::read_to_string(&mut BufReader::new(stream), &mut text);
-        text
-    };
-    let first = listener.accept().unwrap().0;
-    let before = read_all(first.try_clone().unwrap());
-    sent += sink.deliver(&batch(sent + 1, sent + 3)).unwrap() as u64;
-    listener.set_nonblocking(true).unwrap();
-    let after = read_all(first) + &listener.accept().map(|(stream, _)| read_all(stream)).unwrap_or_default();
-    let whole = |n: u64| before.lines().chain(after.lines()).any(|l| holds(l, n) && l.ends_with("cn1Label=score"));
-    for n in 1..=sent {
-        assert!(whole(n), "{n} of {sent} is missing");
+    // With some of these buffers the socket takes a part of a message before it is full.
+    for send_buffer in [4096, 6000, 8000, 16_000] {
+        let place = Place::new();
+        let listener = UnixListener::bind(place.socket()).unwrap();
+        listener.set_nonblocking(true).unwrap();
+        let mut sink = place.sink(AlertFormat::Cef);
+        sink.send_buffer = Some(send_buffer);
+        let big = |n: u64| Outgoing { seq: n, alert: Arc::new(Alert { id: id(n), ..hostile(4096) }) };
+        let mut sent = 0;
+        while sink.deliver(&[big(sent + 1)]).is_ok() {
+            sent += 1;
+        }
+        let read_all = |mut stream: &std::os::unix::net::UnixStream| {
+            stream.set_nonblocking(true).unwrap();
+            let mut bytes = Vec::new();
+            let _ = std::io::Read::read_to_end(&mut stream, &mut bytes);
+            String::from_utf8_lossy(&bytes).into_owned()
+        };
+        let first = listener.accept().unwrap().0;
+        let mut first_text = read_all(&first);
+        for _ in 0..6 {
+            if sink.deliver(&[big(sent + 1)]).is_ok() {
+                sent += 1;
+            }
+            first_text += &read_all(&first);
+        }
+        // Further connections follow when the socket had taken a part; they are small enough to be read at once.
+        let later: Vec<String> = std::iter::from_fn(|| listener.accept().ok()).map(|(s, _)| read_all(&s)).collect();
+        let lines: Vec<&str> = first_text.lines().chain(later.iter().flat_map(|text| text.lines())).collect();
+        let whole = |l: &&&str| l.ends_with("cn1Label=score") && l.matches("<131>").count() == 1;
+        assert!(sent > 0, "nothing was sent with {send_buffer}");
+        for n in 1..=sent {
+            let found = lines.iter().filter(whole).filter(|l| holds(l, n)).count();
+            assert_eq!(found, 1, "{n} of {sent} with {send_buffer}");
+        }
     }
 }
 
