@@ -141,6 +141,17 @@ impl Engine {
         self.db.as_ref().ok_or_else(|| StoreError::Failed { path: self.state_dir.clone() })
     }
 
+    /// Does to a record what damage may do: changes it without telling the root.
+    #[cfg(test)]
+    pub(super) fn meddle(&self, key: &[u8], value: Option<&[u8]>) {
+        let db = self.db().unwrap();
+        match value {
+            Some(value) => db.insert(key, value).unwrap(),
+            None => db.remove(key).unwrap(),
+        };
+        db.flush().unwrap();
+    }
+
     /// A removed or replaced file would take writes and lose them at exit, without an error from sled.
     fn check_still_there(&self) -> Result<(), StoreError> {
         let path = self.dir.join("db");
@@ -220,7 +231,7 @@ fn guard<T>(dir: &Path, doing: &'static str, call: impl FnOnce() -> sled::Result
         Ok(Err(sled::Error::Io(e))) if e.to_string().contains("could not acquire lock") => {
             Err(StoreError::InUse { path: dir.to_owned(), pid: None })
         }
-        Ok(Err(sled::Error::Io(source))) => Err(StoreError::Io { path: dir.to_owned(), doing, source }),
+        Ok(Err(sled::Error::Io(e))) => Err(StoreError::Io { path: dir.to_owned(), doing, source: plain(e) }),
         Ok(Err(other)) => Err(StoreError::corrupt(dir, format!("{doing}: {other}"))),
         Err(panic) => {
             let text = panic.downcast_ref::<String>().map(String::as_str);
@@ -229,6 +240,11 @@ fn guard<T>(dir: &Path, doing: &'static str, call: impl FnOnce() -> sled::Result
             Err(StoreError::corrupt(dir, format!("{doing}: sled gave up: {line}")))
         }
     }
+}
+
+/// sled passes errors on as the debug form of the system's; the kind says it better.
+fn plain(e: io::Error) -> io::Error {
+    if e.raw_os_error().is_some() || e.kind() == io::ErrorKind::Other { e } else { e.kind().into() }
 }
 
 thread_local! {

@@ -1,6 +1,7 @@
 //! Whatever happens to the files: the store opens with exactly what was committed last, or says that it is damaged.
 
 use super::super::StoreError;
+use super::super::engine::{Engine, ROOT_KEY};
 use super::*;
 use std::path::PathBuf;
 
@@ -176,6 +177,43 @@ fn lost_and_swapped_files_are_damage() {
             assert!(judge(dir.path(), &specimen.model, what), "{what}: not noticed in {}", state.display());
         }
     }
+}
+
+fn raw(dir: &Path) -> Model {
+    let engine = Engine::open(dir, &dir.join("sled")).unwrap();
+    let mut records = Model::new();
+    let mut keep = |key: &[u8], value: &[u8]| {
+        records.insert(key.to_vec(), value.to_vec());
+        Ok(())
+    };
+    engine.each(&mut keep).unwrap();
+    records
+}
+
+/// What sled itself may do after damage: bring back an old value with a good checksum, or lose a record.
+#[test]
+fn a_lost_or_outdated_record_is_damage_even_if_its_checksum_is_good() {
+    let specimen = specimen();
+    let work = scratch();
+    let [now_dir, old_dir] = ["now", "old"].map(|name| work.path().join(name));
+    copy_dir(&specimen.closed, &now_dir);
+    copy_dir(&specimen.old, &old_dir);
+    let (now, old) = (raw(&now_dir), raw(&old_dir));
+    let outdated = old.iter().filter(|(key, value)| now.get(*key) != Some(value)).map(|(k, v)| (k, Some(v)));
+    let lost = now.keys().map(|key| (key, None));
+    let mut kinds = BTreeMap::new();
+    for (key, value) in outdated.chain(lost).filter(|(key, _)| key.as_slice() != ROOT_KEY) {
+        let dir = scratch();
+        copy_dir(&now_dir, dir.path());
+        let engine = Engine::open(dir.path(), &dir.path().join("sled")).unwrap();
+        engine.meddle(key, value.map(Vec::as_slice));
+        engine.close().unwrap();
+        let case = format!("{} {:?}", if value.is_some() { "old" } else { "lost" }, key);
+        assert!(judge(dir.path(), &specimen.model, &case), "{case}: not noticed");
+        *kinds.entry((key[0], value.is_some(), now.contains_key(key))).or_insert(0) += 1;
+    }
+    let expected = [(b'd', false, true), (b'd', true, false), (b'p', false, true), (b'p', true, true)];
+    assert!(expected.iter().all(|kind| kinds.contains_key(kind)), "{kinds:?}");
 }
 
 #[test]
