@@ -1,13 +1,9 @@
-//! CEF lines: the prefix of a syslog daemon, the header in its two forms, and the bounds of the extension's values.
+//! CEF lines up to the extension: the prefix of a syslog daemon, and the header in its two forms.
 //!
-//! A value may hold spaces, `=`, JSON and a caller's own command line, so a value ends only before a name that is known.
-//! The first occurrence of a name counts: what stands later in a line is more easily forged. This file finds positions;
-//! it decodes nothing and knows no names.
+//! This file finds positions; it decodes nothing and knows no names.
 
-use super::keys::{self, KeyFlags, KeyId, KeySet, KeyTable};
-use super::scratch::{Form, Scratch, Value};
-use crate::calendar::parse_epoch;
-use crate::event::{Reject, Span};
+use super::scratch::Scratch;
+use crate::event::Reject;
 use memchr::{memchr, memmem};
 
 /// The fields of a header that matter: offsets within the line.
@@ -141,81 +137,6 @@ fn is_severity(text: &[u8]) -> bool {
     let word = |w: &&[u8]| text.eq_ignore_ascii_case(w);
     text.iter().all(u8::is_ascii_digit)
         || [b"unknown".as_slice(), b"low", b"medium", b"high", b"very-high"].iter().any(word)
-}
-
-/// What a scan of the extension noticed.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Noticed {
-    /// Names that are in no list and ended a value.
-    pub unknown_keys: u64,
-    /// A key that says who, where or when stood behind the free text.
-    pub late_identity: bool,
-}
-
-/// Finds the values of the extension, which begins at `from`, and notes them in `scratch`. `ends` are the keys that end
-/// free text.
-pub(super) fn scan_extension(
-    line: &[u8],
-    record: Span,
-    from: usize,
-    keys: &KeyTable,
-    ends: &KeySet,
-    scratch: &mut Scratch,
-) -> Noticed {
-    let mut noticed = Noticed::default();
-    let mut open: Option<KeyId> = None;
-    let mut flags = KeyFlags::default();
-    let mut value_from = from;
-    let mut behind_free_text = false;
-    let extension = line.get(from..).unwrap_or_default();
-    for equals in memchr::memchr_iter(b'=', extension) {
-        let equals = from + equals;
-        let Some((name_from, name_to)) = keys::name_before(line, value_from, equals, value_from == from) else {
-            continue;
-        };
-        let found = keys.find(line, name_from, name_to);
-        match found {
-            Some((key, key_flags)) => {
-                let bounds = !scratch.seen.contains(key)
-                    && (!flags.has(KeyFlags::FREE_TEXT) || ends.contains(key))
-                    && (!key_flags.has(KeyFlags::EPOCH) || is_epoch_next(line, equals + 1));
-                if !bounds {
-                    continue;
-                }
-                noticed.late_identity |= behind_free_text && key_flags.has(KeyFlags::IDENTITY);
-                behind_free_text |= key_flags.has(KeyFlags::FREE_TEXT);
-                flags = key_flags;
-            }
-            None => {
-                let text = flags.has(KeyFlags::FREE_TEXT) || flags.has(KeyFlags::VERBATIM);
-                if text || !keys::is_vendor_shaped(line.get(name_from..name_to).unwrap_or_default()) {
-                    continue;
-                }
-                noticed.unknown_keys += 1;
-                flags = KeyFlags::default();
-            }
-        }
-        if let Some(key) = open {
-            scratch.note(key, Value::new(record.part(value_from, name_from), Form::Escaped));
-        }
-        open = found.map(|(key, _)| key);
-        if let Some(key) = open {
-            scratch.seen.insert(key);
-        }
-        value_from = equals + 1;
-    }
-    if let Some(key) = open {
-        scratch.note(key, Value::new(record.part(value_from, line.len()), Form::Escaped));
-    }
-    noticed
-}
-
-/// Whether an epoch stands here. `start= auto` in a command line is no time.
-fn is_epoch_next(line: &[u8], from: usize) -> bool {
-    let rest = line.get(from..).unwrap_or_default().trim_ascii_start();
-    let len = rest.iter().take(14).take_while(|b| b.is_ascii_digit()).count();
-    let stands_alone = rest.get(len).is_none_or(u8::is_ascii_whitespace);
-    stands_alone && parse_epoch(rest.get(..len).unwrap_or_default()).is_some()
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! What a parser makes of an activity.
 
-use super::field_map::{Plan, TypeOverride, add_keys};
+use super::field_map::{Base, Plan, Source, TypeOverride};
 use super::keys::{KeyId, KeySet};
 use crate::event::{EventType, FieldSet};
 
@@ -53,10 +53,31 @@ impl Claim {
 
     /// Makes every key that it reads end free text.
     pub fn add_keys_to_ends(&mut self) {
-        for plan in self.variants.iter().map(|(_, plan)| plan).chain([&self.plan]) {
-            plan.fields.iter().for_each(|(_, sources)| add_keys(sources, &mut self.ends));
+        let mut ends = self.ends;
+        self.visit(&mut |source| match &source.base {
+            Base::Key(key) => ends.insert(*key),
+            Base::Json { keys, .. } => keys.iter().for_each(|k| ends.insert(*k)),
+            Base::Header(_) | Base::Field(_) | Base::Join(_) => {}
+        });
+        self.variants.iter().flat_map(|(keys, _)| keys).for_each(|k| ends.insert(*k));
+        self.ends = ends;
+    }
+
+    /// Adds the keys of whose values some field is a member.
+    pub fn add_json_keys(&self, set: &mut KeySet) {
+        self.visit(&mut |source| {
+            if let Base::Json { keys, .. } = &source.base {
+                keys.iter().for_each(|k| set.insert(*k));
+            }
+        });
+    }
+
+    /// Shows every source to `see`.
+    fn visit(&self, see: &mut impl FnMut(&Source)) {
+        let plans = self.variants.iter().map(|(_, plan)| plan).chain([&self.plan]);
+        let fields = plans.flat_map(|plan| &plan.fields).map(|(_, sources)| sources);
+        for sources in fields.chain(self.overrides.iter().map(|o| &o.value)) {
+            sources.iter().for_each(|s| s.visit(see));
         }
-        self.variants.iter().flat_map(|(keys, _)| keys).for_each(|k| self.ends.insert(*k));
-        self.overrides.iter().for_each(|o| add_keys(&o.value, &mut self.ends));
     }
 }

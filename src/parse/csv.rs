@@ -4,7 +4,7 @@
 //! cell that breaks the rules is taken as it stands.
 
 use super::keys::{KeyId, KeyTable};
-use super::scratch::{Form, Scratch, Value};
+use super::scratch::Scratch;
 use crate::event::Span;
 use memchr::{memchr, memmem};
 
@@ -96,14 +96,17 @@ impl Columns {
 
     /// Notes the cells of a record (cut into `scratch.cells`) that hold something.
     pub(super) fn fill(&self, span: Span, scratch: &mut Scratch) {
+        scratch.any_json = true;
         let cells = std::mem::take(&mut scratch.cells);
         for (cell, key) in cells.iter().zip(&self.keys) {
             if let Some(key) = key
                 && cell.from < cell.to
             {
-                let form = if cell.doubled { Form::Doubled } else { Form::Plain };
-                scratch.note(*key, Value::new(span.part(cell.from, cell.to), form));
+                scratch.note(*key, span.part(cell.from, cell.to));
                 scratch.seen.insert(*key);
+                if cell.doubled {
+                    scratch.mark_doubled(*key);
+                }
             }
         }
         scratch.cells = cells;

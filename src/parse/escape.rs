@@ -3,7 +3,8 @@
 //! A producer that escapes doubles every backslash, so in its text every run of them is even; one odd run shows that the
 //! backslashes are meant as they stand. `\n` and `\r` are never decoded: `CORP\nancy` is a user.
 
-use memchr::{memchr, memchr_iter};
+use super::swar::positions;
+use memchr::memchr;
 
 /// Decodes `\=`, with `pipes` also `\|`, and `\\` where the whole text is escaped. Appends to `out` and says so; when the
 /// text means what it says, `out` is left alone and the answer is `false`.
@@ -13,7 +14,7 @@ pub(super) fn unescape(text: &[u8], pipes: bool, out: &mut Vec<u8>) -> bool {
         Some(b'|') => pipes,
         _ => false,
     };
-    if !memchr_iter(b'\\', text).any(suspicious) {
+    if !positions(text, b'\\').any(suspicious) {
         return false;
     }
     let runs = || Runs { text, at: 0 };

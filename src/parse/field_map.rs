@@ -4,7 +4,8 @@
 //! member of a JSON value, a piece of the header's text, another field, or two of them joined; and what is to be cut
 //! out of it. Compiled here, read by `table`, evaluated by `reading`.
 
-use super::keys::{KeyId, KeySet};
+use super::keys::KeyId;
+use super::swar::last_of;
 use crate::event::{EventType, Field, FieldSet};
 use memchr::memmem;
 use std::sync::Arc;
@@ -81,9 +82,9 @@ impl Part {
     /// The bounds of the part; empty bounds when there is none.
     pub fn cut(self, text: &[u8]) -> (usize, usize) {
         match self {
-            Part::Account => (text.iter().rposition(|b| *b == b'\\').map_or(0, |i| i + 1), text.len()),
+            Part::Account => (last_of(text, b'\\', b'\\').map_or(0, |i| i + 1), text.len()),
             Part::Domain => {
-                let end = text.iter().rposition(|b| *b == b'\\').unwrap_or(0);
+                let end = last_of(text, b'\\', b'\\').unwrap_or(0);
                 let run = text.get(..end).unwrap_or_default().iter().rev().take_while(|b| **b == b'\\').count();
                 (0, end - run)
             }
@@ -115,7 +116,7 @@ impl Part {
 fn last_component(text: &[u8]) -> (usize, usize) {
     let separator = |b: &u8| matches!(b, b'\\' | b'/');
     let to = text.iter().rposition(|b| !separator(b)).map_or(0, |i| i + 1);
-    let from = text.get(..to).and_then(|t| t.iter().rposition(separator)).map_or(0, |i| i + 1);
+    let from = text.get(..to).and_then(|t| last_of(t, b'\\', b'/')).map_or(0, |i| i + 1);
     (from, to)
 }
 
@@ -273,17 +274,6 @@ pub(super) fn reads(sources: &[Source]) -> FieldSet {
         });
     }
     set
-}
-
-/// Adds the keys that sources read.
-pub(super) fn add_keys(sources: &[Source], set: &mut KeySet) {
-    for source in sources {
-        source.visit(&mut |s| match &s.base {
-            Base::Key(k) => set.insert(*k),
-            Base::Json { keys, .. } => keys.iter().for_each(|k| set.insert(*k)),
-            Base::Header(_) | Base::Field(_) | Base::Join(_) => {}
-        });
-    }
 }
 
 #[cfg(test)]

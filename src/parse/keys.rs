@@ -3,8 +3,6 @@
 //! Names are compared byte by byte, case counts. Names of columns that exist in CSV only are interned here too, but
 //! never found in a line.
 
-use memchr::memchr;
-
 /// Index of a name in its [`KeyTable`].
 pub(super) type KeyId = u16;
 
@@ -46,6 +44,8 @@ impl KeyFlags {
     pub const EPOCH: KeyFlags = KeyFlags(4);
     /// It says who, where or when: suspicious after free text.
     pub const IDENTITY: KeyFlags = KeyFlags(8);
+    /// Some field is a member of its value.
+    pub const JSON: KeyFlags = KeyFlags(16);
 
     #[inline]
     pub fn has(self, flag: KeyFlags) -> bool {
@@ -53,34 +53,71 @@ impl KeyFlags {
     }
 }
 
-/// Enough of a name to know it by: all of it up to 16 bytes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Signature {
-    head: u64,
-    tail: u64,
+/// Names up to this length are known by their words alone.
+const SHORT: usize = 32;
+/// Names longer than this are no keys.
+const LONGEST: usize = 64;
+
+/// A name before an `=`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Name {
+    /// First and last eight bytes and those next to them; together all of a name of up to [`SHORT`] bytes.
+    words: [u64; 4],
     len: usize,
+    /// Where it begins in the line.
+    pub from: usize,
 }
 
-impl Signature {
-    /// The signature of the bytes `from..to` of a line.
+impl Name {
+    /// The bytes `from..to` of a line.
     #[inline]
-    pub fn of(line: &[u8], from: usize, to: usize) -> Signature {
+    pub fn new(line: &[u8], from: usize, to: usize) -> Name {
         let len = to.saturating_sub(from);
-        if len >= 8 {
-            return Signature { head: load(line, from), tail: load(line, to - 8), len };
-        }
-        // A full word is nearly always there, since a value follows the name.
-        let head = match line.get(from..from + 8) {
-            Some(_) => load(line, from) & ((1 << (8 * len)) - 1),
-            None => line.get(from..to).unwrap_or_default().iter().rev().fold(0, |n, b| n << 8 | u64::from(*b)),
+        let words = if len >= 8 {
+            let outer = [load(line, from), load(line, to - 8)];
+            let inner = if len > 16 { [load(line, from + 8), load(line, to - 16)] } else { [0; 2] };
+            [outer, inner]
+        } else if to >= 8 {
+            // What stands before the name is shifted out.
+            [[(load(line, to - 8) >> 1) >> (63 - 8 * len), 0], [0; 2]]
+        } else {
+            let text = line.get(from..to).unwrap_or_default();
+            [[text.iter().rev().fold(0, |word, b| word << 8 | u64::from(*b)), 0], [0; 2]]
         };
-        Signature { head, tail: 0, len }
+        let [[a, b], [c, d]] = words;
+        Name { words: [a, b, c, d], len, from }
+    }
+
+    /// The name before the blanks before the `=` at `equals`. It follows a space that is not before `floor`; when
+    /// `at_floor`, it may also begin there.
+    #[cold]
+    #[inline(never)]
+    pub fn before_blanks(line: &[u8], floor: usize, equals: usize, at_floor: bool) -> Option<Name> {
+        let text = line.get(floor..equals)?.trim_ascii_end();
+        let from = match text.iter().rposition(|b| *b == b' ') {
+            Some(space) => space + 1,
+            None if at_floor => 0,
+            None => return None,
+        };
+        (from < text.len()).then(|| Name::new(line, floor + from, floor + text.len()))
+    }
+
+    /// Word by word: comparing them as one piece of memory would wait until they are stored.
+    #[inline]
+    fn is(&self, words: &[u64; 4], len: usize) -> bool {
+        let ([a, b, c, d], [e, f, g, h]) = (self.words, *words);
+        a == e && b == f && self.len == len && c == g && d == h
     }
 
     #[inline]
-    fn hash(self) -> usize {
-        let n = self.head ^ self.tail.rotate_left(29) ^ (self.len as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    fn hash(&self) -> usize {
+        let [a, b, _, _] = self.words;
+        let n = a ^ b.rotate_left(29) ^ self.len as u64;
         (n.wrapping_mul(0xd6e8_feb8_6659_fd93) >> 32) as usize
+    }
+
+    fn text<'l>(&self, line: &'l [u8]) -> &'l [u8] {
+        line.get(self.from..self.from + self.len).unwrap_or_default()
     }
 }
 
@@ -90,9 +127,11 @@ fn load(line: &[u8], at: usize) -> u64 {
     line.get(at..at + 8).and_then(|b| b.try_into().ok()).map_or(0, u64::from_le_bytes)
 }
 
-#[derive(Clone, Debug)]
+/// A slot of the hash table; all zeros is free, since no name is empty.
+#[derive(Clone, Copy, Debug, Default)]
 struct Entry {
-    signature: Signature,
+    words: [u64; 4],
+    len: usize,
     id: KeyId,
     flags: KeyFlags,
 }
@@ -101,26 +140,31 @@ struct Entry {
 #[derive(Debug, Default)]
 pub(super) struct KeyTable {
     names: Vec<Box<str>>,
-    /// Those that can stand in a line.
-    entries: Vec<Entry>,
-    /// Open addressing over `entries`: 1-based, 0 is free. The length is a power of two.
-    index: Vec<u16>,
+    /// Those that can stand in a line: open addressing, a power of two.
+    slots: Vec<Entry>,
 }
 
 impl KeyTable {
     /// Reads a list: one name a line, `#` begins a comment.
     pub fn from_list(text: &str) -> KeyTable {
         let mut table = KeyTable::default();
-        for line in text.lines() {
-            let name = line.split('#').next().unwrap_or_default().trim();
-            if name.is_empty() || table.id(name).is_some() {
-                continue;
+        for name in text.lines().map(|line| line.split('#').next().unwrap_or_default().trim()) {
+            if !name.is_empty() {
+                table.intern(name);
             }
-            let id = table.intern(name);
-            let signature = Signature::of(name.as_bytes(), 0, name.len());
-            table.entries.push(Entry { signature, id, flags: KeyFlags::default() });
         }
-        table.build_index();
+        let size = (table.names.len() * 4).next_power_of_two().max(64);
+        table.slots = vec![Entry::default(); size];
+        for (id, text) in table.names.iter().enumerate() {
+            let name = Name::new(text.as_bytes(), 0, text.len());
+            let mut at = name.hash() & (size - 1);
+            while table.slots.get(at).is_some_and(|slot| slot.len != 0) {
+                at = (at + 1) & (size - 1);
+            }
+            if let Some(slot) = table.slots.get_mut(at) {
+                *slot = Entry { words: name.words, len: text.len(), id: id as KeyId, flags: KeyFlags::default() };
+            }
+        }
         table
     }
 
@@ -149,99 +193,78 @@ impl KeyTable {
 
     /// Marks a key. Nothing happens when it cannot stand in a line.
     pub fn mark(&mut self, key: KeyId, flag: KeyFlags) {
-        for entry in self.entries.iter_mut().filter(|e| e.id == key) {
+        for entry in self.slots.iter_mut().filter(|slot| slot.len != 0 && slot.id == key) {
             entry.flags.0 |= flag.0;
         }
     }
 
-    /// The key whose name is `from..to` of a line.
+    /// The key of a name in a line.
     #[inline]
-    pub fn find(&self, line: &[u8], from: usize, to: usize) -> Option<(KeyId, KeyFlags)> {
-        let signature = Signature::of(line, from, to);
-        let mask = self.index.len().checked_sub(1)?;
-        let mut slot = signature.hash() & mask;
+    pub fn find(&self, line: &[u8], name: &Name) -> Option<(KeyId, KeyFlags)> {
+        let mask = self.slots.len().wrapping_sub(1);
+        let mut at = name.hash() & mask;
         loop {
-            let entry = match self.index.get(slot) {
-                None | Some(0) => return None,
-                Some(n) => self.entries.get(usize::from(*n) - 1)?,
-            };
-            if entry.signature == signature && (signature.len <= 16 || self.is_name(entry.id, line, from, to)) {
-                return Some((entry.id, entry.flags));
+            let slot = self.slots.get(at)?;
+            if slot.len == 0 {
+                return None;
             }
-            slot = (slot + 1) & mask;
+            if name.is(&slot.words, slot.len) && (slot.len <= SHORT || self.is_name(slot.id, line, name)) {
+                return Some((slot.id, slot.flags));
+            }
+            at = (at + 1) & mask;
         }
     }
 
-    fn is_name(&self, id: KeyId, line: &[u8], from: usize, to: usize) -> bool {
-        self.names.get(usize::from(id)).map(|n| n.as_bytes()) == line.get(from..to)
+    #[cold]
+    #[inline(never)]
+    fn is_name(&self, id: KeyId, line: &[u8], name: &Name) -> bool {
+        self.names.get(usize::from(id)).is_some_and(|n| n.as_bytes() == name.text(line))
+    }
+}
+
+/// Names in no list that were found to have the form of a key: the lines of a file hold the same ones over and over.
+#[derive(Clone, Debug)]
+pub(super) struct Strangers(Box<[([u64; 4], usize); 128]>);
+
+impl Default for Strangers {
+    fn default() -> Self {
+        Strangers(Box::new([([0; 4], 0); 128]))
+    }
+}
+
+impl Strangers {
+    /// Whether a name in no list has the form of a vendor's key.
+    #[inline]
+    pub fn is_key(&mut self, line: &[u8], name: &Name) -> bool {
+        let at = name.hash() % 128;
+        let knows = |at: usize| self.0.get(at).is_some_and(|(words, len)| name.is(words, *len));
+        if name.len <= SHORT && (knows(at) || knows(at ^ 1)) {
+            return true;
+        }
+        self.is_new_key(line, name, at)
     }
 
-    fn build_index(&mut self) {
-        let size = (self.entries.len() * 8).next_power_of_two().max(64);
-        self.index = vec![0; size];
-        for (i, entry) in self.entries.iter().enumerate() {
-            let mut slot = entry.signature.hash() & (size - 1);
-            while self.index.get(slot).is_some_and(|n| *n != 0) {
-                slot = (slot + 1) & (size - 1);
+    #[cold]
+    #[inline(never)]
+    fn is_new_key(&mut self, line: &[u8], name: &Name, at: usize) -> bool {
+        let is_key = name.len <= LONGEST && is_vendor_shaped(name.text(line));
+        if is_key && name.len <= SHORT {
+            // The newest takes the first place, and its holder the second.
+            let before = self.0.get(at).copied().unwrap_or_default();
+            if let Some(second) = self.0.get_mut(at ^ 1) {
+                *second = before;
             }
-            if let Some(free) = self.index.get_mut(slot) {
-                *free = i as u16 + 1;
+            if let Some(first) = self.0.get_mut(at) {
+                *first = (name.words, name.len);
             }
         }
+        is_key
     }
-}
-
-/// Names longer than this are no keys.
-const LONGEST_NAME: usize = 64;
-
-/// Where the name before the `=` at `equals` begins and ends: `(from, to)`. A name follows a space that is not before
-/// `floor`; when `at_floor`, it may also begin there. Blanks between the name and the `=` are passed over.
-#[inline]
-pub(super) fn name_before(line: &[u8], floor: usize, equals: usize, at_floor: bool) -> Option<(usize, usize)> {
-    let mut to = equals;
-    let mut last = byte(line, to.checked_sub(1)?);
-    while last == b' ' || last == b'\t' {
-        to -= 1;
-        last = byte(line, to.checked_sub(1)?);
-    }
-    if to <= floor || !(last.is_ascii_alphanumeric() || last == b'_') {
-        return None;
-    }
-    let lowest = floor.max(to.saturating_sub(LONGEST_NAME + 1));
-    let from = match last_space(line, lowest, to) {
-        Some(space) => space + 1,
-        None if at_floor && lowest == floor => floor,
-        None => return None,
-    };
-    byte(line, from).is_ascii_alphabetic().then_some((from, to))
-}
-
-#[inline]
-fn byte(line: &[u8], at: usize) -> u8 {
-    line.get(at).copied().unwrap_or(0)
-}
-
-/// The position of the last space of `from..to`. Eight bytes at a time: keys are a few words long, and this is asked
-/// for every `=` of every line.
-#[inline]
-fn last_space(line: &[u8], from: usize, to: usize) -> Option<usize> {
-    const LOW: u64 = 0x7f7f_7f7f_7f7f_7f7f;
-    let mut end = to;
-    while end >= from + 8 {
-        let x = load(line, end - 8) ^ 0x2020_2020_2020_2020;
-        let zeros = !(((x & LOW) + LOW) | x | LOW);
-        if zeros != 0 {
-            return Some(end - 1 - zeros.leading_zeros() as usize / 8);
-        }
-        end -= 8;
-    }
-    (from..end).rev().find(|i| byte(line, *i) == b' ')
 }
 
 /// Whether a name has the form of a vendor's key: two or more words joined by `_`, each beginning with a capital.
-#[inline]
-pub(super) fn is_vendor_shaped(name: &[u8]) -> bool {
-    if memchr(b'_', name).is_none() {
+fn is_vendor_shaped(name: &[u8]) -> bool {
+    if !name.contains(&b'_') {
         return false;
     }
     let mut begins = true;
@@ -259,26 +282,6 @@ pub(super) fn is_vendor_shaped(name: &[u8]) -> bool {
 mod tests {
     use super::*;
 
-    fn name(line: &str, floor: usize, at_floor: bool) -> Option<&str> {
-        let equals = line.find('=').unwrap();
-        name_before(line.as_bytes(), floor, equals, at_floor).map(|(f, t)| &line[f..t])
-    }
-
-    #[test]
-    fn a_name_stands_between_a_space_and_the_equals_sign() {
-        assert_eq!(name("start=1", 0, true), Some("start"));
-        assert_eq!(name("start=1", 0, false), None);
-        assert_eq!(name("x Source_File_Directory=C:", 0, false), Some("Source_File_Directory"));
-        assert_eq!(name("x Device_Name  =WS1", 0, false), Some("Device_Name"));
-        assert_eq!(name("x ab=1", 1, false), Some("ab"));
-        assert_eq!(name("x ab=1", 2, false), None);
-        assert_eq!(name("x --work-tree=C:", 0, false), None);
-        assert_eq!(name("x http://h/?q=1", 0, false), Some("http://h/?q"));
-        assert_eq!(name("x  =1", 0, false), None);
-        assert_eq!(name(&format!("x {}=1", "a".repeat(65)), 0, false), None);
-        assert_eq!(name(&format!("x {}=1", "a".repeat(64)), 0, false).map(str::len), Some(64));
-    }
-
     #[test]
     fn every_name_of_a_list_is_found_and_no_other() {
         let names =
@@ -287,12 +290,12 @@ mod tests {
         assert_eq!(table.len(), names.len());
         for n in names {
             for line in [n.to_string(), format!("{n}=C:\\dir and more")] {
-                let (id, _) = table.find(line.as_bytes(), 0, n.len()).unwrap();
+                let (id, _) = table.find(line.as_bytes(), &Name::new(line.as_bytes(), 0, n.len())).unwrap();
                 assert_eq!(table.names().nth(usize::from(id)), Some(n));
             }
         }
         for n in ["", "i", "inn", "Start", "Source_Fool_Directory", "external_d"] {
-            assert_eq!(table.find(n.as_bytes(), 0, n.len()), None, "{n}");
+            assert_eq!(table.find(n.as_bytes(), &Name::new(n.as_bytes(), 0, n.len())), None, "{n}");
         }
     }
 
@@ -301,7 +304,7 @@ mod tests {
         let mut table = KeyTable::from_list("start\n");
         let id = table.intern("Device_Os_Type");
         assert_eq!(table.id("Device_Os_Type"), Some(id));
-        assert_eq!(table.find(b"Device_Os_Type", 0, 14), None);
+        assert_eq!(table.find(b"Device_Os_Type", &Name::new(b"Device_Os_Type", 0, 14)), None);
     }
 
     #[test]

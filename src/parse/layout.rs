@@ -129,7 +129,9 @@ impl Marks {
     fn without_size(&self, text: &[u8], from: usize) -> usize {
         let tail = text.get(from..).unwrap_or_default();
         let cut = |mark: &NumberMark| mark.find_last(tail).map(|(digits, _)| from + digits - mark.before.len());
-        self.sizes.iter().filter_map(cut).max().unwrap_or(text.len())
+        // It nearly always stands at the end; searching for the other marks would cost more than all the rest.
+        let at_end = self.sizes.iter().find(|mark| tail.ends_with(&mark.after)).and_then(cut);
+        at_end.or_else(|| self.sizes.iter().filter_map(cut).max()).unwrap_or(text.len())
     }
 
     /// The arrow's bounds. Names may hold arrows too, so the one before a full path is taken, else the first.

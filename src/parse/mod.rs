@@ -4,10 +4,12 @@
 //! which field. Nothing in here allocates per record in the steady state, panics on any input, or knows a vendor's key
 //! names. Units: times are milliseconds since the epoch, positions are bytes.
 
+mod blocks;
 mod cef;
 mod claim;
 mod csv;
 mod escape;
+mod extension;
 mod field_map;
 mod grammar;
 mod json;
@@ -16,6 +18,7 @@ mod layout;
 mod reading;
 mod scratch;
 mod selftest;
+mod swar;
 mod table;
 
 pub use csv::Columns;
@@ -120,10 +123,11 @@ impl ParserTable {
             Ok(found) => found,
             Err(reject) => return Err(self.reason(line, reject, Format::Cef)),
         };
-        work.scratch.begin(self.keys.len());
-        let noticed = cef::scan_extension(line, record, header.extension, &self.keys, &claim.ends, work.scratch);
-        let time = layout.time.iter().filter_map(|key| work.scratch.value(*key)).find_map(|value| {
-            let text = Text { raw: work.raw, arena: work.arena }.get(value.raw);
+        work.scratch.begin(self.keys.len(), Form::Plain);
+        let noticed = extension::scan_extension(line, record, header.extension, &self.keys, &claim.ends, work.scratch);
+        work.scratch.form = if noticed.escapes { Form::Escaped } else { Form::Plain };
+        let time = layout.time.iter().filter_map(|key| work.scratch.raw(*key)).find_map(|span| {
+            let text = Text { raw: work.raw, arena: work.arena }.get(span);
             crate::calendar::parse_epoch(text.trim_ascii())
         });
         work.draft.time_ms = time.ok_or(Reject::BadTime)?;
@@ -196,19 +200,19 @@ impl ParserTable {
     ) -> Result<(&Claim, Span, i64), Reject> {
         let Some(layout) = &self.csv else { return Err(Reject::NoParser) };
         csv::split_cells(text.get(record), &mut scratch.cells);
-        scratch.begin(self.keys.len());
+        scratch.begin(self.keys.len(), Form::Plain);
         columns.fill(record, scratch);
         let cells = scratch.cells.len();
         let needed = layout.activity.iter().chain(&layout.time).filter_map(|key| columns.position(*key));
         let short = || needed.clone().any(|column| column >= cells);
         let text = |span: Span| text.get(span).trim_ascii();
-        let activity = layout.activity.iter().find_map(|key| scratch.value(*key)).map(|v| v.raw);
+        let activity = layout.activity.iter().find_map(|key| scratch.raw(*key));
         let claim = activity.and_then(|span| self.claim(&self.csv_activities, text(span)));
         let (Some(activity), Some(claim)) = (activity, claim) else {
             return Err(if short() { Reject::ShortRow } else { Reject::UnknownActivity });
         };
-        let time = layout.time.iter().filter_map(|key| scratch.value(*key)).find_map(|value| {
-            let text = std::str::from_utf8(text(value.raw)).ok()?;
+        let time = layout.time.iter().filter_map(|key| scratch.raw(*key)).find_map(|span| {
+            let text = std::str::from_utf8(text(span)).ok()?;
             zone.parse(text)
         });
         let bad = || if short() { Reject::ShortRow } else { Reject::BadTime };

@@ -9,22 +9,32 @@ use super::field_map::{Base, Piece, Plan, Source};
 use super::json::{self, Scalar};
 use super::keys::KeyId;
 use super::layout::Marks;
-use super::scratch::{Form, Value};
+use super::scratch::Form;
 use crate::event::{Oddity, Span, Text};
-use memchr::{memchr, memchr2};
+use memchr::memchr;
+
+/// A header's text and what its pieces are known by.
+#[derive(Clone, Copy)]
+struct Header<'r> {
+    text: Span,
+    form: Form,
+    decoded: bool,
+    marks: &'r Marks,
+}
 
 /// A record whose values are known by position.
 pub(super) struct Reading<'r, 'w> {
     work: &'r mut Workspace<'w>,
-    /// The header's text and what its pieces are known by; formats without one have none.
-    header: Option<(Value, &'r Marks)>,
+    /// `None` for formats without one.
+    header: Option<Header<'r>>,
     broken_json: bool,
 }
 
 impl<'r, 'w> Reading<'r, 'w> {
     /// A record with a header's text (`Form::Plain` when its backslashes are no escapes).
     pub fn with_header(work: &'r mut Workspace<'w>, text: Span, form: Form, marks: &'r Marks) -> Self {
-        Reading { work, header: Some((Value::new(text, form), marks)), broken_json: false }
+        let header = Header { text, form, decoded: false, marks };
+        Reading { work, header: Some(header), broken_json: false }
     }
 
     /// A record without one.
@@ -78,19 +88,26 @@ impl<'r, 'w> Reading<'r, 'w> {
     #[inline]
     fn first(&mut self, sources: &[Source]) -> Span {
         for source in sources {
-            let span = self.eval(source);
-            if !span.is_empty() {
+            let span = match source.base {
+                // Most sources of most records are keys that are not there.
+                Base::Key(key) => self.value(key),
+                Base::Field(field) => self.work.draft.span(field),
+                _ => self.eval_base(&source.base),
+            };
+            if span.is_empty() {
+                continue;
+            }
+            let span = self.cut(span, source);
+            if !span.is_empty() && (source.unless.is_empty() || self.first(&source.unless).is_empty()) {
                 return span;
             }
         }
         Span::EMPTY
     }
 
-    fn eval(&mut self, source: &Source) -> Span {
-        if source.unless.iter().any(|u| !self.eval(u).is_empty()) {
-            return Span::EMPTY;
-        }
-        let mut span = match &source.base {
+    /// The sources that take more than a look.
+    fn eval_base(&mut self, base: &Base) -> Span {
+        match base {
             Base::Key(key) => self.value(*key),
             Base::Field(field) => self.work.draft.span(*field),
             Base::Header(piece) => self.header(*piece),
@@ -99,10 +116,12 @@ impl<'r, 'w> Reading<'r, 'w> {
                 let [directory, name] = &**pair;
                 self.join(directory, name)
             }
-        };
-        if span.is_empty() {
-            return span;
         }
+    }
+
+    /// What a source takes out of its text.
+    #[inline]
+    fn cut(&self, mut span: Span, source: &Source) -> Span {
         if let Some(mark) = &source.number {
             let bounds = mark.find_last(self.bytes(span));
             span = bounds.map_or(Span::EMPTY, |(from, to)| span.part(from, to));
@@ -111,7 +130,8 @@ impl<'r, 'w> Reading<'r, 'w> {
             let (from, to) = part.cut(self.bytes(span));
             span = self.unless_nothing(span.part(from, to));
         }
-        if source.path_only && memchr2(b'\\', b'/', self.bytes(span)).is_none() {
+        // A plain loop: a full path has its first separator within three bytes.
+        if source.path_only && !self.bytes(span).iter().any(|b| matches!(b, b'\\' | b'/')) {
             return Span::EMPTY;
         }
         span
@@ -126,14 +146,13 @@ impl<'r, 'w> Reading<'r, 'w> {
     /// The decoded value of a key; empty when the record lacks it.
     #[inline]
     fn value(&mut self, key: KeyId) -> Span {
-        let Some(mut value) = self.work.scratch.value(key) else { return Span::EMPTY };
-        if let Some(span) = value.decoded {
+        if let Some(span) = self.work.scratch.decoded(key) {
             return span;
         }
-        let span = self.decode(value.raw, value.form, false);
+        let Some(raw) = self.work.scratch.raw(key) else { return Span::EMPTY };
+        let span = self.decode(raw, self.work.scratch.form(key), false);
         let span = self.unless_nothing(span);
-        value.decoded = Some(span);
-        self.work.scratch.note(key, value);
+        self.work.scratch.keep_decoded(key, span);
         span
     }
 
@@ -168,22 +187,19 @@ impl<'r, 'w> Reading<'r, 'w> {
     }
 
     fn header(&mut self, piece: Piece) -> Span {
-        let Some((mut value, marks)) = self.header else { return Span::EMPTY };
-        let span = match value.decoded {
-            Some(span) => span,
-            None => {
-                let span = self.decode(value.raw, value.form, true);
-                value.decoded = Some(span);
-                self.header = Some((value, marks));
-                span
-            }
-        };
-        let (from, to) = marks.piece(piece, self.bytes(span));
-        self.trim(span.part(from, to))
+        let Some(mut header) = self.header else { return Span::EMPTY };
+        if !header.decoded {
+            header.text = self.decode(header.text, header.form, true);
+            header.decoded = true;
+            self.header = Some(header);
+        }
+        let (from, to) = header.marks.piece(piece, self.bytes(header.text));
+        self.trim(header.text.part(from, to))
     }
 
     fn join(&mut self, directory: &Source, name: &Source) -> Span {
-        let (directory, name) = (self.eval(directory), self.eval(name));
+        let one = std::slice::from_ref::<Source>;
+        let (directory, name) = (self.first(one(directory)), self.first(one(name)));
         if directory.is_empty() || name.is_empty() {
             return Span::EMPTY;
         }
@@ -201,6 +217,9 @@ impl<'r, 'w> Reading<'r, 'w> {
     }
 
     fn json(&mut self, keys: &[KeyId], path: &[Box<[u8]>], deep: bool) -> Span {
+        if !self.work.scratch.any_json {
+            return Span::EMPTY;
+        }
         for key in keys {
             let span = self.json_of(*key, path, deep);
             if !span.is_empty() {
@@ -212,9 +231,9 @@ impl<'r, 'w> Reading<'r, 'w> {
 
     /// Raw first, then decoded, then pair by pair.
     fn json_of(&mut self, key: KeyId, path: &[Box<[u8]>], deep: bool) -> Span {
-        let Some(value) = self.work.scratch.value(key) else { return Span::EMPTY };
-        if value.form != Form::Doubled {
-            let raw = self.trim(value.raw);
+        let Some(raw) = self.work.scratch.raw(key) else { return Span::EMPTY };
+        if self.work.scratch.form(key) != Form::Doubled {
+            let raw = self.trim(raw);
             if let Ok(found) = look(self.bytes(raw), path, deep) {
                 return self.scalar(raw, found);
             }

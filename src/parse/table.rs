@@ -5,7 +5,7 @@
 use super::claim::Claim;
 use super::field_map::Plan;
 use super::grammar::{FieldMap, Grammar, MAP_KEYS, read_event_type, replace};
-use super::keys::{KeySet, KeyTable, MAX_KEYS};
+use super::keys::{KeyFlags, KeySet, KeyTable, MAX_KEYS};
 use super::layout::{CefLayout, CsvLayout};
 use super::selftest::Test;
 use crate::batch::Format;
@@ -74,6 +74,11 @@ impl ParserTable {
             doc.read(faults, |s, faults| table.read_parser(s, &grammar, &maps, faults));
         }
         table.keys = keys;
+        let mut json = KeySet::default();
+        table.claims.iter().for_each(|claim| claim.add_json_keys(&mut json));
+        for key in (0..table.keys.len()).map(|k| k as super::keys::KeyId).filter(|k| json.contains(*k)) {
+            table.keys.mark(key, KeyFlags::JSON);
+        }
         table
     }
 

@@ -169,6 +169,16 @@ fn hard_extensions_are_cut_where_keys_begin_and_nowhere_else() {
 }
 
 #[test]
+fn escapes_are_seen_wherever_they_stand_in_a_line() {
+    for pad in 0..140 {
+        let pad = "x".repeat(pad);
+        let event = parse(&format!(r"{PROCESS}{WHO} User_Department={pad}\=a reason={pad}\\b")).unwrap();
+        assert_eq!(event.get("department"), format!("{pad}=a"));
+        assert_eq!(event.get("command_line"), format!(r"{pad}\b"));
+    }
+}
+
+#[test]
 fn who_and_where_are_read_with_any_number_of_backslashes() {
     for (written, name, domain) in [
         (r"CORP\nancy", "nancy", "CORP"),

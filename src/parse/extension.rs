@@ -1,0 +1,305 @@
+//! The extension of a CEF line: where its values begin and end.
+//!
+//! A value may hold spaces, `=`, JSON and a caller's own command line, so a value ends only before a name that is known.
+//! The first occurrence of a name counts: what stands later in a line is more easily forged. This file finds positions;
+//! it decodes nothing and knows no names.
+
+use super::blocks::{BLOCK, blocks};
+use super::keys::{KeyFlags, KeyId, KeySet, KeyTable, Name};
+use super::scratch::Scratch;
+use crate::calendar::parse_epoch;
+use crate::event::Span;
+
+/// What a scan of the extension noticed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Noticed {
+    /// Names that are in no list and ended a value.
+    pub unknown_keys: u64,
+    /// A key that says who, where or when stood behind the free text.
+    pub late_identity: bool,
+    /// Some backslash may be an escape.
+    pub escapes: bool,
+}
+
+/// Finds the values of the extension, which begins at `from`, and notes them in `scratch`. `ends` are the keys that end
+/// free text.
+pub(super) fn scan_extension(
+    line: &[u8],
+    record: Span,
+    from: usize,
+    keys: &KeyTable,
+    ends: &KeySet,
+    scratch: &mut Scratch,
+) -> Noticed {
+    let mut scan = Scan {
+        line,
+        record,
+        keys,
+        ends,
+        scratch,
+        open: None,
+        flags: KeyFlags::default(),
+        value_from: from,
+        // The first name follows the header's last delimiter.
+        floor: from.saturating_sub(1),
+        behind_free_text: false,
+        noticed: Noticed::default(),
+    };
+    let mut last_space = scan.floor;
+    let mut base = from;
+    let mut after_backslash = 0;
+    for block in blocks(line.get(from..).unwrap_or_default()) {
+        let (mut equals, spaces, backslashes) = (block.mask(b'='), block.mask(b' '), block.mask(b'\\'));
+        // A backslash means more than itself only before another and before `=`.
+        let next = backslashes << 1 | after_backslash;
+        scan.noticed.escapes |= next & (backslashes | equals) != 0;
+        after_backslash = backslashes >> 63;
+        while equals != 0 {
+            let bit = equals.trailing_zeros();
+            equals &= equals - 1;
+            let before = spaces & ((1 << bit) - 1);
+            let space = if before == 0 { last_space } else { base + highest_bit(before) };
+            scan.see_equals(base + bit as usize, space);
+        }
+        if spaces != 0 {
+            last_space = base + highest_bit(spaces);
+        }
+        base += BLOCK;
+    }
+    scan.close(line.len());
+    scan.noticed
+}
+
+/// The position of the highest bit; there is one.
+#[inline]
+fn highest_bit(bits: u64) -> usize {
+    63 - bits.leading_zeros() as usize
+}
+
+/// A scan of an extension.
+struct Scan<'s> {
+    line: &'s [u8],
+    record: Span,
+    keys: &'s KeyTable,
+    ends: &'s KeySet,
+    scratch: &'s mut Scratch,
+    /// The key whose value is being passed; `None` for one in no list.
+    open: Option<KeyId>,
+    /// What is special about it.
+    flags: KeyFlags,
+    /// Where its value begins.
+    value_from: usize,
+    /// A name follows a space that stands here or later.
+    floor: usize,
+    behind_free_text: bool,
+    noticed: Noticed,
+}
+
+impl Scan<'_> {
+    /// Looks at the `=` at `equals`; the last space before it is at `space`.
+    #[inline]
+    fn see_equals(&mut self, equals: usize, space: usize) {
+        if space < self.floor {
+            return;
+        }
+        let name = if space + 1 < equals {
+            Name::new(self.line, space + 1, equals)
+        } else {
+            let first = self.floor < self.value_from;
+            match Name::before_blanks(self.line, self.value_from, equals, first) {
+                Some(name) => name,
+                None => return,
+            }
+        };
+        let found = self.keys.find(self.line, &name);
+        let Some((key, flags)) = found else {
+            self.see_stranger(&name, equals);
+            return;
+        };
+        let bounds = !self.scratch.seen.contains(key)
+            && (!self.flags.has(KeyFlags::FREE_TEXT) || self.ends.contains(key))
+            && (!flags.has(KeyFlags::EPOCH) || is_epoch_next(self.line, equals + 1));
+        if !bounds {
+            return;
+        }
+        self.noticed.late_identity |= self.behind_free_text && flags.has(KeyFlags::IDENTITY);
+        self.behind_free_text |= flags.has(KeyFlags::FREE_TEXT);
+        self.scratch.any_json |= flags.has(KeyFlags::JSON);
+        self.scratch.seen.insert(key);
+        self.close(name.from);
+        self.open(Some(key), flags, equals);
+    }
+
+    /// A name in no list ends a value if it looks like a key, but no text of a caller.
+    #[inline]
+    fn see_stranger(&mut self, name: &Name, equals: usize) {
+        let text = self.flags.has(KeyFlags::FREE_TEXT) || self.flags.has(KeyFlags::VERBATIM);
+        if !text && self.scratch.strangers.is_key(self.line, name) {
+            self.noticed.unknown_keys += 1;
+            self.close(name.from);
+            self.open(None, KeyFlags::default(), equals);
+        }
+    }
+
+    #[inline]
+    fn close(&mut self, to: usize) {
+        if let Some(key) = self.open {
+            self.scratch.note(key, self.record.part(self.value_from, to));
+        }
+    }
+
+    #[inline]
+    fn open(&mut self, key: Option<KeyId>, flags: KeyFlags, equals: usize) {
+        self.open = key;
+        self.flags = flags;
+        self.value_from = equals + 1;
+        self.floor = equals + 1;
+    }
+}
+
+/// Whether an epoch stands here. `start= auto` in a command line is no time.
+fn is_epoch_next(line: &[u8], from: usize) -> bool {
+    let rest = line.get(from..).unwrap_or_default().trim_ascii_start();
+    let len = rest.iter().take(14).take_while(|b| b.is_ascii_digit()).count();
+    let stands_alone = rest.get(len).is_none_or(u8::is_ascii_whitespace);
+    stands_alone && parse_epoch(rest.get(..len).unwrap_or_default()).is_some()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LONG: &str = "Long_Name_Of_More_Than_Thirty_Two_Bytes";
+
+    fn table() -> (KeyTable, KeySet) {
+        let mut keys = KeyTable::from_list(&format!("start\nreason\nParams\nUser_Name\nin\n{LONG}\noutcome"));
+        let id = |keys: &KeyTable, name: &str| keys.id(name).unwrap();
+        for (name, flag) in [
+            ("start", KeyFlags::EPOCH),
+            ("reason", KeyFlags::FREE_TEXT),
+            ("Params", KeyFlags::VERBATIM),
+            ("User_Name", KeyFlags::IDENTITY),
+        ] {
+            keys.mark(id(&keys, name), flag);
+        }
+        let mut ends = KeySet::default();
+        ["start", "User_Name", "outcome"].iter().for_each(|n| ends.insert(id(&keys, n)));
+        (keys, ends)
+    }
+
+    /// The values by key, the number of unknown keys, and whether identity came late.
+    type Found = (Vec<(String, String)>, u64, bool);
+
+    fn scanned(extension: &str) -> Found {
+        let (keys, ends) = table();
+        let line = format!("CEF:0|V|P|1|A|text|5|{extension}");
+        let (from, mut scratch) = (line.len() - extension.len(), Scratch::default());
+        scratch.begin(keys.len(), super::super::scratch::Form::Plain);
+        let record = Span::raw(0, line.len());
+        let noticed = scan_extension(line.as_bytes(), record, from, &keys, &ends, &mut scratch);
+        let text = crate::event::Text { raw: line.as_bytes(), arena: b"" };
+        let value = |(id, name): (usize, &str)| {
+            let raw = scratch.raw(id as KeyId)?;
+            Some((name.to_owned(), String::from_utf8_lossy(text.get(raw)).trim_end_matches(' ').to_owned()))
+        };
+        (keys.names().enumerate().filter_map(value).collect(), noticed.unknown_keys, noticed.late_identity)
+    }
+
+    /// The same laws, byte by byte.
+    fn plainly(extension: &str) -> Found {
+        let names = ["start", "reason", "Params", "User_Name", "in", LONG, "outcome"];
+        let (mut values, mut unknown, mut late) = (std::collections::BTreeMap::new(), 0, false);
+        let (mut open, mut from) = (None::<&str>, 0);
+        let close = |values: &mut std::collections::BTreeMap<_, _>, open: Option<&str>, from: usize, to: usize| {
+            if let Some(name) = open {
+                values.insert(name.to_owned(), extension[from..to].trim_end_matches(' ').to_owned());
+            }
+        };
+        let mut seen: Vec<&str> = Vec::new();
+        for (at, _) in extension.match_indices('=') {
+            let before = extension[from..at].trim_end_matches(' ');
+            let name = match before.rfind(' ') {
+                Some(space) => &before[space + 1..],
+                None if from == 0 => before,
+                None => continue,
+            };
+            let begin = from + before.len() - name.len();
+            let text = matches!(open, Some("reason" | "Params"));
+            match names.iter().find(|n| **n == name) {
+                Some(key) => {
+                    let value = extension[at + 1..].trim_start_matches(' ');
+                    let digits: String = value.chars().take_while(char::is_ascii_digit).collect();
+                    let alone = value[digits.len()..].chars().next().is_none_or(|c| c == ' ');
+                    let epoch = alone && matches!(digits.len(), 10 | 13);
+                    let ends = open != Some("reason") || matches!(*key, "start" | "User_Name" | "outcome");
+                    if seen.contains(key) || !ends || (*key == "start" && !epoch) {
+                        continue;
+                    }
+                    late |= *key == "User_Name" && seen.contains(&"reason");
+                    seen.push(key);
+                    close(&mut values, open, from, begin);
+                    open = Some(key);
+                }
+                None => {
+                    let words: Vec<&str> = name.split('_').collect();
+                    let word = |w: &&str| {
+                        w.starts_with(|c: char| c.is_ascii_uppercase()) && w.chars().all(|c| c.is_ascii_alphanumeric())
+                    };
+                    if text || words.len() < 2 || !words.iter().all(word) || name.len() > 64 {
+                        continue;
+                    }
+                    unknown += 1;
+                    close(&mut values, open, from, begin);
+                    open = None;
+                }
+            }
+            from = at + 1;
+        }
+        close(&mut values, open, from, extension.len());
+        let in_order = names.iter().filter_map(|n| values.get(*n).map(|v| (n.to_string(), v.clone()))).collect();
+        (in_order, unknown, late)
+    }
+
+    use proptest::prelude::*;
+
+    fn extension() -> impl Strategy<Value = String> {
+        let piece = prop_oneof![
+            Just("start=1612345678901".to_owned()),
+            prop::sample::select(vec![
+                "start",
+                "reason",
+                "Params",
+                "User_Name",
+                "in",
+                LONG,
+                "outcome",
+                "User_Nam",
+                "inn"
+            ])
+            .prop_map(str::to_owned),
+            prop::sample::select(vec![
+                "Session_Id",
+                "New_Key2",
+                "A_b",
+                "Ab_",
+                "Long_Name_Of_More_Than_Thirty_Two_Bytez"
+            ])
+            .prop_map(str::to_owned),
+            (55usize..70).prop_map(|n| format!("A_{}", "X".repeat(n))),
+            Just("=".to_owned()),
+            Just(" ".to_owned()),
+            "[a-z \\\\=_]{0,70}",
+        ];
+        prop::collection::vec((piece, prop_oneof![Just("="), Just(" "), Just(" ="), Just("")]), 0..25)
+            .prop_map(|pieces| pieces.into_iter().map(|(p, s)| p + s).collect())
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 3000, ..ProptestConfig::default() })]
+
+        #[test]
+        fn the_fast_scan_cuts_like_the_plain_one(extension in extension()) {
+            prop_assert_eq!(scanned(&extension), plainly(&extension));
+        }
+    }
+}
