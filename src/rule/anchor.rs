@@ -4,7 +4,7 @@
 //! the best; `not` needs nothing. A condition without an anchor is judged always. Sound, never exact: an anchor may let
 //! events through for which the condition does not hold.
 
-use super::condition::{Leaf, Node};
+use super::condition::{Ask, Leaf, Node};
 use super::operator::Operator;
 use super::text::{Literal, TextOp, TextTest};
 use crate::event::{Field, Flag};
@@ -16,7 +16,7 @@ pub enum Atom {
     Image(Vec<u8>),
     /// Its parent's image is this.
     ParentImage(Vec<u8>),
-    /// A field, prepared by [`super::literals::prepare`], has this within (lower case).
+    /// A field has this within (lower case); the command line is prepared by [`super::literals::prepare`].
     Within(Field, Vec<u8>),
     /// A flag is set.
     Flag(Flag),
@@ -59,7 +59,10 @@ fn of_leaf(leaf: &Leaf) -> Option<Anchor> {
         Leaf::Flag(flag, true) => Some(Anchor { atoms: vec![Atom::Flag(*flag)], cost: 8 }),
         Leaf::Flag(_, false) | Leaf::Exists(..) | Leaf::Number(..) => None,
         Leaf::Text(field, test) => of_text(*field, test),
-        Leaf::Command(operator, _) => of_operator(operator),
+        Leaf::Line(line) => match &line.ask {
+            Ask::Text(test) => of_text(Field::CommandLine, test),
+            Ask::Operator(operator, _) => of_operator(operator),
+        },
     }
 }
 
@@ -107,23 +110,27 @@ fn last_of_path(literal: &Literal) -> Option<Vec<u8>> {
     (!name.is_empty() && name.is_ascii()).then(|| name.as_bytes().to_vec())
 }
 
-/// The best list of literals of which one must be within the field.
+/// The best list of literals of which one must be within the field, as searched for: each at least `shortest` bytes.
+pub fn pieces(field: Field, test: &TextTest, shortest: usize) -> Option<Vec<Vec<u8>>> {
+    let lists = test.required().filter_map(|list| list.iter().map(|l| piece(field, l, shortest)).collect());
+    lists.min_by_key(|list: &Vec<Vec<u8>>| cost_of(list))
+}
+
 fn within(field: Field, test: &TextTest) -> Option<Anchor> {
-    test.required()
-        .filter_map(|list| {
-            let pieces: Vec<Vec<u8>> = list.iter().map(|l| piece(field, l)).collect::<Option<_>>()?;
-            let cost = pieces.iter().map(|p| 4 + 24 / p.len().max(1) as u32).sum();
-            Some(Anchor { atoms: pieces.into_iter().map(|p| Atom::Within(field, p)).collect(), cost })
-        })
-        .min_by_key(|a| a.cost)
+    let pieces = pieces(field, test, SHORTEST)?;
+    Some(Anchor { cost: cost_of(&pieces), atoms: pieces.into_iter().map(|p| Atom::Within(field, p)).collect() })
+}
+
+fn cost_of(pieces: &[Vec<u8>]) -> u32 {
+    pieces.iter().map(|p| 4 + 24 / p.len().max(1) as u32).sum()
 }
 
 /// The longest part of a literal that survives preparation: ASCII, and for a command line without blanks, quotes, carets.
-fn piece(field: Field, literal: &Literal) -> Option<Vec<u8>> {
+fn piece(field: Field, literal: &Literal, shortest: usize) -> Option<Vec<u8>> {
     let breaks = |c: char| {
         !c.is_ascii()
             || (field == Field::CommandLine && (c.is_ascii_whitespace() || c == '\x0b' || c == '"' || c == '^'))
     };
     let longest = literal.text.split(breaks).max_by_key(|p| p.len())?;
-    (literal.is_plain() && longest.len() >= SHORTEST).then(|| longest.to_ascii_lowercase().into_bytes())
+    (literal.is_plain() && longest.len() >= shortest).then(|| longest.to_ascii_lowercase().into_bytes())
 }

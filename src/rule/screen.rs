@@ -5,7 +5,7 @@
 
 use super::anchor::{self, Atom};
 use super::condition::Condition;
-use super::literals::{self, LiteralSet};
+use super::literals::LiteralSet;
 use super::scratch::Scratch;
 use super::{EntityKind, Rule, Verdict};
 use crate::batch::{Hit, Training};
@@ -20,7 +20,7 @@ pub struct Screen {
     kinds: Vec<KindScreen>,
 }
 
-/// Rules and models that share a condition.
+/// Rules and models that share a condition, or an alternative of one.
 #[derive(Debug)]
 struct Group {
     condition: Condition,
@@ -60,6 +60,7 @@ struct KindScreen {
     parents: Names,
     flags: Vec<(Flag, Mask)>,
     literals: Vec<(Field, LiteralSet)>,
+    line_literals: Option<LiteralSet>,
     wanted: FieldSet,
     reads_command: bool,
     idle: bool,
@@ -71,13 +72,18 @@ impl Screen {
         let mut grouping = Grouping::default();
         for (index, rule) in rules.iter().enumerate().filter(|(_, r)| r.enabled) {
             let slot = RuleSlot::of(index, rule, models);
-            grouping.join(&rule.condition, &rule.events, rule_fields(rule, slot), |g| g.rules.push(slot));
+            let fields = rule_fields(rule, slot);
+            for alternative in rule.condition.alternatives() {
+                grouping.join(&alternative, &rule.events, fields, |g| g.rules.push(slot));
+            }
         }
         for (index, model) in models.iter().enumerate() {
             let slot = ModelSlot { index: index as u16, feature: model.feature, once_per: model.once_per };
             let mut fields = FieldSet::of(model.feature);
             model.once_per.into_iter().for_each(|f| fields.insert(f));
-            grouping.join(&model.condition, &model.events, fields, |g| g.models.push(slot));
+            for alternative in model.condition.alternatives() {
+                grouping.join(&alternative, &model.events, fields, |g| g.models.push(slot));
+            }
         }
         grouping.finish()
     }
@@ -126,8 +132,16 @@ impl Screen {
                 let Some(group) = self.groups.get(at) else { continue };
                 let there = event.draft.present.0 & group.required.0 == group.required.0;
                 if there && group.condition.root().holds(event, scratch) {
-                    hits.extend(group.rules.iter().filter_map(|r| r.hit(event)));
-                    trainings.extend(group.models.iter().filter_map(|m| m.training(event)));
+                    // Another alternative of the same rule may have held before.
+                    for rule in &group.rules {
+                        let seen = hits.get(first_hit..).is_some_and(|new| new.iter().any(|h| h.rule == rule.index));
+                        hits.extend(if seen { None } else { rule.hit(event) });
+                    }
+                    for model in &group.models {
+                        let new = trainings.get(first_training..);
+                        let seen = new.is_some_and(|new| new.iter().any(|t| t.model == model.index));
+                        trainings.extend(if seen { None } else { model.training(event) });
+                    }
                 }
             }
         }
@@ -145,30 +159,36 @@ impl KindScreen {
     /// Marks the groups that can hold; false when there are none.
     #[inline]
     fn find_candidates(&self, event: EventView<'_>, scratch: &mut Scratch) -> bool {
-        let Scratch { lower, candidates, .. } = scratch;
+        let mut candidates = std::mem::take(&mut scratch.candidates);
         candidates.clear();
         candidates.extend_from_slice(&self.always);
         for (names, field) in [(&self.images, Field::Image), (&self.parents, Field::ParentImage)] {
             if !names.is_empty()
                 && let Some(mask) = event.get(field).and_then(|name| names.get(name))
             {
-                add(candidates, mask);
+                add(&mut candidates, mask);
             }
         }
         if event.draft.flags.0 != 0 {
             for (flag, mask) in &self.flags {
                 if event.draft.flags.has(*flag) {
-                    add(candidates, mask);
+                    add(&mut candidates, mask);
                 }
             }
         }
         for (field, set) in &self.literals {
             if let Some(text) = event.get(*field) {
-                literals::prepare(text, *field == Field::CommandLine, lower);
-                set.search(lower, |group| mark(candidates, group));
+                set.search(text, &mut scratch.lower, |group| mark(&mut candidates, group));
             }
         }
-        candidates.iter().any(|word| *word != 0)
+        if let Some(set) = &self.line_literals
+            && let Some(text) = scratch.prepared(event)
+        {
+            set.search_prepared(text, |group| mark(&mut candidates, group));
+        }
+        let any = candidates.iter().any(|word| *word != 0);
+        scratch.candidates = candidates;
+        any
     }
 }
 
@@ -258,11 +278,7 @@ impl Grouping {
         let next = self.groups.len();
         let at = *self.known.entry(key).or_insert(next);
         if at == next {
-            let required = condition
-                .needs()
-                .iter()
-                .filter(|s| s.0.count_ones() == 1)
-                .fold(FieldSet::default(), |all, s| all.union(*s));
+            let required = condition.root().must_have();
             let group = Group { condition: condition.clone(), required, rules: Vec::new(), models: Vec::new() };
             self.groups.push((group, kinds, condition.reads()));
         }
@@ -285,6 +301,7 @@ impl Grouping {
             parents: Names::default(),
             flags: Vec::new(),
             literals: Vec::new(),
+            line_literals: None,
             wanted: FieldSet::default(),
             reads_command: false,
             idle: true,
@@ -323,6 +340,7 @@ impl Grouping {
         for (field, texts) in literals {
             let texts: Vec<(Vec<u8>, Vec<usize>)> = texts.into_iter().collect();
             match LiteralSet::new(&texts) {
+                Some(set) if field == Field::CommandLine => screen.line_literals = Some(set),
                 Some(set) => screen.literals.push((field, set)),
                 // Too many to search for: judge their groups always.
                 None => texts.iter().flat_map(|(_, groups)| groups).for_each(|at| mark(&mut screen.always, *at)),
@@ -345,3 +363,7 @@ impl KindScreen {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "screen_tests.rs"]
+mod tests;
