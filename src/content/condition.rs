@@ -62,7 +62,7 @@ impl Reader<'_> {
     /// A table: all of its keys.
     fn node(&mut self, section: &Section<'_>) -> Node {
         let mut parts = Vec::new();
-        for key in section.keys() {
+        for key in section.keys_as_written() {
             match key {
                 "all" => parts.extend(self.nodes(section, key)),
                 "any" => parts.push(Node::Any(self.nodes(section, key))),

@@ -14,7 +14,10 @@ use std::sync::Arc;
 /// A compiled condition. The default one always holds.
 #[derive(Clone, Debug, Default)]
 pub struct Condition {
-    root: Arc<Node>,
+    /// As content says it: for explanations.
+    written: Arc<Node>,
+    /// The same with what is quickly asked first: for judging.
+    quick: Arc<Node>,
 }
 
 /// A node of a condition.
@@ -83,21 +86,27 @@ impl Default for Node {
 }
 
 impl Condition {
-    /// A condition; members of `all` and `any` are put in the order of their cost.
-    pub fn new(mut root: Node) -> Condition {
-        root.sort();
-        Condition { root: Arc::new(root) }
+    /// A condition.
+    pub fn new(root: Node) -> Condition {
+        let mut quick = root.clone();
+        quick.sort();
+        Condition { written: Arc::new(root), quick: Arc::new(quick) }
     }
 
-    /// The tree.
-    pub fn root(&self) -> &Node {
-        &self.root
+    /// The tree, its members in the order in which content names them.
+    pub fn written(&self) -> &Node {
+        &self.written
+    }
+
+    /// The tree, its members in the order of their cost.
+    pub(super) fn quick(&self) -> &Node {
+        &self.quick
     }
 
     /// The members of an `any` as conditions of their own, else the condition itself: it holds when one of them does.
     pub fn alternatives(&self) -> Vec<Condition> {
-        match &*self.root {
-            Node::Any(nodes) => nodes.iter().map(|n| Condition { root: Arc::new(n.clone()) }).collect(),
+        match &*self.written {
+            Node::Any(nodes) => nodes.iter().cloned().map(Condition::new).collect(),
             _ => vec![self.clone()],
         }
     }
@@ -105,19 +114,19 @@ impl Condition {
     /// Whether the condition holds for an event.
     pub fn holds(&self, event: EventView<'_>, scratch: &mut Scratch) -> bool {
         scratch.begin();
-        self.root.holds(event, scratch)
+        self.quick.holds(event, scratch)
     }
 
     /// Every field that the condition reads. What enrichment reads for flags is not in it.
     pub fn reads(&self) -> FieldSet {
         let mut set = FieldSet::default();
-        self.root.each_leaf(&mut |leaf| set = set.union(leaf.reads()));
+        self.quick.each_leaf(&mut |leaf| set = set.union(leaf.reads()));
         set
     }
 
     /// Fields without which the condition can never hold; each inner set is "one of".
     pub fn needs(&self) -> Vec<FieldSet> {
-        self.root.needs()
+        self.quick.needs()
     }
 }
 

@@ -16,7 +16,7 @@ impl Condition {
         if !self.holds(event, scratch) {
             return out;
         }
-        collect(self.root(), event, scratch, &mut out);
+        collect(self.written(), event, scratch, &mut out);
         if scratch.truncated(event) {
             out.push(Matched {
                 field: Field::CommandLine.name().into(),
@@ -30,7 +30,7 @@ impl Condition {
     /// The first thing that failed, as a sentence; `None` when the condition holds.
     pub fn why_not(&self, event: EventView<'_>, scratch: &mut Scratch) -> Option<String> {
         scratch.begin();
-        failure(self.root(), event, scratch).map(|f| f.reason)
+        failure(self.written(), event, scratch).map(|f| f.reason)
     }
 }
 

@@ -131,7 +131,7 @@ impl Screen {
                 bits &= bits - 1;
                 let Some(group) = self.groups.get(at) else { continue };
                 let there = event.draft.present.0 & group.required.0 == group.required.0;
-                if there && group.condition.root().holds(event, scratch) {
+                if there && group.condition.quick().holds(event, scratch) {
                     // Another alternative of the same rule may have held before.
                     for rule in &group.rules {
                         let seen = hits.get(first_hit..).is_some_and(|new| new.iter().any(|h| h.rule == rule.index));
@@ -274,11 +274,11 @@ impl Grouping {
     fn join(&mut self, condition: &Condition, events: &[EventType], fields: FieldSet, join: impl FnOnce(&mut Group)) {
         let kinds: Vec<EventType> =
             EventType::ALL.iter().copied().filter(|k| events.iter().any(|e| k.is_a(*e))).collect();
-        let key = (format!("{:?}", condition.root()), kinds.clone());
+        let key = (format!("{:?}", condition.quick()), kinds.clone());
         let next = self.groups.len();
         let at = *self.known.entry(key).or_insert(next);
         if at == next {
-            let required = condition.root().must_have();
+            let required = condition.quick().must_have();
             let group = Group { condition: condition.clone(), required, rules: Vec::new(), models: Vec::new() };
             self.groups.push((group, kinds, condition.reads()));
         }
@@ -313,7 +313,7 @@ impl Grouping {
             }
             screen.idle = false;
             screen.wanted = screen.wanted.union(*wanted);
-            let Some(anchor) = anchor::of(group.condition.root()) else {
+            let Some(anchor) = anchor::of(group.condition.quick()) else {
                 mark(&mut screen.always, at);
                 continue;
             };
