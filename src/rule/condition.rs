@@ -3,7 +3,7 @@
 //! Pure: the same event always gives the same answer. Nothing is allocated while judging; [`Scratch`] is reused.
 
 use super::anchor;
-use super::literals::Hint;
+use super::literals::LiteralSet;
 use super::operator::Operator;
 use super::scratch::Scratch;
 use super::text::{TextOp, TextTest};
@@ -53,8 +53,8 @@ pub enum Leaf {
 pub struct LineTest {
     /// What is asked.
     pub ask: Ask,
-    /// Every one must allow the line.
-    hints: Vec<Hint>,
+    /// Literals of which the line must have one, for each set.
+    hints: Vec<LiteralSet>,
 }
 
 /// What may be asked of a command line.
@@ -193,9 +193,6 @@ impl Node {
 /// Clauses beyond which the needs of alternatives are given up: a rule is then never called inert for them.
 const MAX_CLAUSES: usize = 256;
 
-/// Shortest literal that a quick look searches for, bytes.
-const HINT_BYTES: usize = 2;
-
 /// What two alternatives need together: one clause of each, in every combination.
 fn either(a: Vec<FieldSet>, b: Vec<FieldSet>) -> Vec<FieldSet> {
     if a.len().saturating_mul(b.len()) > MAX_CLAUSES {
@@ -231,14 +228,18 @@ impl LineTest {
             Ask::Text(test) => vec![test],
             Ask::Operator(operator, _) => operator.texts(),
         };
-        let pieces = tests.into_iter().filter_map(|t| anchor::pieces(Field::CommandLine, t, HINT_BYTES));
-        LineTest { hints: pieces.filter_map(|p| Hint::new(&p)).collect(), ask }
+        let pieces = tests.into_iter().filter_map(|t| anchor::pieces(Field::CommandLine, t, anchor::HINT));
+        let hints = pieces.filter_map(|p| {
+            let literals: Vec<_> = p.into_iter().map(|text| (text, vec![0])).collect();
+            LiteralSet::new(&literals)
+        });
+        LineTest { hints: hints.collect(), ask }
     }
 
     fn holds(&self, event: EventView<'_>, scratch: &mut Scratch) -> bool {
         if !self.hints.is_empty() {
             let Some(text) = scratch.prepared(event) else { return false };
-            if !self.hints.iter().all(|hint| hint.allows(text)) {
+            if !self.hints.iter().all(|hint| hint.any_within(text)) {
                 return false;
             }
         }

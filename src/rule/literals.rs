@@ -1,9 +1,9 @@
 //! Many literals searched at once. The only module that names aho-corasick.
 //!
-//! [`LiteralSet`] is the screen's prefilter: a vectorised search says "none of them" at memory speed; only a text with
-//! a match is read again to learn which. [`Hint`] is the same question for one test. Case never counts here.
+//! [`LiteralSet`] is the prefilter of the screen and of single tests: a vectorised search that is over at memory speed
+//! where there is nothing to find. Case never counts in it; texts and literals are in lower case.
 
-use aho_corasick::{AhoCorasick, AhoCorasickKind, MatchKind, packed};
+use aho_corasick::{AhoCorasick, AhoCorasickKind, MatchKind, Span, packed};
 
 /// Whether any of some literals is within a text.
 #[derive(Clone, Debug)]
@@ -53,45 +53,57 @@ impl Single {
 }
 
 /// Lower-case literals, each with numbers to report.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct LiteralSet {
     shortest: usize,
     search: Search,
-    /// Numbers to report, by literal.
+}
+
+#[derive(Clone, Debug)]
+enum Search {
+    /// A search for each: no need of a lower-case copy.
+    Few(Vec<(Single, Vec<usize>)>),
+    Chunks(Vec<Chunk>),
+    /// Where the processor has no vectors, with numbers by literal.
+    Automaton(AhoCorasick, Vec<Vec<usize>>),
+}
+
+/// Some literals that are searched at once.
+#[derive(Clone, Debug)]
+struct Chunk {
+    searcher: packed::Searcher,
+    /// Numbers of each literal and of all that begin it: of those at one place, only the longest is found.
     numbers: Vec<Vec<usize>>,
 }
 
-#[derive(Debug)]
-enum Search {
-    /// One literal: no need of a lower-case copy.
-    One(Single),
-    Many {
-        /// `None` when the literals are too many or the processor too old for it.
-        gate: Option<packed::Searcher>,
-        automaton: AhoCorasick,
-    },
-}
+/// Literals up to which a search for each is quickest.
+const FEW: usize = 2;
+/// Literals that are searched at once: more would slow the vectors down.
+const CHUNK: usize = 48;
 
 impl LiteralSet {
-    /// Compiles literals and the numbers that each reports; `None` when they are too many for an automaton.
+    /// Compiles literals and the numbers that each reports; `None` when one is empty or they are too many.
     pub fn new(literals: &[(Vec<u8>, Vec<usize>)]) -> Option<LiteralSet> {
-        let texts = || literals.iter().map(|(text, _)| text.as_slice());
-        let search = match literals {
-            [(only, _)] => Search::One(Single::new(only)?),
-            _ => {
-                let gate = packed::Config::new()
-                    .match_kind(packed::MatchKind::LeftmostFirst)
-                    .builder()
-                    .extend(texts())
-                    .build();
-                let kind = if gate.is_some() { AhoCorasickKind::ContiguousNFA } else { AhoCorasickKind::DFA };
+        let mut literals = without_implied(literals);
+        let shortest = literals.iter().map(|(text, _)| text.len()).min().unwrap_or(0);
+        if literals.len() <= FEW {
+            let few = literals.into_iter().map(|(text, numbers)| Some((Single::new(&text)?, numbers)));
+            return Some(LiteralSet { shortest, search: Search::Few(few.collect::<Option<_>>()?) });
+        }
+        // Literals of like length together: the shortest of a chunk sets its pace.
+        literals.sort_by_key(|(text, _)| text.len());
+        let chunks: Option<Vec<Chunk>> = literals.chunks(CHUNK).map(Chunk::new).collect();
+        let search = match chunks {
+            Some(chunks) => Search::Chunks(chunks),
+            None => {
                 let builder = &mut AhoCorasick::builder();
-                let automaton = builder.match_kind(MatchKind::Standard).kind(Some(kind)).build(texts()).ok()?;
-                Search::Many { gate, automaton }
+                let kind = Some(AhoCorasickKind::DFA);
+                let texts = literals.iter().map(|(text, _)| text);
+                let automaton = builder.match_kind(MatchKind::Standard).kind(kind).build(texts).ok()?;
+                Search::Automaton(automaton, literals.into_iter().map(|(_, numbers)| numbers).collect())
             }
         };
-        let shortest = texts().map(<[u8]>::len).min().unwrap_or(0);
-        Some(LiteralSet { shortest, search, numbers: literals.iter().map(|(_, numbers)| numbers.clone()).collect() })
+        Some(LiteralSet { shortest, search })
     }
 
     /// Reports the numbers of every literal within a text, some of them more than once. `lower` is a buffer for a copy.
@@ -100,72 +112,82 @@ impl LiteralSet {
         if text.len() < self.shortest {
             return;
         }
-        match &self.search {
-            Search::One(only) => {
-                if only.within(text) {
-                    self.numbers.iter().flatten().copied().for_each(report);
-                }
-            }
-            Search::Many { .. } => {
-                lower.clear();
-                lower.extend_from_slice(text);
-                lower.make_ascii_lowercase();
-                self.search_prepared(lower, report);
-            }
+        if matches!(self.search, Search::Few(_)) {
+            return self.search_prepared(text, report);
         }
+        lower.clear();
+        lower.extend_from_slice(text);
+        lower.make_ascii_lowercase();
+        self.search_prepared(lower, report);
     }
 
     /// The same for a text that [`prepare`] made.
     #[inline]
     pub fn search_prepared(&self, prepared: &[u8], mut report: impl FnMut(usize)) {
         match &self.search {
-            Search::One(only) => {
-                if only.within(prepared) {
-                    self.numbers.iter().flatten().copied().for_each(report);
+            Search::Few(few) => {
+                for (single, numbers) in few {
+                    if single.within(prepared) {
+                        numbers.iter().copied().for_each(&mut report);
+                    }
                 }
             }
-            Search::Many { gate, automaton } => {
-                if prepared.len() < self.shortest || gate.as_ref().is_some_and(|g| g.find(prepared).is_none()) {
-                    return;
-                }
+            Search::Chunks(chunks) => chunks.iter().for_each(|chunk| chunk.search(prepared, &mut report)),
+            Search::Automaton(automaton, all) => {
                 for found in automaton.find_overlapping_iter(prepared) {
-                    let numbers = self.numbers.get(found.pattern().as_usize());
+                    let numbers = all.get(found.pattern().as_usize());
                     numbers.into_iter().flatten().copied().for_each(&mut report);
                 }
             }
         }
     }
-}
 
-/// Literals of which one must be within the prepared command line for a test to pass.
-#[derive(Clone, Debug)]
-pub struct Hint {
-    singles: Vec<Single>,
-    /// Instead of many singles.
-    automaton: Option<AnyOf>,
-}
-
-/// Literals from which one automaton is quicker than a search for each.
-const AUTOMATON_FROM: usize = 8;
-
-impl Hint {
-    /// Compiles lower-case literals; `None` when one of them is empty.
-    pub fn new(literals: &[Vec<u8>]) -> Option<Hint> {
-        let singles: Vec<Single> = literals.iter().map(|l| Single::new(l)).collect::<Option<_>>()?;
-        if singles.len() < AUTOMATON_FROM {
-            return Some(Hint { singles, automaton: None });
-        }
-        let automaton = AnyOf::new(literals.iter().map(Vec::as_slice), true)?;
-        Some(Hint { singles: Vec::new(), automaton: Some(automaton) })
-    }
-
-    /// Whether one of the literals is within a prepared text.
-    pub fn allows(&self, prepared: &[u8]) -> bool {
-        match &self.automaton {
-            Some(automaton) => automaton.within(prepared),
-            None => self.singles.iter().any(|s| s.within(prepared)),
+    /// Whether any of the literals is within a prepared text.
+    pub fn any_within(&self, prepared: &[u8]) -> bool {
+        match &self.search {
+            Search::Few(few) => few.iter().any(|(single, _)| single.within(prepared)),
+            Search::Chunks(chunks) => chunks.iter().any(|chunk| chunk.searcher.find(prepared).is_some()),
+            Search::Automaton(automaton, _) => automaton.is_match(prepared),
         }
     }
+}
+
+impl Chunk {
+    fn new(literals: &[(Vec<u8>, Vec<usize>)]) -> Option<Chunk> {
+        // The longest first: of several at one place, the searcher finds the first.
+        let texts = || literals.iter().rev().map(|(text, _)| text);
+        let config = packed::Config::new().match_kind(packed::MatchKind::LeftmostFirst).to_owned();
+        let searcher = config.builder().extend(texts()).build()?;
+        let begun_by = |text: &Vec<u8>| {
+            let begin = literals.iter().filter(|(other, _)| text.starts_with(other));
+            begin.flat_map(|(_, numbers)| numbers.iter().copied()).collect()
+        };
+        Some(Chunk { searcher, numbers: texts().map(begun_by).collect() })
+    }
+
+    #[inline]
+    fn search(&self, prepared: &[u8], report: &mut impl FnMut(usize)) {
+        let mut rest = Span::from(0..prepared.len());
+        while let Some(found) = self.searcher.find_in(prepared, rest) {
+            let numbers = self.numbers.get(found.pattern().as_usize());
+            numbers.into_iter().flatten().copied().for_each(&mut *report);
+            rest.start = found.start() + 1;
+        }
+    }
+}
+
+/// Drops the numbers that a shorter literal within a longer one reports as well, and literals left without any.
+fn without_implied(literals: &[(Vec<u8>, Vec<usize>)]) -> Vec<(Vec<u8>, Vec<usize>)> {
+    let implied = |text: &Vec<u8>, number: usize| {
+        literals.iter().any(|(other, numbers)| {
+            other.len() < text.len() && numbers.contains(&number) && memchr::memmem::find(text, other).is_some()
+        })
+    };
+    let kept = literals.iter().map(|(text, numbers)| {
+        let kept: Vec<usize> = numbers.iter().copied().filter(|n| !implied(text, *n)).collect();
+        (text.clone(), kept)
+    });
+    kept.filter(|(_, numbers)| !numbers.is_empty()).collect()
 }
 
 /// Copies a command line in lower case. Carets and quotes go where they may stand within a word, so that a literal
@@ -215,22 +237,36 @@ mod tests {
 
     #[test]
     fn one_and_many_literals_are_found_without_regard_to_case() {
-        for count in [1, 3, 500] {
+        for count in [1, 2, 3, 500] {
             let many: Vec<_> = (0..count).map(|n| (format!("word{n:04}").into_bytes(), vec![n])).collect();
             let set = LiteralSet::new(&many).unwrap();
             let mut out = Vec::new();
             set.search(b"xx wOrd0000 WORD0499", &mut Vec::new(), |n| out.push(n));
+            out.sort_unstable();
             assert_eq!(out, if count == 500 { vec![0, 499] } else { vec![0] });
+            assert!(set.any_within(b"xx word0000") && !set.any_within(b"xx word000 0"));
         }
+        assert!(LiteralSet::new(&[(Vec::new(), vec![1])]).is_none());
     }
 
     #[test]
-    fn a_hint_allows_what_holds_one_of_its_literals() {
-        for count in [1, 20] {
-            let words: Vec<_> = (0..count).map(|n| format!("w{n}x").into_bytes()).collect();
-            let hint = Hint::new(&words).unwrap();
-            assert!(hint.allows(b"aa w0x") && !hint.allows(b"aa w0 x") && !hint.allows(b"x"));
-        }
-        assert!(Hint::new(&[Vec::new()]).is_none());
+    fn literals_at_one_place_and_within_each_other_are_all_reported() {
+        let words = ["cmd", "cmd.exe", "cmd.exe/c", "md.e", "exe/", "mdx"];
+        let set = LiteralSet::new(
+            &words.iter().enumerate().map(|(n, w)| (w.as_bytes().to_vec(), vec![n])).collect::<Vec<_>>(),
+        );
+        let found = |text: &str| {
+            let mut out = std::collections::BTreeSet::new();
+            set.as_ref().unwrap().search_prepared(text.as_bytes(), |n| {
+                out.insert(n);
+            });
+            out.into_iter().collect::<Vec<_>>()
+        };
+        assert_eq!(found("a cmd.exe/c b"), [0, 1, 2, 3, 4]);
+        assert_eq!(found("cmdx"), [0, 5]);
+        assert_eq!(found("cm"), [0; 0]);
+        // What a shorter literal reports anyway need not be searched for again.
+        let same = without_implied(&[(b"cmd".to_vec(), vec![1]), (b"cmd.exe".to_vec(), vec![1, 2])]);
+        assert_eq!(same, [(b"cmd".to_vec(), vec![1]), (b"cmd.exe".to_vec(), vec![2])]);
     }
 }

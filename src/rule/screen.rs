@@ -49,7 +49,16 @@ struct ModelSlot {
 
 /// Bits of groups.
 type Mask = Box<[u64]>;
-type Names = HashMap<Box<[u8]>, Mask, foldhash::fast::RandomState>;
+type Names = HashMap<Box<[u8]>, Named, foldhash::fast::RandomState>;
+
+/// Groups that are found by one name.
+#[derive(Debug)]
+struct Named {
+    /// Those for which the name is enough.
+    mask: Mask,
+    /// Those that ask for a literal on the command line besides.
+    on_line: Option<LiteralSet>,
+}
 
 /// What can hold for events of one type.
 #[derive(Debug)]
@@ -164,9 +173,14 @@ impl KindScreen {
         candidates.extend_from_slice(&self.always);
         for (names, field) in [(&self.images, Field::Image), (&self.parents, Field::ParentImage)] {
             if !names.is_empty()
-                && let Some(mask) = event.get(field).and_then(|name| names.get(name))
+                && let Some(named) = event.get(field).and_then(|name| names.get(name))
             {
-                add(&mut candidates, mask);
+                add(&mut candidates, &named.mask);
+                if let Some(set) = &named.on_line
+                    && let Some(text) = scratch.prepared(event)
+                {
+                    set.search_prepared(text, |group| mark(&mut candidates, group));
+                }
             }
         }
         if event.draft.flags.0 != 0 {
@@ -294,19 +308,10 @@ impl Grouping {
     }
 
     fn kind(&self, kind: EventType) -> KindScreen {
-        let empty: Mask = vec![0; self.groups.len().div_ceil(64)].into();
-        let mut screen = KindScreen {
-            always: empty.clone(),
-            images: Names::default(),
-            parents: Names::default(),
-            flags: Vec::new(),
-            literals: Vec::new(),
-            line_literals: None,
-            wanted: FieldSet::default(),
-            reads_command: false,
-            idle: true,
-        };
-        let mut literals: BTreeMap<Field, BTreeMap<Vec<u8>, Vec<usize>>> = BTreeMap::new();
+        let words = self.groups.len().div_ceil(64);
+        let mut screen = KindScreen::new(words);
+        let (mut images, mut parents) = (NamesBuilder::default(), NamesBuilder::default());
+        let mut literals: BTreeMap<Field, Literals> = BTreeMap::new();
         for (at, (group, kinds, wanted)) in self.groups.iter().enumerate() {
             if !kinds.contains(&kind) {
                 continue;
@@ -317,41 +322,95 @@ impl Grouping {
                 mark(&mut screen.always, at);
                 continue;
             };
+            let on_line = anchor::on_line(group.condition.quick());
             for atom in anchor.atoms {
                 match atom {
-                    Atom::Image(name) => mark(screen.images.entry(name.into()).or_insert_with(|| empty.clone()), at),
-                    Atom::ParentImage(name) => {
-                        mark(screen.parents.entry(name.into()).or_insert_with(|| empty.clone()), at);
-                    }
-                    Atom::Within(field, text) => {
-                        literals.entry(field).or_default().entry(text).or_default().push(at);
-                    }
-                    Atom::Flag(flag) => match screen.flags.iter_mut().find(|(f, _)| *f == flag) {
-                        Some((_, mask)) => mark(mask, at),
-                        None => {
-                            let mut mask = empty.clone();
-                            mark(&mut mask, at);
-                            screen.flags.push((flag, mask));
-                        }
-                    },
+                    Atom::Image(name) => images.add(name, at, on_line.as_deref()),
+                    Atom::ParentImage(name) => parents.add(name, at, on_line.as_deref()),
+                    Atom::Within(field, text) => literals.entry(field).or_default().entry(text).or_default().push(at),
+                    Atom::Flag(flag) => screen.add_flag(flag, at, words),
                 }
             }
         }
+        screen.images = images.finish(words);
+        screen.parents = parents.finish(words);
         for (field, texts) in literals {
-            let texts: Vec<(Vec<u8>, Vec<usize>)> = texts.into_iter().collect();
-            match LiteralSet::new(&texts) {
-                Some(set) if field == Field::CommandLine => screen.line_literals = Some(set),
-                Some(set) => screen.literals.push((field, set)),
-                // Too many to search for: judge their groups always.
-                None => texts.iter().flat_map(|(_, groups)| groups).for_each(|at| mark(&mut screen.always, *at)),
-            }
+            screen.add_literals(field, &texts);
         }
         screen.looks_up();
         screen
     }
 }
 
+/// Groups by the literals of which they need one.
+type Literals = BTreeMap<Vec<u8>, Vec<usize>>;
+
+fn compile(literals: &Literals) -> Option<LiteralSet> {
+    let list: Vec<(Vec<u8>, Vec<usize>)> =
+        literals.iter().map(|(text, groups)| (text.clone(), groups.clone())).collect();
+    LiteralSet::new(&list)
+}
+
+/// Collects groups by a name: those for which it is enough, and those that need a literal besides.
+#[derive(Default)]
+struct NamesBuilder(BTreeMap<Vec<u8>, (Vec<usize>, Literals)>);
+
+impl NamesBuilder {
+    fn add(&mut self, name: Vec<u8>, group: usize, on_line: Option<&[Vec<u8>]>) {
+        let (plain, literals) = self.0.entry(name).or_default();
+        match on_line {
+            None => plain.push(group),
+            Some(texts) => texts.iter().for_each(|t| literals.entry(t.clone()).or_default().push(group)),
+        }
+    }
+
+    fn finish(self, words: usize) -> Names {
+        let named = |(mut plain, literals): (Vec<usize>, Literals)| {
+            let on_line = if literals.is_empty() { None } else { compile(&literals) };
+            if on_line.is_none() {
+                plain.extend(literals.values().flatten());
+            }
+            let mut mask: Mask = vec![0; words].into();
+            plain.iter().for_each(|group| mark(&mut mask, *group));
+            Named { mask, on_line }
+        };
+        self.0.into_iter().map(|(name, groups)| (name.into(), named(groups))).collect()
+    }
+}
+
 impl KindScreen {
+    fn new(words: usize) -> KindScreen {
+        KindScreen {
+            always: vec![0; words].into(),
+            images: Names::default(),
+            parents: Names::default(),
+            flags: Vec::new(),
+            literals: Vec::new(),
+            line_literals: None,
+            wanted: FieldSet::default(),
+            reads_command: false,
+            idle: true,
+        }
+    }
+
+    fn add_flag(&mut self, flag: Flag, group: usize, words: usize) {
+        if !self.flags.iter().any(|(f, _)| *f == flag) {
+            self.flags.push((flag, vec![0; words].into()));
+        }
+        if let Some((_, mask)) = self.flags.iter_mut().find(|(f, _)| *f == flag) {
+            mark(mask, group);
+        }
+    }
+
+    fn add_literals(&mut self, field: Field, literals: &Literals) {
+        match compile(literals) {
+            Some(set) if field == Field::CommandLine => self.line_literals = Some(set),
+            Some(set) => self.literals.push((field, set)),
+            // Too many to search for: judge their groups always.
+            None => literals.values().flatten().for_each(|group| mark(&mut self.always, *group)),
+        }
+    }
+
     /// Adds the fields that finding candidates reads.
     fn looks_up(&mut self) {
         self.reads_command = self.wanted.contains(Field::CommandLine);
