@@ -62,7 +62,7 @@ impl Reader<'_> {
     /// A table: all of its keys.
     fn node(&mut self, section: &Section<'_>) -> Node {
         let mut parts = Vec::new();
-        for key in section.keys() {
+        for key in section.keys_as_written() {
             match key {
                 "all" => parts.extend(self.nodes(section, key)),
                 "any" => parts.push(Node::Any(self.nodes(section, key))),
@@ -107,7 +107,7 @@ impl Reader<'_> {
         if !section.is_table(key) {
             let texts = section.strings(key, self.faults).unwrap_or_default();
             let test = self.equals(section, key, &texts, field);
-            parts.push(Node::Leaf(Leaf::Text(field, test)));
+            parts.push(Node::Leaf(Leaf::text(field, test)));
             return;
         }
         let Some(inner) = section.table(key, self.faults) else { return };
@@ -122,7 +122,7 @@ impl Reader<'_> {
         }
         let test = self.text(&inner, field);
         if !test.ops.is_empty() {
-            parts.push(Node::Leaf(Leaf::Text(field, test)));
+            parts.push(Node::Leaf(Leaf::text(field, test)));
         }
         self.finish_text(&inner, parts.len() == before, FIELD_KEYS);
     }
@@ -154,7 +154,7 @@ impl Reader<'_> {
     }
 
     fn command(&self, operator: Operator) -> Node {
-        Node::Leaf(Leaf::Command(operator, self.vocabulary.tools.clone()))
+        Node::Leaf(Leaf::operator(operator, self.vocabulary.tools.clone()))
     }
 
     /// `switch = "i"`, `["i", "interface"]` or `{ name = …, case = true, value = … }`.

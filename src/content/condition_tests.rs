@@ -237,8 +237,8 @@ fn an_explanation_names_what_was_found_and_a_failure_what_was_missing() {
         held,
         [
             "image \"tshark\" equals tshark",
-            "command_line \"tshark -nieth0\" not: contains zz",
-            "command_line \"ieth0\" switch equals i"
+            "command_line \"ieth0\" switch equals i",
+            "command_line \"tshark -nieth0\" not: contains zz"
         ]
     );
     assert_eq!(why_not, None);

@@ -184,7 +184,9 @@ fn stand_in(raw: &[u8], arena: &mut Vec<u8>, draft: &mut Draft) {
     if let Some(process) = text(draft, Field::ProcessName) {
         put(draft, Field::ProcessKey, &process);
     }
-    put(draft, Field::UserKey, "corp\\jdoe");
+    if let Some(user) = text(draft, Field::User) {
+        put(draft, Field::UserKey, &user);
+    }
     let dir = text(draft, Field::ProcessDir).map(|d| format!("{d}\\")).unwrap_or_default();
     if ["\\temp\\", "\\inetcache\\"].iter().any(|t| dir.contains(t)) || dir.starts_with("/tmp") {
         draft.flags.set(Flag::IsTemp);

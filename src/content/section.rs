@@ -96,6 +96,13 @@ impl<'d> Section<'d> {
         self.table.keys().map(|k| k.get_ref().as_ref())
     }
 
+    /// Keys in the order of the file, taken or not.
+    pub fn keys_as_written(&self) -> Vec<&'d str> {
+        let mut keys: Vec<_> = self.table.keys().map(|k| (k.span().start, k.get_ref().as_ref())).collect();
+        keys.sort_unstable();
+        keys.into_iter().map(|(_, key)| key).collect()
+    }
+
     /// Whether the key is there.
     pub fn has(&self, key: &str) -> bool {
         self.table.keys().any(|k| k.get_ref() == key)

@@ -4,46 +4,64 @@
 //! the best; `not` needs nothing. A condition without an anchor is judged always. Sound, never exact: an anchor may let
 //! events through for which the condition does not hold.
 
-use super::condition::{Leaf, Node};
-use super::operator::Operator;
+use super::condition::{Ask, Leaf, Node};
 use super::text::{Literal, TextOp, TextTest};
 use crate::event::{Field, Flag};
 
 /// One thing an event may show.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Atom {
     /// Its image is this (lower case, without extension).
     Image(Vec<u8>),
     /// Its parent's image is this.
     ParentImage(Vec<u8>),
-    /// A field, prepared by [`super::literals::prepare`], has this within (lower case).
+    /// A field has this within (lower case); the command line is prepared by [`super::literals::prepare`].
     Within(Field, Vec<u8>),
     /// A flag is set.
     Flag(Flag),
 }
 
-/// Things of which an event must show at least one.
-#[derive(Clone, Debug)]
+/// Things of which an event must show at least one. The least is the best.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Anchor {
-    /// The things.
-    pub atoms: Vec<Atom>,
     /// Roughly how often an event shows one, and how dear it is to ask.
     cost: u32,
+    /// The things.
+    pub atoms: Vec<Atom>,
 }
 
-/// Shortest literal worth searching, bytes.
+/// Shortest literal worth searching in every event, bytes.
 const SHORTEST: usize = 3;
+/// Shortest literal worth searching where something else has been found already, bytes.
+pub const HINT: usize = 2;
 /// Entries of a table up to which they become images to look up.
 const TABLE_ENTRIES: usize = 10_000;
 
 /// The anchor of a node, `None` when it has none.
 pub fn of(node: &Node) -> Option<Anchor> {
+    combine(node, &of_leaf)
+}
+
+/// Literals of which one must be within the prepared command line; `None` when the node asks for none.
+pub fn on_line(node: &Node) -> Option<Vec<Vec<u8>>> {
+    let anchor = combine(node, &|leaf| match leaf {
+        Leaf::Line(line) => line_tests(&line.ask).into_iter().filter_map(|t| within(Field::CommandLine, t, HINT)).min(),
+        _ => None,
+    })?;
+    let texts = anchor.atoms.into_iter().map(|atom| match atom {
+        Atom::Within(_, text) => Some(text),
+        Atom::Image(_) | Atom::ParentImage(_) | Atom::Flag(_) => None,
+    });
+    texts.collect()
+}
+
+fn combine(node: &Node, of_leaf: &impl Fn(&Leaf) -> Option<Anchor>) -> Option<Anchor> {
     match node {
-        Node::All(nodes) => nodes.iter().filter_map(of).min_by_key(|a| a.cost),
+        Node::All(nodes) => nodes.iter().filter_map(|n| combine(n, of_leaf)).min(),
         Node::Any(nodes) => {
-            let mut sum = Anchor { atoms: Vec::new(), cost: 0 };
+            let mut sum = Anchor { cost: 0, atoms: Vec::new() };
             for node in nodes {
-                let anchor = of(node)?;
+                let anchor = combine(node, of_leaf)?;
                 sum.atoms.extend(anchor.atoms);
                 sum.cost += anchor.cost;
             }
@@ -59,18 +77,22 @@ fn of_leaf(leaf: &Leaf) -> Option<Anchor> {
         Leaf::Flag(flag, true) => Some(Anchor { atoms: vec![Atom::Flag(*flag)], cost: 8 }),
         Leaf::Flag(_, false) | Leaf::Exists(..) | Leaf::Number(..) => None,
         Leaf::Text(field, test) => of_text(*field, test),
-        Leaf::Command(operator, _) => of_operator(operator),
+        Leaf::Line(line) => {
+            line_tests(&line.ask).into_iter().filter_map(|t| within(Field::CommandLine, t, SHORTEST)).min()
+        }
     }
 }
 
-fn of_operator(operator: &Operator) -> Option<Anchor> {
-    let tests = operator.texts();
-    tests.into_iter().filter_map(|t| within(Field::CommandLine, t)).min_by_key(|a| a.cost)
+fn line_tests(ask: &Ask) -> Vec<&TextTest> {
+    match ask {
+        Ask::Text(test) => vec![test],
+        Ask::Operator(operator, _) => operator.texts(),
+    }
 }
 
 fn of_text(field: Field, test: &TextTest) -> Option<Anchor> {
-    let named = test.ops.iter().filter_map(|op| of_name(field, op)).min_by_key(|a| a.cost);
-    named.into_iter().chain(within(field, test)).min_by_key(|a| a.cost)
+    let named = test.ops.iter().filter_map(|op| of_name(field, op)).min();
+    named.into_iter().chain(within(field, test, SHORTEST)).min()
 }
 
 /// Comparisons that fix the image: of the image itself, or of the last component of its path.
@@ -107,23 +129,30 @@ fn last_of_path(literal: &Literal) -> Option<Vec<u8>> {
     (!name.is_empty() && name.is_ascii()).then(|| name.as_bytes().to_vec())
 }
 
-/// The best list of literals of which one must be within the field.
-fn within(field: Field, test: &TextTest) -> Option<Anchor> {
-    test.required()
-        .filter_map(|list| {
-            let pieces: Vec<Vec<u8>> = list.iter().map(|l| piece(field, l)).collect::<Option<_>>()?;
-            let cost = pieces.iter().map(|p| 4 + 24 / p.len().max(1) as u32).sum();
-            Some(Anchor { atoms: pieces.into_iter().map(|p| Atom::Within(field, p)).collect(), cost })
-        })
-        .min_by_key(|a| a.cost)
+/// The best list of literals of which one must be within the field, as searched for: each at least `shortest` bytes.
+pub fn pieces(field: Field, test: &TextTest, shortest: usize) -> Option<Vec<Vec<u8>>> {
+    // What has a caret never is in a command line without carets.
+    let possible = |l: &&Literal| field != Field::CommandLine || !l.text.contains('^');
+    let lists =
+        test.required().filter_map(|list| list.iter().filter(possible).map(|l| piece(field, l, shortest)).collect());
+    lists.min_by_key(|list: &Vec<Vec<u8>>| cost_of(list))
 }
 
-/// The longest part of a literal that survives preparation: ASCII, and for a command line without blanks, quotes, carets.
-fn piece(field: Field, literal: &Literal) -> Option<Vec<u8>> {
+fn within(field: Field, test: &TextTest, shortest: usize) -> Option<Anchor> {
+    let pieces = pieces(field, test, shortest)?;
+    Some(Anchor { cost: cost_of(&pieces), atoms: pieces.into_iter().map(|p| Atom::Within(field, p)).collect() })
+}
+
+/// Short literals are found by chance: dear.
+fn cost_of(pieces: &[Vec<u8>]) -> u32 {
+    pieces.iter().map(|p| 4 + 256 / (p.len() * p.len()).max(1) as u32).sum()
+}
+
+/// The longest part of a literal that survives preparation: ASCII, and for a command line without blanks and quotes.
+fn piece(field: Field, literal: &Literal, shortest: usize) -> Option<Vec<u8>> {
     let breaks = |c: char| {
-        !c.is_ascii()
-            || (field == Field::CommandLine && (c.is_ascii_whitespace() || c == '\x0b' || c == '"' || c == '^'))
+        !c.is_ascii() || (field == Field::CommandLine && (c.is_ascii_whitespace() || c == '\x0b' || c == '"'))
     };
     let longest = literal.text.split(breaks).max_by_key(|p| p.len())?;
-    (literal.is_plain() && longest.len() >= SHORTEST).then(|| longest.to_ascii_lowercase().into_bytes())
+    (literal.is_plain() && longest.len() >= shortest).then(|| longest.to_ascii_lowercase().into_bytes())
 }

@@ -2,6 +2,8 @@
 //!
 //! Pure: the same event always gives the same answer. Nothing is allocated while judging; [`Scratch`] is reused.
 
+use super::anchor;
+use super::literals::LiteralSet;
 use super::operator::Operator;
 use super::scratch::Scratch;
 use super::text::{TextOp, TextTest};
@@ -12,7 +14,10 @@ use std::sync::Arc;
 /// A compiled condition. The default one always holds.
 #[derive(Clone, Debug, Default)]
 pub struct Condition {
-    root: Arc<Node>,
+    /// As content says it: for explanations.
+    written: Arc<Node>,
+    /// The same with what is quickly asked first: for judging.
+    quick: Arc<Node>,
 }
 
 /// A node of a condition.
@@ -37,10 +42,28 @@ pub enum Leaf {
     Exists(Field, bool),
     /// A field's text passes. A missing field never passes.
     Text(Field, TextTest),
+    /// The command line passes. A missing one never does.
+    Line(Box<LineTest>),
     /// A field is a number in a range. A missing field, or one that is no number, never passes.
     Number(Field, Bound),
-    /// The command line passes, read with the switch styles of the tools.
-    Command(Operator, Arc<Tools>),
+}
+
+/// A test of the command line, with a quick look that spares most lines the cutting.
+#[derive(Clone, Debug)]
+pub struct LineTest {
+    /// What is asked.
+    pub ask: Ask,
+    /// Literals of which the line must have one, for each set.
+    hints: Vec<LiteralSet>,
+}
+
+/// What may be asked of a command line.
+#[derive(Clone, Debug)]
+pub enum Ask {
+    /// The line as a text.
+    Text(TextTest),
+    /// Its tokens, arguments and switches, read with the styles of the tools.
+    Operator(Operator, Arc<Tools>),
 }
 
 /// A limit for a number.
@@ -63,33 +86,47 @@ impl Default for Node {
 }
 
 impl Condition {
-    /// A condition; members of `all` and `any` are put in the order of their cost.
-    pub fn new(mut root: Node) -> Condition {
-        root.sort();
-        Condition { root: Arc::new(root) }
+    /// A condition.
+    pub fn new(root: Node) -> Condition {
+        let mut quick = root.clone();
+        quick.sort();
+        Condition { written: Arc::new(root), quick: Arc::new(quick) }
     }
 
-    /// The tree.
-    pub fn root(&self) -> &Node {
-        &self.root
+    /// The tree, its members in the order in which content names them.
+    pub fn written(&self) -> &Node {
+        &self.written
+    }
+
+    /// The tree, its members in the order of their cost.
+    pub(super) fn quick(&self) -> &Node {
+        &self.quick
+    }
+
+    /// The members of an `any` as conditions of their own, else the condition itself: it holds when one of them does.
+    pub fn alternatives(&self) -> Vec<Condition> {
+        match &*self.written {
+            Node::Any(nodes) => nodes.iter().cloned().map(Condition::new).collect(),
+            _ => vec![self.clone()],
+        }
     }
 
     /// Whether the condition holds for an event.
     pub fn holds(&self, event: EventView<'_>, scratch: &mut Scratch) -> bool {
         scratch.begin();
-        self.root.holds(event, scratch)
+        self.quick.holds(event, scratch)
     }
 
     /// Every field that the condition reads. What enrichment reads for flags is not in it.
     pub fn reads(&self) -> FieldSet {
         let mut set = FieldSet::default();
-        self.root.each_leaf(&mut |leaf| set = set.union(leaf.reads()));
+        self.quick.each_leaf(&mut |leaf| set = set.union(leaf.reads()));
         set
     }
 
     /// Fields without which the condition can never hold; each inner set is "one of".
     pub fn needs(&self) -> Vec<FieldSet> {
-        self.root.needs()
+        self.quick.needs()
     }
 }
 
@@ -101,6 +138,18 @@ impl Node {
             Node::Any(nodes) => nodes.iter().any(|n| n.holds(event, scratch)),
             Node::Not(node) => !node.holds(event, scratch),
             Node::Leaf(leaf) => leaf.holds(event, scratch),
+        }
+    }
+
+    /// Fields of the event itself without which the node cannot hold: a quick look before judging.
+    pub(super) fn must_have(&self) -> FieldSet {
+        match self {
+            Node::All(nodes) => nodes.iter().fold(FieldSet::default(), |all, n| all.union(n.must_have())),
+            Node::Any(nodes) => {
+                nodes.iter().map(Node::must_have).reduce(|a, b| FieldSet(a.0 & b.0)).unwrap_or_default()
+            }
+            Node::Not(_) | Node::Leaf(Leaf::Flag(..)) => FieldSet::default(),
+            Node::Leaf(leaf) => leaf.needs().unwrap_or_default(),
         }
     }
 
@@ -125,8 +174,7 @@ impl Node {
 
     fn cost(&self) -> u32 {
         match self {
-            Node::All(nodes) => nodes.first().map_or(0, Node::cost) + 1,
-            Node::Any(nodes) => nodes.iter().map(Node::cost).sum(),
+            Node::All(nodes) | Node::Any(nodes) => nodes.iter().map(Node::cost).sum(),
             Node::Not(node) => node.cost(),
             Node::Leaf(leaf) => leaf.cost(),
         }
@@ -174,23 +222,63 @@ fn sources(flag: Flag) -> FieldSet {
     }
 }
 
-impl Leaf {
-    pub(super) fn holds(&self, event: EventView<'_>, scratch: &mut Scratch) -> bool {
-        match self {
-            Leaf::Flag(flag, wanted) => event.draft.flags.has(*flag) == *wanted,
-            Leaf::Exists(field, wanted) => event.draft.present.contains(*field) == *wanted,
-            Leaf::Text(Field::CommandLine, test) => test.ops.iter().all(|op| {
+impl LineTest {
+    fn new(ask: Ask) -> LineTest {
+        let tests = match &ask {
+            Ask::Text(test) => vec![test],
+            Ask::Operator(operator, _) => operator.texts(),
+        };
+        let pieces = tests.into_iter().filter_map(|t| anchor::pieces(Field::CommandLine, t, anchor::HINT));
+        let hints = pieces.filter_map(|p| {
+            let literals: Vec<_> = p.into_iter().map(|text| (text, vec![0])).collect();
+            LiteralSet::new(&literals)
+        });
+        LineTest { hints: hints.collect(), ask }
+    }
+
+    fn holds(&self, event: EventView<'_>, scratch: &mut Scratch) -> bool {
+        if !self.hints.is_empty() {
+            let Some(text) = scratch.prepared(event) else { return false };
+            if !self.hints.iter().all(|hint| hint.any_within(text)) {
+                return false;
+            }
+        }
+        match &self.ask {
+            Ask::Text(test) => test.ops.iter().all(|op| {
                 let text = match op {
                     TextOp::Contains(_) => scratch.joined(event),
                     _ => scratch.cmd(event),
                 };
                 text.is_some_and(|t| op.holds(t))
             }),
-            Leaf::Text(field, test) => event.get(*field).is_some_and(|text| test.holds(text)),
-            Leaf::Number(field, bound) => event.number(*field).is_some_and(|n| bound.holds(n)),
-            Leaf::Command(operator, tools) => {
+            Ask::Operator(operator, tools) => {
                 scratch.line(event, tools).is_some_and(|line| operator.find(&line).is_some())
             }
+        }
+    }
+}
+
+impl Leaf {
+    /// A test of a field's text.
+    pub fn text(field: Field, test: TextTest) -> Leaf {
+        match field {
+            Field::CommandLine => Leaf::Line(Box::new(LineTest::new(Ask::Text(test)))),
+            _ => Leaf::Text(field, test),
+        }
+    }
+
+    /// A test of the command line's parts.
+    pub fn operator(operator: Operator, tools: Arc<Tools>) -> Leaf {
+        Leaf::Line(Box::new(LineTest::new(Ask::Operator(operator, tools))))
+    }
+
+    pub(super) fn holds(&self, event: EventView<'_>, scratch: &mut Scratch) -> bool {
+        match self {
+            Leaf::Flag(flag, wanted) => event.draft.flags.has(*flag) == *wanted,
+            Leaf::Exists(field, wanted) => event.draft.present.contains(*field) == *wanted,
+            Leaf::Text(field, test) => event.get(*field).is_some_and(|text| test.holds(text)),
+            Leaf::Number(field, bound) => event.number(*field).is_some_and(|n| bound.holds(n)),
+            Leaf::Line(line) => line.holds(event, scratch),
         }
     }
 
@@ -198,8 +286,11 @@ impl Leaf {
         match self {
             Leaf::Flag(..) => FieldSet::default(),
             Leaf::Exists(field, _) | Leaf::Text(field, _) | Leaf::Number(field, _) => FieldSet::of(*field),
-            // The image says how the tool writes its switches.
-            Leaf::Command(..) => FieldSet::of(Field::CommandLine).union(FieldSet::of(Field::Image)),
+            Leaf::Line(line) => match line.ask {
+                Ask::Text(_) => FieldSet::of(Field::CommandLine),
+                // The image says how the tool writes its switches.
+                Ask::Operator(..) => FieldSet::of(Field::CommandLine).union(FieldSet::of(Field::Image)),
+            },
         }
     }
 
@@ -208,17 +299,20 @@ impl Leaf {
             Leaf::Flag(_, false) | Leaf::Exists(_, false) => None,
             Leaf::Flag(flag, true) => Some(sources(*flag)),
             Leaf::Exists(field, true) | Leaf::Text(field, _) | Leaf::Number(field, _) => Some(FieldSet::of(*field)),
-            Leaf::Command(..) => Some(FieldSet::of(Field::CommandLine)),
+            Leaf::Line(_) => Some(FieldSet::of(Field::CommandLine)),
         }
     }
 
     fn cost(&self) -> u32 {
         match self {
             Leaf::Flag(..) | Leaf::Exists(..) => 0,
-            Leaf::Text(Field::CommandLine, test) => 20 + test.cost(),
             Leaf::Text(_, test) => test.cost(),
             Leaf::Number(..) => 2,
-            Leaf::Command(..) => 40,
+            Leaf::Line(line) if !line.hints.is_empty() => 8,
+            Leaf::Line(line) => match &line.ask {
+                Ask::Text(test) => 20 + test.cost(),
+                Ask::Operator(..) => 40,
+            },
         }
     }
 }

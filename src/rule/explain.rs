@@ -1,6 +1,6 @@
 //! Why a condition held, or why not, in words: for alerts and for `rules test`.
 
-use super::condition::{Condition, Leaf, Node};
+use super::condition::{Ask, Condition, Leaf, Node};
 use super::scratch::Scratch;
 use super::text::TextOp;
 use crate::alert::Matched;
@@ -16,7 +16,7 @@ impl Condition {
         if !self.holds(event, scratch) {
             return out;
         }
-        collect(self.root(), event, scratch, &mut out);
+        collect(self.written(), event, scratch, &mut out);
         if scratch.truncated(event) {
             out.push(Matched {
                 field: Field::CommandLine.name().into(),
@@ -30,7 +30,7 @@ impl Condition {
     /// The first thing that failed, as a sentence; `None` when the condition holds.
     pub fn why_not(&self, event: EventView<'_>, scratch: &mut Scratch) -> Option<String> {
         scratch.begin();
-        failure(self.root(), event, scratch).map(|f| f.reason)
+        failure(self.written(), event, scratch).map(|f| f.reason)
     }
 }
 
@@ -121,7 +121,10 @@ fn words(leaf: &Leaf) -> String {
         Leaf::Exists(_, false) => "does not exist".into(),
         Leaf::Text(_, test) => test.to_string(),
         Leaf::Number(_, bound) => bound.to_string(),
-        Leaf::Command(operator, _) => format!("{} {operator}", operator.name()),
+        Leaf::Line(line) => match &line.ask {
+            Ask::Text(test) => test.to_string(),
+            Ask::Operator(operator, _) => format!("{} {operator}", operator.name()),
+        },
     }
 }
 
@@ -131,7 +134,7 @@ fn field_name(leaf: &Leaf, event: EventView<'_>) -> String {
         Leaf::Exists(field, _) | Leaf::Text(field, _) | Leaf::Number(field, _) => {
             field.display_name(event.draft.kind).into()
         }
-        Leaf::Command(..) => Field::CommandLine.name().into(),
+        Leaf::Line(_) => Field::CommandLine.name().into(),
     }
 }
 
@@ -140,23 +143,19 @@ fn actual(leaf: &Leaf, event: EventView<'_>) -> Option<String> {
     match leaf {
         Leaf::Flag(flag, _) => Some(event.draft.flags.has(*flag).to_string()),
         Leaf::Exists(field, _) | Leaf::Text(field, _) | Leaf::Number(field, _) => event.get(*field).map(shown),
-        Leaf::Command(..) => event.get(Field::CommandLine).map(shown),
+        Leaf::Line(_) => event.get(Field::CommandLine).map(shown),
     }
 }
 
 /// What made the leaf hold: of a command line, the part that was found.
 fn found(leaf: &Leaf, event: EventView<'_>, scratch: &mut Scratch) -> String {
-    match leaf {
-        Leaf::Command(operator, tools) => {
-            scratch.line(event, tools).and_then(|line| operator.find(&line).map(shown)).unwrap_or_default()
-        }
-        Leaf::Text(Field::CommandLine, test) => {
-            let joined = test.ops.iter().any(|op| matches!(op, TextOp::Contains(_)));
-            let text = if joined { scratch.joined(event) } else { scratch.cmd(event) };
-            text.map(shown).unwrap_or_default()
-        }
-        _ => actual(leaf, event).unwrap_or_default(),
-    }
+    let Leaf::Line(line) = leaf else { return actual(leaf, event).unwrap_or_default() };
+    let text = match &line.ask {
+        Ask::Operator(operator, tools) => scratch.line(event, tools).and_then(|line| operator.find(&line)),
+        Ask::Text(test) if test.ops.iter().any(|op| matches!(op, TextOp::Contains(_))) => scratch.joined(event),
+        Ask::Text(_) => scratch.cmd(event),
+    };
+    text.map(shown).unwrap_or_default()
 }
 
 fn shown(text: &[u8]) -> String {

@@ -156,7 +156,8 @@ impl fmt::Display for Operator {
                 Ok(())
             }
             Operator::Switch(test) => {
-                write!(f, "{}", if test.case { &test.exact } else { &test.folded })?;
+                // As content writes it: `T` for a tool whose `t` is another switch.
+                write!(f, "{}", test.exact)?;
                 match &test.value {
                     Some(value) => write!(f, " with a value that {value}"),
                     None => Ok(()),

@@ -4,6 +4,7 @@
 //! Nothing is allocated in the steady state. The rules of cutting are in `command_line`; this file only keeps the result.
 
 use super::command_line::{self, Arg, Line, Switch, Token};
+use super::literals;
 use super::tools::Tools;
 use crate::event::{EventView, Field};
 
@@ -18,13 +19,18 @@ pub struct Scratch {
     truncated: bool,
     cmd: Vec<u8>,
     joined: Vec<u8>,
+    /// Whether `joined` differs from `cmd`.
+    joins: bool,
     text: Vec<u8>,
     args: Vec<Arg>,
     tokens: Vec<Token>,
     switches: Vec<Switch>,
     case: bool,
     slash_cut: bool,
-    /// Lower-case copy for literal search; belongs to the screen.
+    /// The command line prepared for literal search, once `is_prepared`.
+    prepared: Vec<u8>,
+    is_prepared: bool,
+    /// Lower-case copy of another field; belongs to the screen.
     pub(super) lower: Vec<u8>,
     /// Candidates, one bit a group; belongs to the screen.
     pub(super) candidates: Vec<u64>,
@@ -55,12 +61,15 @@ impl Scratch {
             truncated: false,
             cmd: Vec::new(),
             joined: Vec::new(),
+            joins: false,
             text: Vec::new(),
             args: Vec::new(),
             tokens: Vec::new(),
             switches: Vec::new(),
             case: false,
             slash_cut: false,
+            prepared: Vec::new(),
+            is_prepared: false,
             lower: Vec::new(),
             candidates: Vec::new(),
         }
@@ -71,6 +80,18 @@ impl Scratch {
     pub fn begin(&mut self) {
         self.stage = Stage::Nothing;
         self.truncated = false;
+        self.is_prepared = false;
+    }
+
+    /// The command line in lower case for literal search, see [`literals::prepare`]. `None` when the event has none.
+    #[inline]
+    pub fn prepared(&mut self, event: EventView<'_>) -> Option<&[u8]> {
+        let raw = event.get(Field::CommandLine)?;
+        if !self.is_prepared {
+            literals::prepare(raw, &mut self.prepared);
+            self.is_prepared = true;
+        }
+        Some(&self.prepared)
     }
 
     /// Whether the current event's command line was too long to be judged whole.
@@ -93,7 +114,7 @@ impl Scratch {
 
     /// The normalised command line without the quotes that stand between two non-blanks: what `contains` reads.
     pub fn joined(&mut self, event: EventView<'_>) -> Option<&[u8]> {
-        self.normalise(event).then_some(self.joined.as_slice())
+        if self.normalise(event) && self.joins { Some(&self.joined) } else { self.cmd(event) }
     }
 
     /// The command line taken apart. `None` when the event has no command line.
@@ -120,7 +141,7 @@ impl Scratch {
         if self.stage == Stage::Nothing {
             command_line::normalise(raw, &mut self.cmd);
             self.truncated = command_line::truncate(&mut self.cmd, self.limit);
-            command_line::join_quotes(&self.cmd, &mut self.joined);
+            self.joins = command_line::join_quotes(&self.cmd, &mut self.joined);
             self.stage = Stage::Normalised;
         }
         true

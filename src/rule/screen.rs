@@ -5,7 +5,7 @@
 
 use super::anchor::{self, Atom};
 use super::condition::Condition;
-use super::literals::{self, LiteralSet};
+use super::literals::LiteralSet;
 use super::scratch::Scratch;
 use super::{EntityKind, Rule, Verdict};
 use crate::batch::{Hit, Training};
@@ -20,7 +20,7 @@ pub struct Screen {
     kinds: Vec<KindScreen>,
 }
 
-/// Rules and models that share a condition.
+/// Rules and models that share a condition, or an alternative of one.
 #[derive(Debug)]
 struct Group {
     condition: Condition,
@@ -49,7 +49,16 @@ struct ModelSlot {
 
 /// Bits of groups.
 type Mask = Box<[u64]>;
-type Names = HashMap<Box<[u8]>, Mask, foldhash::fast::RandomState>;
+type Names = HashMap<Box<[u8]>, Named, foldhash::fast::RandomState>;
+
+/// Groups that are found by one name.
+#[derive(Debug)]
+struct Named {
+    /// Those for which the name is enough.
+    mask: Mask,
+    /// Those that ask for a literal on the command line besides.
+    on_line: Option<LiteralSet>,
+}
 
 /// What can hold for events of one type.
 #[derive(Debug)]
@@ -60,6 +69,7 @@ struct KindScreen {
     parents: Names,
     flags: Vec<(Flag, Mask)>,
     literals: Vec<(Field, LiteralSet)>,
+    line_literals: Option<LiteralSet>,
     wanted: FieldSet,
     reads_command: bool,
     idle: bool,
@@ -71,13 +81,18 @@ impl Screen {
         let mut grouping = Grouping::default();
         for (index, rule) in rules.iter().enumerate().filter(|(_, r)| r.enabled) {
             let slot = RuleSlot::of(index, rule, models);
-            grouping.join(&rule.condition, &rule.events, rule_fields(rule, slot), |g| g.rules.push(slot));
+            let fields = rule_fields(rule, slot);
+            for alternative in rule.condition.alternatives() {
+                grouping.join(&alternative, &rule.events, fields, |g| g.rules.push(slot));
+            }
         }
         for (index, model) in models.iter().enumerate() {
             let slot = ModelSlot { index: index as u16, feature: model.feature, once_per: model.once_per };
             let mut fields = FieldSet::of(model.feature);
             model.once_per.into_iter().for_each(|f| fields.insert(f));
-            grouping.join(&model.condition, &model.events, fields, |g| g.models.push(slot));
+            for alternative in model.condition.alternatives() {
+                grouping.join(&alternative, &model.events, fields, |g| g.models.push(slot));
+            }
         }
         grouping.finish()
     }
@@ -125,9 +140,17 @@ impl Screen {
                 bits &= bits - 1;
                 let Some(group) = self.groups.get(at) else { continue };
                 let there = event.draft.present.0 & group.required.0 == group.required.0;
-                if there && group.condition.root().holds(event, scratch) {
-                    hits.extend(group.rules.iter().filter_map(|r| r.hit(event)));
-                    trainings.extend(group.models.iter().filter_map(|m| m.training(event)));
+                if there && group.condition.quick().holds(event, scratch) {
+                    // Another alternative of the same rule may have held before.
+                    for rule in &group.rules {
+                        let seen = hits.get(first_hit..).is_some_and(|new| new.iter().any(|h| h.rule == rule.index));
+                        hits.extend(if seen { None } else { rule.hit(event) });
+                    }
+                    for model in &group.models {
+                        let new = trainings.get(first_training..);
+                        let seen = new.is_some_and(|new| new.iter().any(|t| t.model == model.index));
+                        trainings.extend(if seen { None } else { model.training(event) });
+                    }
                 }
             }
         }
@@ -145,30 +168,41 @@ impl KindScreen {
     /// Marks the groups that can hold; false when there are none.
     #[inline]
     fn find_candidates(&self, event: EventView<'_>, scratch: &mut Scratch) -> bool {
-        let Scratch { lower, candidates, .. } = scratch;
+        let mut candidates = std::mem::take(&mut scratch.candidates);
         candidates.clear();
         candidates.extend_from_slice(&self.always);
         for (names, field) in [(&self.images, Field::Image), (&self.parents, Field::ParentImage)] {
             if !names.is_empty()
-                && let Some(mask) = event.get(field).and_then(|name| names.get(name))
+                && let Some(named) = event.get(field).and_then(|name| names.get(name))
             {
-                add(candidates, mask);
+                add(&mut candidates, &named.mask);
+                if let Some(set) = &named.on_line
+                    && let Some(text) = scratch.prepared(event)
+                {
+                    set.search_prepared(text, |group| mark(&mut candidates, group));
+                }
             }
         }
         if event.draft.flags.0 != 0 {
             for (flag, mask) in &self.flags {
                 if event.draft.flags.has(*flag) {
-                    add(candidates, mask);
+                    add(&mut candidates, mask);
                 }
             }
         }
         for (field, set) in &self.literals {
             if let Some(text) = event.get(*field) {
-                literals::prepare(text, *field == Field::CommandLine, lower);
-                set.search(lower, |group| mark(candidates, group));
+                set.search(text, &mut scratch.lower, |group| mark(&mut candidates, group));
             }
         }
-        candidates.iter().any(|word| *word != 0)
+        if let Some(set) = &self.line_literals
+            && let Some(text) = scratch.prepared(event)
+        {
+            set.search_prepared(text, |group| mark(&mut candidates, group));
+        }
+        let any = candidates.iter().any(|word| *word != 0);
+        scratch.candidates = candidates;
+        any
     }
 }
 
@@ -254,15 +288,11 @@ impl Grouping {
     fn join(&mut self, condition: &Condition, events: &[EventType], fields: FieldSet, join: impl FnOnce(&mut Group)) {
         let kinds: Vec<EventType> =
             EventType::ALL.iter().copied().filter(|k| events.iter().any(|e| k.is_a(*e))).collect();
-        let key = (format!("{:?}", condition.root()), kinds.clone());
+        let key = (format!("{:?}", condition.quick()), kinds.clone());
         let next = self.groups.len();
         let at = *self.known.entry(key).or_insert(next);
         if at == next {
-            let required = condition
-                .needs()
-                .iter()
-                .filter(|s| s.0.count_ones() == 1)
-                .fold(FieldSet::default(), |all, s| all.union(*s));
+            let required = condition.quick().must_have();
             let group = Group { condition: condition.clone(), required, rules: Vec::new(), models: Vec::new() };
             self.groups.push((group, kinds, condition.reads()));
         }
@@ -278,62 +308,109 @@ impl Grouping {
     }
 
     fn kind(&self, kind: EventType) -> KindScreen {
-        let empty: Mask = vec![0; self.groups.len().div_ceil(64)].into();
-        let mut screen = KindScreen {
-            always: empty.clone(),
-            images: Names::default(),
-            parents: Names::default(),
-            flags: Vec::new(),
-            literals: Vec::new(),
-            wanted: FieldSet::default(),
-            reads_command: false,
-            idle: true,
-        };
-        let mut literals: BTreeMap<Field, BTreeMap<Vec<u8>, Vec<usize>>> = BTreeMap::new();
+        let words = self.groups.len().div_ceil(64);
+        let mut screen = KindScreen::new(words);
+        let (mut images, mut parents) = (NamesBuilder::default(), NamesBuilder::default());
+        let mut literals: BTreeMap<Field, Literals> = BTreeMap::new();
         for (at, (group, kinds, wanted)) in self.groups.iter().enumerate() {
             if !kinds.contains(&kind) {
                 continue;
             }
             screen.idle = false;
             screen.wanted = screen.wanted.union(*wanted);
-            let Some(anchor) = anchor::of(group.condition.root()) else {
+            let Some(anchor) = anchor::of(group.condition.quick()) else {
                 mark(&mut screen.always, at);
                 continue;
             };
+            let on_line = anchor::on_line(group.condition.quick());
             for atom in anchor.atoms {
                 match atom {
-                    Atom::Image(name) => mark(screen.images.entry(name.into()).or_insert_with(|| empty.clone()), at),
-                    Atom::ParentImage(name) => {
-                        mark(screen.parents.entry(name.into()).or_insert_with(|| empty.clone()), at);
-                    }
-                    Atom::Within(field, text) => {
-                        literals.entry(field).or_default().entry(text).or_default().push(at);
-                    }
-                    Atom::Flag(flag) => match screen.flags.iter_mut().find(|(f, _)| *f == flag) {
-                        Some((_, mask)) => mark(mask, at),
-                        None => {
-                            let mut mask = empty.clone();
-                            mark(&mut mask, at);
-                            screen.flags.push((flag, mask));
-                        }
-                    },
+                    Atom::Image(name) => images.add(name, at, on_line.as_deref()),
+                    Atom::ParentImage(name) => parents.add(name, at, on_line.as_deref()),
+                    Atom::Within(field, text) => literals.entry(field).or_default().entry(text).or_default().push(at),
+                    Atom::Flag(flag) => screen.add_flag(flag, at, words),
                 }
             }
         }
+        screen.images = images.finish(words);
+        screen.parents = parents.finish(words);
         for (field, texts) in literals {
-            let texts: Vec<(Vec<u8>, Vec<usize>)> = texts.into_iter().collect();
-            match LiteralSet::new(&texts) {
-                Some(set) => screen.literals.push((field, set)),
-                // Too many to search for: judge their groups always.
-                None => texts.iter().flat_map(|(_, groups)| groups).for_each(|at| mark(&mut screen.always, *at)),
-            }
+            screen.add_literals(field, &texts);
         }
         screen.looks_up();
         screen
     }
 }
 
+/// Groups by the literals of which they need one.
+type Literals = BTreeMap<Vec<u8>, Vec<usize>>;
+
+fn compile(literals: &Literals) -> Option<LiteralSet> {
+    let list: Vec<(Vec<u8>, Vec<usize>)> =
+        literals.iter().map(|(text, groups)| (text.clone(), groups.clone())).collect();
+    LiteralSet::new(&list)
+}
+
+/// Collects groups by a name: those for which it is enough, and those that need a literal besides.
+#[derive(Default)]
+struct NamesBuilder(BTreeMap<Vec<u8>, (Vec<usize>, Literals)>);
+
+impl NamesBuilder {
+    fn add(&mut self, name: Vec<u8>, group: usize, on_line: Option<&[Vec<u8>]>) {
+        let (plain, literals) = self.0.entry(name).or_default();
+        match on_line {
+            None => plain.push(group),
+            Some(texts) => texts.iter().for_each(|t| literals.entry(t.clone()).or_default().push(group)),
+        }
+    }
+
+    fn finish(self, words: usize) -> Names {
+        let named = |(mut plain, literals): (Vec<usize>, Literals)| {
+            let on_line = if literals.is_empty() { None } else { compile(&literals) };
+            if on_line.is_none() {
+                plain.extend(literals.values().flatten());
+            }
+            let mut mask: Mask = vec![0; words].into();
+            plain.iter().for_each(|group| mark(&mut mask, *group));
+            Named { mask, on_line }
+        };
+        self.0.into_iter().map(|(name, groups)| (name.into(), named(groups))).collect()
+    }
+}
+
 impl KindScreen {
+    fn new(words: usize) -> KindScreen {
+        KindScreen {
+            always: vec![0; words].into(),
+            images: Names::default(),
+            parents: Names::default(),
+            flags: Vec::new(),
+            literals: Vec::new(),
+            line_literals: None,
+            wanted: FieldSet::default(),
+            reads_command: false,
+            idle: true,
+        }
+    }
+
+    fn add_flag(&mut self, flag: Flag, group: usize, words: usize) {
+        if !self.flags.iter().any(|(f, _)| *f == flag) {
+            self.flags.push((flag, vec![0; words].into()));
+        }
+        if let Some((_, mask)) = self.flags.iter_mut().find(|(f, _)| *f == flag) {
+            mark(mask, group);
+        }
+    }
+
+    fn add_literals(&mut self, field: Field, literals: &Literals) {
+        match compile(literals) {
+            Some(set) if field == Field::CommandLine => self.line_literals = Some(set),
+            Some(set) => self.literals.push((field, set)),
+            // Too many to search for: judge their groups always.
+            None => literals.values().flatten().for_each(|group| mark(&mut self.always, *group)),
+        }
+    }
+
     /// Adds the fields that finding candidates reads.
     fn looks_up(&mut self) {
         self.reads_command = self.wanted.contains(Field::CommandLine);
@@ -345,3 +422,7 @@ impl KindScreen {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "screen_tests.rs"]
+mod tests;

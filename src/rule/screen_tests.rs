@@ -1,0 +1,262 @@
+//! The screen against the plain truth: every rule judged by its own condition, over random events made of the words that
+//! the rules themselves care about.
+
+use super::*;
+use crate::config::{DetectionSettings, Limits};
+use crate::content::{self, Content};
+use crate::event::{Draft, Flags, Text};
+use proptest::prelude::*;
+use proptest::strategy::ValueTree;
+use std::sync::LazyLock;
+
+/// Rules of a site, for anchors that the shipped ones do not have.
+const SITE: &[(&str, &str)] = &[
+    ("path_ends", r"process_path = { ends_with = ['\xcopy.exe', '/plink'] }, token = 'put'"),
+    ("parent_path", r"parent_process_path = { ends_with = '\w3wp.exe' }"),
+    ("name_within", "process_name = { contains = ['cop', 'lin', 'x64'] }"),
+    ("line_words", "command_line = { contains = ['copy .', 'a b', 'ürgen'] }"),
+    ("line_regex", "command_line = { regex = 'put|copy' }"),
+    ("line_end", r#"command_line = { ends_with = ['ldf"', 'share'] }"#),
+    ("mixed", "any = [{ image = 'ftp' }, { is_sanctioned = true }, { token = { starts_with = 'ftp://' } }]"),
+    ("negative", "is_temp = false, not = { image = 'cmd' }"),
+    ("method", "method = { starts_with = 'PO' }"),
+    ("number", "bytes_out = { ge = 20 }"),
+    ("there", "parent_image = { exists = true }"),
+];
+
+static CONTENT: LazyLock<Content> = LazyLock::new(|| {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::create_dir(dir.path().join("rules")).unwrap();
+    for (name, condition) in SITE {
+        let text = format!(
+            "id = {name:?}\nname = {name:?}\nrevision = 1\nwhy = 'x'\nattack = 'T1048'\nscore = 1\nentity = 'user'\n\
+             events = ['process-created', 'file-write', 'web-activity-allowed']\nper = 'image'\n\
+             condition = {{ {condition} }}\n"
+        );
+        std::fs::write(dir.path().join(format!("rules/{name}.toml")), text).unwrap();
+    }
+    let mut settings =
+        DetectionSettings { content_dir: Some(dir.path().to_path_buf()), ..DetectionSettings::default() };
+    settings.tables.insert("tunnel_tools_extended".into(), true);
+    settings.disabled_rules.push("Tap-Installer".into());
+    content::load(&settings, &Limits::default()).unwrap_or_else(|f| panic!("{f}"))
+});
+
+static SCREEN: LazyLock<Screen> = LazyLock::new(|| Screen::new(&CONTENT.rules, &CONTENT.models));
+
+/// Values of a field in the tests of the shipped rules.
+fn values(fields: &[Field]) -> Vec<String> {
+    let tests = CONTENT.rules.iter().flat_map(|r| &r.tests).flat_map(|t| &t.fields);
+    let mut values: Vec<String> = tests.filter(|(f, _)| fields.contains(f)).map(|(_, v)| v.clone()).collect();
+    values.extend(["C:\\Tools\\ngrok.exe".into(), "jürgen".into()]);
+    values.sort();
+    values.dedup();
+    values
+}
+
+/// A command line: a shipped one, or words of several, with carets, quotes and blanks put in.
+fn command_line() -> impl Strategy<Value = String> {
+    let whole = values(&[Field::CommandLine]);
+    let words: Vec<String> = whole.iter().flat_map(|v| v.split(' ')).map(str::to_owned).collect();
+    let mixed = proptest::collection::vec(proptest::sample::select(words), 1..8).prop_map(|w| w.join(" "));
+    let noise = proptest::collection::vec((any::<proptest::sample::Index>(), "[\"^ '\t]"), 0..4);
+    (prop_oneof![proptest::sample::select(whole), mixed], noise).prop_map(|(mut line, noise)| {
+        for (at, text) in noise {
+            let starts: Vec<usize> = line.char_indices().map(|(i, _)| i).collect();
+            if !starts.is_empty() {
+                line.insert_str(starts[at.index(starts.len())], &text);
+            }
+        }
+        line
+    })
+}
+
+fn image_of(path: &str) -> String {
+    let lower = path.to_lowercase();
+    let last = lower.rsplit(['\\', '/']).next().unwrap_or_default();
+    last.strip_suffix(".exe").or(last.strip_suffix(".com")).unwrap_or(last).to_owned()
+}
+
+type Fields = Vec<(Field, Option<String>)>;
+
+fn fields() -> impl Strategy<Value = Fields> {
+    let paths = values(&[Field::ProcessPath, Field::ProcessName]);
+    let parents = values(&[Field::ParentProcessPath, Field::ParentProcessName]);
+    let maybe = |values: Vec<String>| proptest::option::of(proptest::sample::select(values));
+    let web = |texts: &[&str]| maybe(texts.iter().map(|t| (*t).to_owned()).collect());
+    (
+        maybe(paths),
+        maybe(parents),
+        proptest::option::of(command_line()),
+        web(&["GET", "POST", "post", "CONNECT"]),
+        web(&["0", "19", "20", "1000000"]),
+        web(&["a.duckdns.org"]),
+    )
+        .prop_map(|(path, parent, line, method, bytes, domain)| {
+            let name = path.as_ref().map(|p| p.rsplit('\\').next().unwrap_or_default().to_owned());
+            vec![
+                (Field::Image, path.as_deref().map(image_of)),
+                (Field::ProcessKey, path.clone()),
+                (Field::ProcessName, name),
+                (Field::ProcessPath, path),
+                (Field::ParentImage, parent.as_deref().map(image_of)),
+                (Field::ParentProcessPath, parent),
+                (Field::CommandLine, line),
+                (Field::Method, method),
+                (Field::BytesOut, bytes),
+                (Field::TopDomain, domain.clone()),
+                (Field::WebDomain, domain),
+                (Field::UserKey, Some("corp\\jdoe".into())),
+            ]
+        })
+}
+
+fn kind() -> impl Strategy<Value = EventType> {
+    use EventType::{FileDelete, FileWrite, ProcessCreated, UsbWrite, WebActivityAllowed};
+    proptest::sample::select(vec![ProcessCreated, ProcessCreated, FileWrite, UsbWrite, WebActivityAllowed, FileDelete])
+}
+
+/// Judges an event by every rule and model in turn.
+fn truth(event: EventView<'_>, scratch: &mut Scratch) -> (Vec<Hit>, Vec<Training>) {
+    let kind = event.draft.kind;
+    let declared = |events: &[EventType]| events.iter().any(|e| kind.is_a(*e));
+    let (mut hits, mut trainings) = (Vec::new(), Vec::new());
+    for (index, rule) in CONTENT.rules.iter().enumerate() {
+        if rule.enabled && declared(&rule.events) && rule.condition.holds(event, scratch) {
+            hits.extend(hit_of(index, rule, &CONTENT.models, event));
+        }
+    }
+    for (index, model) in CONTENT.models.iter().enumerate() {
+        let there = event.draft.present.contains(model.feature);
+        if there && declared(&model.events) && model.condition.holds(event, scratch) {
+            trainings.push(Training {
+                model: index as u16,
+                value: event.draft.span(model.feature),
+                once: model.once_per.map_or(Span::EMPTY, |f| event.draft.span(f)),
+            });
+        }
+    }
+    (hits, trainings)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 4_000, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn the_screen_gives_exactly_the_rules_and_models_whose_condition_holds(
+        kind in kind(), flags in 0_u8..16, fields in fields(),
+    ) {
+        let (mut raw, mut draft) = (Vec::new(), Draft::default());
+        draft.kind = kind;
+        draft.flags = Flags(flags);
+        for (field, value) in fields {
+            let from = raw.len();
+            raw.extend_from_slice(value.unwrap_or_default().as_bytes());
+            draft.set(field, Span::raw(from, raw.len()));
+        }
+        let event = EventView { draft: &draft, text: Text { raw: &raw, arena: &[] } };
+        let mut scratch = Scratch::default();
+        let (hits, trainings) = truth(event, &mut scratch);
+        let mut found = (Vec::new(), Vec::new());
+        prop_assert!(!SCREEN.judge(event, &mut scratch, &mut found.0, &mut found.1));
+        prop_assert_eq!(&found.0, &hits, "{}", String::from_utf8_lossy(&raw));
+        prop_assert_eq!(found.1, trainings);
+    }
+}
+
+#[test]
+fn random_events_do_hit_most_rules() {
+    // The property above would be empty if its events never fired: every shipped process rule can be hit.
+    let mut runner = proptest::test_runner::TestRunner::deterministic();
+    let (mut seen, mut scratch) = (std::collections::BTreeSet::new(), Scratch::default());
+    for _ in 0..4_000 {
+        let fields = fields().new_tree(&mut runner).unwrap().current();
+        let (mut raw, mut draft) = (Vec::new(), Draft::default());
+        draft.kind = EventType::ProcessCreated;
+        for (field, value) in fields {
+            let from = raw.len();
+            raw.extend_from_slice(value.unwrap_or_default().as_bytes());
+            draft.set(field, Span::raw(from, raw.len()));
+        }
+        let event = EventView { draft: &draft, text: Text { raw: &raw, arena: &[] } };
+        let (mut hits, mut trainings) = (Vec::new(), Vec::new());
+        SCREEN.judge(event, &mut scratch, &mut hits, &mut trainings);
+        seen.extend(hits.iter().map(|h| CONTENT.rules[usize::from(h.rule)].id.as_str()));
+    }
+    for rule in &CONTENT.rules {
+        let shipped = !SITE.iter().any(|(name, _)| *name == rule.id);
+        if shipped && rule.enabled && rule.events == [EventType::ProcessCreated] {
+            assert!(seen.contains(rule.id.as_str()), "{} was never hit", rule.id);
+        }
+    }
+}
+
+#[test]
+fn hits_carry_what_the_rule_is_per_and_what_it_adds_up() {
+    let rule = |id: &str| CONTENT.rules.iter().position(|r| r.id == id).unwrap() as u16;
+    let judge = |fields: &[(Field, &str)], flags: &[Flag], kind: EventType| {
+        let (mut raw, mut draft) = (Vec::new(), Draft::default());
+        draft.kind = kind;
+        flags.iter().for_each(|f| draft.flags.set(*f));
+        for (field, value) in fields {
+            let from = raw.len();
+            raw.extend_from_slice(value.as_bytes());
+            draft.set(*field, Span::raw(from, raw.len()));
+        }
+        let (mut hits, mut trainings) = (Vec::new(), Vec::new());
+        let event = EventView { draft: &draft, text: Text { raw: &raw, arena: &[] } };
+        SCREEN.judge(event, &mut Scratch::default(), &mut hits, &mut trainings);
+        let text = |span: Span| String::from_utf8_lossy(event.text.get(span)).into_owned();
+        let hits: Vec<_> = hits.iter().map(|h| (h.rule, text(h.value), h.amount)).collect();
+        let trainings: Vec<_> = trainings.iter().map(|t| (text(t.value), text(t.once))).collect();
+        (hits, trainings)
+    };
+    let web = EventType::WebActivityAllowed;
+    let fields =
+        [(Field::TopDomain, "gofile.io"), (Field::UserKey, "jdoe"), (Field::BytesOut, "7"), (Field::Method, "PUT")];
+    let (hits, trainings) = judge(&fields, &[Flag::IsFileSharing], web);
+    assert!(hits.contains(&(rule("WEB-FS"), "gofile.io".into(), 0)));
+    assert!(hits.contains(&(rule("WEB-OU-FS"), String::new(), 0)));
+    assert!(hits.contains(&(rule("WEB-New-File-20"), String::new(), 7)));
+    assert_eq!(trainings, vec![("jdoe".to_owned(), "gofile.io".to_owned()); 2]);
+    // Without the user there is nobody to count; without bytes nothing to add up.
+    let (hits, trainings) = judge(&fields[..1], &[Flag::IsFileSharing], web);
+    let ids: Vec<u16> = hits.iter().map(|h| h.0).collect();
+    assert!(ids.contains(&rule("WEB-FS")) && !ids.contains(&rule("WEB-OU-FS")), "{ids:?}");
+    assert!(!ids.contains(&rule("A-WEB-EXFIL-ASSET")) && trainings.is_empty());
+    // A write to a stick is judged by the rules for file writes.
+    let (hits, trainings) = judge(&[(Field::ProcessKey, "k")], &[Flag::IsTemp], EventType::UsbWrite);
+    assert!(hits.contains(&(rule("FA-TEMP-DIRECTORY-F"), "k".into(), 0)));
+    assert_eq!(trainings, [("k".to_owned(), String::new())]);
+}
+
+#[test]
+fn an_over_long_command_line_is_reported_whether_or_not_a_rule_holds() {
+    let raw = format!("x {}", "a".repeat(40_000));
+    let mut draft = Draft::default();
+    draft.kind = EventType::ProcessCreated;
+    draft.set(Field::CommandLine, Span::raw(0, raw.len()));
+    let event = EventView { draft: &draft, text: Text { raw: raw.as_bytes(), arena: &[] } };
+    assert!(SCREEN.judge(event, &mut Scratch::default(), &mut Vec::new(), &mut Vec::new()));
+    draft.set(Field::CommandLine, Span::raw(0, 32_767));
+    let event = EventView { draft: &draft, text: Text { raw: raw.as_bytes(), arena: &[] } };
+    assert!(!SCREEN.judge(event, &mut Scratch::default(), &mut Vec::new(), &mut Vec::new()));
+}
+
+#[test]
+fn wanted_fields_are_those_of_enabled_rules_and_models_of_the_type() {
+    let content = content::load(&DetectionSettings::default(), &Limits::default()).unwrap_or_else(|f| panic!("{f}"));
+    let wanted = Screen::new(&content.rules, &content.models).wanted();
+    let of = |kind: EventType| wanted[kind.index()].iter().map(Field::name).collect::<Vec<_>>();
+    assert_eq!(of(EventType::FileWrite), ["user_key", "process_key"]);
+    assert_eq!(of(EventType::UsbWrite), ["user_key", "process_key"]);
+    assert_eq!(
+        of(EventType::WebActivityAllowed),
+        ["user_key", "host_key", "web_domain", "top_domain", "method", "bytes_out"]
+    );
+    assert_eq!(
+        of(EventType::ProcessCreated),
+        ["user_key", "host_key", "process_path", "image", "parent_image", "command_line", "parent_process_path"]
+    );
+    assert!(of(EventType::PrintActivity).is_empty());
+}
