@@ -17,6 +17,7 @@ pub mod enrich;
 pub mod model;
 pub mod parse;
 pub mod rule;
+pub mod simulate;
 pub mod sink;
 pub mod source;
 pub mod store;
