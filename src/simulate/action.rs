@@ -63,18 +63,18 @@ impl FileOp {
 /// The program behind a file action.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Image {
-    /// Index into [`super::programs::INSTALLED`].
+    /// Index into `super::programs::INSTALLED`.
     Installed(u8),
-    /// Index into [`super::programs::TEMPORARY`].
+    /// Index into `super::programs::TEMPORARY`.
     Temporary(u8),
 }
 
 /// What was started.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Start {
-    /// Index into [`super::programs::ROUTINE`].
+    /// Index into `super::programs::ROUTINE`.
     Routine(u8),
-    /// Index into [`super::commands::COMMANDS`].
+    /// Index into `super::commands::COMMANDS`.
     Planted(u8),
 }
 
@@ -120,7 +120,7 @@ pub enum Deed {
     },
     /// A process was started.
     Run(Start),
-    /// A page was visited: index into [`super::sites::SITES`].
+    /// A page was visited: index into `super::sites::SITES`.
     Browse {
         /// The site.
         site: u16,

@@ -109,7 +109,7 @@ impl<'a> CefLines<'a> {
                     line.push_str(" (");
                     push_number(line, d.file_size);
                     line.push_str(" bytes)");
-                } else if action.salt % 3 == 0 {
+                } else if action.salt.is_multiple_of(3) {
                     // Some agents end a directory with a backslash, right before the bar.
                     line.push('\\');
                 }
@@ -251,7 +251,7 @@ impl<'a> CefLines<'a> {
 
     fn outcome(&mut self, action: &Action) {
         self.line.push_str(" outcome=Success");
-        if self.collector.prefix == Prefix::Rfc5424 && action.salt % 5 == 0 {
+        if self.collector.prefix == Prefix::Rfc5424 && action.salt.is_multiple_of(5) {
             // A key that the list does not have.
             self.line.push_str(" Agent_Version=6.2.11.4");
         }

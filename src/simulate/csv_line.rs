@@ -89,7 +89,7 @@ impl<'a> CsvRows<'a> {
         let (category, activity) = names(&action.deed);
         let (plan, day) = (self.plan, day_of(action.at_ms));
         let mut time = String::new();
-        if self.by_name && action.salt % 4 == 0 {
+        if self.by_name && action.salt.is_multiple_of(4) {
             push_number(&mut time, action.at_ms.unsigned_abs());
         } else {
             self.clock.push_iso(action.at_ms, &mut time);
@@ -164,7 +164,9 @@ impl<'a> CsvRows<'a> {
             Deed::File { removable: true, .. } => {
                 format!("Copied \"{}\"\nto removable drive, {}", d.file_name, d.target_dir)
             }
-            Deed::File { .. } if action.salt % 9 == 0 => format!("File \"{}\",\n{} bytes", d.file_name, d.file_size),
+            Deed::File { .. } if action.salt.is_multiple_of(9) => {
+                format!("File \"{}\",\n{} bytes", d.file_name, d.file_size)
+            }
             Deed::Print => format!("Printed [{} page(s)] on {}", d.pages, d.printer),
             Deed::Browse { .. } => "Page visited, allowed".to_owned(),
             _ => String::new(),

@@ -42,6 +42,7 @@ pub use plan::Plan;
 
 use crate::calendar::Day;
 use std::collections::BTreeMap;
+use std::fmt;
 use std::fs;
 use std::io::{self, BufWriter, Write};
 use std::path::Path;
@@ -95,8 +96,14 @@ pub struct Options {
 }
 
 impl Default for Options {
-    /// The demo: three weeks of a small office.
     fn default() -> Options {
+        Options::demo()
+    }
+}
+
+impl Options {
+    /// The demo: three weeks of a small office, in which every rule has something to find.
+    pub const fn demo() -> Options {
         Options {
             seed: 7,
             users: 60,
@@ -104,7 +111,7 @@ impl Default for Options {
             start: DEFAULT_START,
             rate: 2.0,
             profile: Profile::Office,
-            files: FileLayout::default(),
+            files: FileLayout { csv_exports: true, malformed: true },
         }
     }
 }
@@ -166,6 +173,26 @@ impl Summary {
     /// All bytes.
     pub fn bytes(&self) -> u64 {
         self.files.iter().map(|f| f.bytes).sum()
+    }
+}
+
+impl fmt::Display for Summary {
+    /// What was written, and the expected alerts by rule.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let alerts: u64 = self.truths.values().sum();
+        writeln!(
+            f,
+            "{} events and {} other records in {} files, {} bytes",
+            self.events(),
+            self.records() - self.events(),
+            self.files.len(),
+            self.bytes()
+        )?;
+        write!(f, "{alerts} alerts to expect, {} near misses that must stay silent", self.near_misses)?;
+        for (rule, n) in &self.truths {
+            write!(f, "\n{n:>8} {rule}")?;
+        }
+        Ok(())
     }
 }
 

@@ -198,17 +198,16 @@ fn leaver_takes_everything(stage: &mut Stage<'_>) -> Option<()> {
 /// Large transfers below the limit, over midnight, by a method that sends nothing, or unseen.
 fn large_transfers_that_do_not_count(stage: &mut Stage<'_>) -> Option<()> {
     let day = stage.workday(8)?;
-    let cases: &[(u8, Method, &[(i64, u64)], &'static str)] = &[
-        (LONDON, Method::Post, &[(0, 450), (9, 450)], "900 MB in a day"),
-        (DATACENTER, Method::Get, &[(0, 1_200)], "1.2 GB named as sent by a GET"),
-        (HQ, Method::Post, &[(0, 3_000)], "3 GB, but the records tell no bytes"),
-    ];
-    for (collector, method, transfers, note) in cases.iter().copied() {
+    for (collector, method, megabytes, note) in [
+        (LONDON, Method::Post, 900, "900 MB in a day"),
+        (DATACENTER, Method::Get, 1_200, "1.2 GB named as sent by a GET"),
+        (HQ, Method::Post, 3_000, "3 GB, but the records tell no bytes"),
+    ] {
         let here = stage.sits_at(collector);
         let Some(part) = stage.part(day, here) else { continue };
         let scene = stage.scene("large transfer that does not count", note);
-        for (minutes, megabytes) in transfers.iter().copied() {
-            stage.browse(scene, part.minutes_later(minutes), 14, method, megabytes * MEGABYTE);
+        for i in 0..2 {
+            stage.browse(scene, part.minutes_later(i * 9), 14, method, megabytes * MEGABYTE / 2);
         }
         stage.must_not_fire(scene, part, Rule::ExfilAsset, None);
     }

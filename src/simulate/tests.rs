@@ -349,6 +349,14 @@ fn no_command_line_holds_a_key_that_would_end_it() {
 }
 
 #[test]
+fn the_summary_in_words_names_events_and_every_rule() {
+    let (_dir, summary) = written(&small(1));
+    let text = summary.to_string();
+    assert!(text.starts_with(&format!("{} events and ", summary.events())), "{text}");
+    assert!(RULE_IDS.iter().all(|rule| text.lines().any(|l| l.ends_with(&format!(" {rule}")))), "{text}");
+}
+
+#[test]
 fn tiny_offices_and_short_times_are_fine() {
     for (users, days, start) in [(1, 1, DEFAULT_START), (1, 3, DEFAULT_START + 5), (3, 16, 0), (19, 2, 20_000)] {
         let (_dir, summary) = written(&Options { users, days, start, ..Options::default() });
