@@ -47,3 +47,4 @@ pub mod signals;
 pub mod commands;
 pub mod control;
 pub mod ctl;
+pub mod simulate;
