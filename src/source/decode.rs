@@ -396,10 +396,8 @@ mod tests {
     #[test]
     fn utf16_of_either_order_becomes_utf8_also_inside_gzip() {
         let text = "CEF:0|Dtex|ä€😀\r\n".repeat(3000);
-        let le: Vec<u8> =
-            [0xff, 0xfe].into_iter().chain(text.encode_utf16().flat_map(u16::to_le_bytes)).collect();
-        let be: Vec<u8> =
-            [0xfe, 0xff].into_iter().chain(text.encode_utf16().flat_map(u16::to_be_bytes)).collect();
+        let le: Vec<u8> = [0xff, 0xfe].into_iter().chain(text.encode_utf16().flat_map(u16::to_le_bytes)).collect();
+        let be: Vec<u8> = [0xfe, 0xff].into_iter().chain(text.encode_utf16().flat_map(u16::to_be_bytes)).collect();
         let expected = (text.clone().into_bytes(), Some(End::Complete));
         assert_eq!(all(Kind::Utf16, &le, 1000), expected);
         assert_eq!(all(Kind::Utf16, &be, 1000), expected);

@@ -63,9 +63,8 @@ impl Once {
         outlet: Outlet,
         status: Arc<SourceStatus>,
     ) -> Result<Once, SourceError> {
-        let check = |path: &PathBuf| {
-            given(path).map_err(|source| SourceError::Unreadable { path: path.clone(), source })
-        };
+        let check =
+            |path: &PathBuf| given(path).map_err(|source| SourceError::Unreadable { path: path.clone(), source });
         let paths = paths.iter().map(check).collect::<Result<Vec<_>, _>>()?;
         status.set_spools(std::iter::empty());
         Ok(Once {

@@ -64,8 +64,8 @@ impl Tail {
             label: label(path),
             cutter: Cutter::new(record_limits, position.format.or(fixed_format(format)), header.clone()),
             header,
+            marks: (position.offset > 0).then(|| Mark::of(&position)).into_iter().collect(),
             position,
-            marks: VecDeque::new(),
             reader: None,
             proved: false,
             plain: true,
@@ -193,8 +193,7 @@ impl Tail {
         let Some(reader) = &mut self.reader else { return Ok(()) };
         let needs_lookback = base > 0 && parts.first().is_some_and(|p| p.upto < WINDOW);
         let lookback = if needs_lookback { reader.before(base)?.unwrap_or_default().to_vec() } else { Vec::new() };
-        let head =
-            if (self.position.head_len as usize) < WINDOW { reader.head()?.to_vec() } else { Vec::new() };
+        let head = if (self.position.head_len as usize) < WINDOW { reader.head()?.to_vec() } else { Vec::new() };
         let count = parts.len();
         let mut whole = Some(buf);
         for (i, part) in parts.into_iter().enumerate() {
@@ -245,6 +244,8 @@ impl Tail {
         self.marks.push_back(Mark {
             offset: p.offset,
             lines: p.lines,
+            head_len: p.head_len,
+            head_hash: p.head_hash,
             tail_hash: p.tail_hash,
             format: p.format,
             header: self.header.clone(),

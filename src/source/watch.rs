@@ -97,7 +97,8 @@ fn on_event(event: notify::Result<notify::Event>, hints: &Sender<Hint>, overflow
         Ok(event) => match event.kind {
             // Our own opens come back as events: they mean nothing.
             EventKind::Access(kind) if kind != AccessKind::Close(AccessMode::Write) => {}
-            EventKind::Access(_) | EventKind::Modify(ModifyKind::Data(_) | ModifyKind::Any | ModifyKind::Metadata(_)) => {
+            EventKind::Access(_)
+            | EventKind::Modify(ModifyKind::Data(_) | ModifyKind::Any | ModifyKind::Metadata(_)) => {
                 event.paths.into_iter().for_each(|path| send(Hint::Data(path)));
             }
             _ => send(Hint::Names),

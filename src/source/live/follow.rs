@@ -67,6 +67,9 @@ impl Live {
     }
 
     fn read_turn(&mut self, id: FileId, stat: &Stat) -> Result<(), Stopped> {
+        if let Some(f) = self.files.get_mut(&id) {
+            f.state = FileState::Reading;
+        }
         let begun = Instant::now();
         let mut reads = 0;
         loop {
@@ -103,12 +106,8 @@ impl Live {
     fn read_once(&mut self, id: FileId, stat: &Stat, last: bool) -> Result<io::Result<Step>, Stopped> {
         let Some(f) = self.files.get_mut(&id) else { return Ok(Ok(Step::More)) };
         let before = f.tail.position.offset;
-        let mut reading = Reading {
-            limits: &self.limits,
-            sniff: &*self.sniff,
-            outlet: &mut self.outlet,
-            batches: &mut self.batches,
-        };
+        let mut reading =
+            Reading { limits: &self.limits, sniff: &*self.sniff, outlet: &mut self.outlet, batches: &mut self.batches };
         let step = f.tail.read(stat, last, &mut reading);
         let consumed = f.tail.position.offset - before;
         if consumed > 0 {
@@ -325,8 +324,7 @@ impl Live {
         } else {
             size
         };
-        let snapshot =
-            FileSnapshot { size, lag_bytes: rest, state: f.state, ..FileSnapshot::of(id, &f.tail.label, p) };
+        let snapshot = FileSnapshot { size, lag_bytes: rest, state: f.state, ..FileSnapshot::of(id, &f.tail.label, p) };
         self.status.file(Key::File(id), snapshot);
     }
 }

@@ -140,10 +140,7 @@ fn a_header_begins_a_part_and_stays_in_force() {
     assert_eq!(
         cut(text.as_bytes(), &case),
         expect(
-            &[
-                &format!("{HEADER}\na,b,c,d\n"),
-                &format!("{other}\r\n1,2,3\nthe word User_Department,x,y\n")
-            ],
+            &[&format!("{HEADER}\na,b,c,d\n"), &format!("{other}\r\n1,2,3\nthe word User_Department,x,y\n")],
             &[],
             ""
         )
@@ -152,11 +149,8 @@ fn a_header_begins_a_part_and_stays_in_force() {
 
 #[test]
 fn quotes_hold_line_ends_up_to_the_limits() {
-    let case = Case {
-        limits: RecordLimits { max_line_bytes: 60, max_quoted_lines: 3 },
-        format: Some(Format::Csv),
-        ..CEF
-    };
+    let case =
+        Case { limits: RecordLimits { max_line_bytes: 60, max_quoted_lines: 3 }, format: Some(Format::Csv), ..CEF };
     for (text, data, refused, rest) in [
         ("a,\"b\nc\",d\ne\n", vec!["a,\"b\nc\",d\ne\n"], vec![], ""),
         ("a,\"b\"\"\nc\",d\ne\n", vec!["a,\"b\"\"\nc\",d\ne\n"], vec![], ""),

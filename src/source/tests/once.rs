@@ -200,8 +200,7 @@ fn a_named_symbolic_link_is_followed_and_the_alert_file_is_not_read() {
     std::os::unix::fs::symlink(p.path("a.log"), p.path("link")).unwrap();
     let mut taken = Taken::default();
     let paths = [p.path("link"), p.path("alerts.jsonl"), p.0.path().to_owned()];
-    let status =
-        replay_with(&paths, &mut taken, Limits::default(), FormatSetting::Auto, &[p.path("alerts.jsonl")]);
+    let status = replay_with(&paths, &mut taken, Limits::default(), FormatSetting::Auto, &[p.path("alerts.jsonl")]);
     assert_eq!(taken.texts(), names(0, 2));
     assert_eq!(status.snapshot().failed.len(), 1);
 }
