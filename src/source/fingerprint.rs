@@ -63,6 +63,8 @@ impl Stat {
 pub(super) struct Mark {
     pub(super) offset: u64,
     pub(super) lines: u64,
+    pub(super) head_len: u32,
+    pub(super) head_hash: u64,
     pub(super) tail_hash: u64,
     pub(super) format: Option<Format>,
     pub(super) header: Option<Arc<[u8]>>,
@@ -73,6 +75,8 @@ impl Mark {
         Mark {
             offset: position.offset,
             lines: position.lines,
+            head_len: position.head_len,
+            head_hash: position.head_hash,
             tail_hash: position.tail_hash,
             format: position.format,
             header: position.header.as_deref().map(Arc::from),
@@ -84,6 +88,8 @@ impl Mark {
         Position {
             offset: self.offset,
             lines: self.lines,
+            head_len: self.head_len,
+            head_hash: self.head_hash,
             tail_hash: self.tail_hash,
             format: self.format,
             header: self.header.as_deref().map(<[u8]>::to_vec),

@@ -29,7 +29,7 @@ pub(super) struct Absent {
 #[derive(Clone, Debug)]
 pub(super) struct Relative {
     pub(super) id: FileId,
-    /// The furthest place up to which both are the same; `None` when the new file is shorter than every place known.
+    /// The furthest place up to which both are known to be the same; `None` when only the head is.
     pub(super) mark: Option<Mark>,
     /// Whether that place is the end of what was read.
     pub(super) at_position: bool,
@@ -67,15 +67,19 @@ impl Registry {
         Some((id, self.absent.remove(&id)?))
     }
 
-    /// Kept positions that were not met, by the path at which each was last seen.
+    /// Kept positions of files that should be there and were not met.
     pub(super) fn unmet(&self) -> impl Iterator<Item = (FileId, &Position)> {
-        self.unmet.values().filter_map(|id| self.absent.get(id).map(|a| (*id, &a.position)))
+        let there = self.absent.iter().filter(|(_, a)| a.position.gone_since_ms.is_none());
+        there.map(|(id, a)| (*id, &a.position))
     }
 
     /// A file is gone; its position stays. Returns the position to remember.
     pub(super) fn miss(&mut self, id: FileId, now_ms: i64) -> Option<Position> {
         let absent = self.absent.get_mut(&id)?;
-        self.unmet.remove(&Inode::of(&absent.position));
+        let inode = Inode::of(&absent.position);
+        if self.unmet.get(&inode) == Some(&id) {
+            self.unmet.remove(&inode);
+        }
         absent.position.gone_since_ms = Some(now_ms);
         Some(absent.position.clone())
     }
@@ -115,41 +119,38 @@ pub(super) fn relatives<'a>(
 ) -> io::Result<Vec<Relative>> {
     let head = reader.head()?.to_vec();
     let mut hashes: Vec<Option<u64>> = vec![None; WINDOW + 1];
+    let mut begins_like = |len: u32, expected: u64| {
+        let Some(part) = head.get(..len as usize).filter(|part| !part.is_empty()) else { return false };
+        hashes.get_mut(part.len()).is_some_and(|memo| *memo.get_or_insert_with(|| hash(part)) == expected)
+    };
     let mut found: Vec<Relative> = Vec::new();
-    let mut places: Vec<(u64, u64, usize, bool, Mark)> = Vec::new();
+    let mut places: Vec<(usize, bool, Mark)> = Vec::new();
     for c in candidates {
-        let len = c.position.head_len as usize;
-        let Some(part) = head.get(..len).filter(|part| !part.is_empty()) else { continue };
-        let Some(memo) = hashes.get_mut(len) else { continue };
-        if *memo.get_or_insert_with(|| hash(part)) != c.position.head_hash {
-            continue;
-        }
-        let index = found.len();
-        found.push(Relative { id: c.id, mark: None, at_position: false });
         let end = Mark::of(c.position);
-        places.extend(
-            c.marks
-                .iter()
-                .filter(|m| m.offset < end.offset)
-                .map(|m| (m, false))
-                .chain([(&end, true)])
-                .map(|(mark, at_position)| (mark.offset, mark.tail_hash, index, at_position, mark.clone())),
-        );
+        let earlier = c.marks.iter().filter(|m| m.offset < end.offset).map(|m| (m, false));
+        let known = earlier.chain([(&end, true)]).filter(|(m, _)| begins_like(m.head_len, m.head_hash));
+        let before = places.len();
+        places.extend(known.map(|(mark, at_position)| (found.len(), at_position, mark.clone())));
+        if places.len() > before {
+            found.push(Relative { id: c.id, mark: None, at_position: false });
+        }
     }
     // Forwards, because a compressed file can only be read forwards.
-    places.sort_by_key(|(offset, ..)| *offset);
-    let mut longer = vec![false; found.len()];
-    for (offset, tail_hash, index, at_position, mark) in places {
-        let Some(bytes) = reader.before(offset)? else { continue };
-        if let (Some(relative), Some(longer)) = (found.get_mut(index), longer.get_mut(index)) {
-            *longer |= at_position;
-            if hash(bytes) == tail_hash {
+    places.sort_by_key(|(_, _, mark)| mark.offset);
+    let mut others = vec![false; found.len()];
+    for (index, at_position, mark) in places {
+        let Some(bytes) = reader.before(mark.offset)? else { continue };
+        let same = hash(bytes) == mark.tail_hash;
+        if let (Some(relative), Some(other)) = (found.get_mut(index), others.get_mut(index)) {
+            if same {
                 (relative.mark, relative.at_position) = (Some(mark), at_position);
+            } else {
+                *other |= at_position;
             }
         }
     }
-    // As long as what was read and yet different: no relative at all.
-    let mut longer = longer.into_iter();
-    found.retain(|r| !longer.next().unwrap_or(false) || r.at_position);
+    // As long as what was read, and different from it: that only the head is the same means nothing.
+    let mut others = others.into_iter();
+    found.retain(|r| !others.next().unwrap_or(false) || r.mark.is_some());
     Ok(found)
 }

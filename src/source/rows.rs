@@ -56,7 +56,8 @@ pub(super) fn cut(cutter: &mut Cutter, work: &mut Work<'_>, pos: usize, end: usi
 
 /// The next record of text that has been cut before: its length with its line end, and how many lines it spans.
 pub fn csv_record(bytes: &[u8]) -> (usize, u64) {
-    let len = match next_record(bytes, usize::MAX, usize::MAX) {
+    // No limits: the record has passed them once.
+    let len = match next_record(bytes, usize::MAX - 1, usize::MAX) {
         Record::Whole(len) | Record::Refused(len, _) => len,
         Record::Endless(_) | Record::Open { .. } => bytes.len(),
     };

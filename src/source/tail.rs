@@ -67,8 +67,8 @@ impl Tail {
             spool: 0,
             cutter: Cutter::new(record_limits, position.format.or(fixed_format(format)), header.clone()),
             header,
+            marks: (position.offset > 0).then(|| Mark::of(&position)).into_iter().collect(),
             position,
-            marks: VecDeque::new(),
             reader: None,
             proved: false,
             plain: true,
@@ -247,6 +247,8 @@ impl Tail {
         self.marks.push_back(Mark {
             offset: p.offset,
             lines: p.lines,
+            head_len: p.head_len,
+            head_hash: p.head_hash,
             tail_hash: p.tail_hash,
             format: p.format,
             header: self.header.clone(),

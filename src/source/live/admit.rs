@@ -111,7 +111,7 @@ impl Live {
             marks: &f.tail.marks,
         });
         let found = relatives(&mut reader, self.registry.absent().chain(followed))?;
-        let verdict = self.judge(&found, &reader, &stat, settled);
+        let verdict = self.judge(&found, &mut reader, &stat, settled)?;
         if matches!(verdict, Verdict::Wait) {
             self.say(inode, FileState::Held, None);
             return Ok(None);
@@ -119,55 +119,81 @@ impl Live {
         Ok(Some((reader, stat, verdict)))
     }
 
-    fn judge(&self, found: &[Relative], reader: &Reader, stat: &Stat, settled: bool) -> Verdict {
+    fn judge(&mut self, found: &[Relative], reader: &mut Reader, stat: &Stat, settled: bool) -> io::Result<Verdict> {
         let mut best: Option<(u64, Verdict)> = None;
-        let mut wait = false;
+        // How far a file reaches that must be looked at first.
+        let mut wait: Option<u64> = None;
         for relative in found {
-            let place = relative.mark.as_ref().map_or(0, |m| m.offset);
-            let verdict = match (self.place_of(relative.id), &relative.mark) {
+            let place = self.place_of(relative.id);
+            let offset = relative.mark.as_ref().map_or(0, |m| m.offset);
+            let verdict = match (&place, &relative.mark) {
                 (Place::Gone, Some(_)) if relative.at_position => Verdict::Continues(relative.id),
                 (Place::Gone, Some(mark)) => Verdict::Shares(relative.id, Box::new(mark.clone())),
                 (Place::Gone, None) => continue,
-                (Place::Unread, _) => Verdict::Wait,
-                // Longer than the original, which was read to its end: the rest is its own.
-                (Place::Read(size), Some(mark)) if relative.at_position && reader.is_plain() && stat.size > size => {
+                (_, mark) => {
+                    let may_be_copy = self.is_copy(relative.id, reader, stat)?.unwrap_or(true);
+                    if may_be_copy && (matches!(place, Place::Unread) || !settled) {
+                        wait = wait.max(Some(offset));
+                        continue;
+                    }
+                    let Some(mark) = mark else { continue };
                     Verdict::Shares(relative.id, Box::new(mark.clone()))
                 }
-                (Place::Read(_) | Place::Failing, _) if !settled => Verdict::Wait,
-                (_, Some(mark)) => Verdict::Shares(relative.id, Box::new(mark.clone())),
-                (_, None) => continue,
             };
-            match verdict {
-                Verdict::Wait => wait = true,
-                other => {
-                    let continues = matches!(other, Verdict::Continues(_));
-                    let beats = best.as_ref().is_none_or(|(old, verdict)| {
-                        place > *old || (place == *old && continues && !matches!(verdict, Verdict::Continues(_)))
-                    });
-                    if beats {
-                        best = Some((place, other));
-                    }
-                }
+            let continues = matches!(verdict, Verdict::Continues(_));
+            let beats = best.as_ref().is_none_or(|(old, verdict)| {
+                offset > *old || (offset == *old && continues && !matches!(verdict, Verdict::Continues(_)))
+            });
+            if beats {
+                best = Some((offset, verdict));
             }
         }
-        match best {
-            Some((_, verdict @ Verdict::Continues(_))) => verdict,
-            _ if wait => Verdict::Wait,
+        Ok(match best {
+            Some((offset, verdict @ Verdict::Continues(_))) if wait <= Some(offset) => verdict,
+            _ if wait.is_some() => Verdict::Wait,
             Some((_, verdict)) => verdict,
             None => Verdict::New,
+        })
+    }
+
+    /// Whether a newcomer holds nothing but the beginning of a file that is still there; `None` when that cannot be told.
+    fn is_copy(&mut self, of: FileId, reader: &mut Reader, stat: &Stat) -> io::Result<Option<bool>> {
+        let Some(f) = self.files.get_mut(&of) else { return Ok(None) };
+        let mut opened = None;
+        let original = match &mut f.tail.reader {
+            Some(original) => original,
+            None => {
+                let Ok((file, found)) = open_regular(&f.tail.path, false) else { return Ok(None) };
+                if found.inode != Inode::of(&f.tail.position) {
+                    return Ok(None);
+                }
+                match Reader::new(&file, self.limits.max_expansion, false)? {
+                    Some(reader) => opened.insert(reader),
+                    None => return Ok(None),
+                }
+            }
+        };
+        if !reader.is_plain() || !original.is_plain() {
+            return Ok(None);
         }
+        let head = reader.head()?.to_vec();
+        if !original.head()?.starts_with(&head) {
+            return Ok(Some(false));
+        }
+        let tail = reader.before(stat.size)?.map(<[u8]>::to_vec);
+        Ok(Some(original.before(stat.size)?.map(<[u8]>::to_vec) == tail))
     }
 
     fn place_of(&self, id: FileId) -> Place {
         let Some(f) = self.files.get(&id) else { return Place::Gone };
         if f.retry.until.is_some() {
-            return Place::Failing;
+            return Place::There;
         }
         let fresh = self.fresh_stat(id);
         let read = f.drained.zip(fresh).is_some_and(|(d, now)| d.same_bytes(&now, f.tail.is_plain()));
-        match (f.missing_since, read, fresh) {
-            (Some(_), true, _) => Place::Gone,
-            (None, true, Some(stat)) => Place::Read(stat.size),
+        match (f.missing_since, read) {
+            (Some(_), true) => Place::Gone,
+            (None, true) => Place::There,
             _ => Place::Unread,
         }
     }
@@ -205,7 +231,9 @@ impl Live {
         };
         let known = position.offset > 0;
         let mut tail = self.new_tail(id, &n.path, position, n.spool);
-        tail.marks = marks;
+        if !marks.is_empty() {
+            tail.marks = marks;
+        }
         if known {
             self.status.count(|c| c.continued += 1);
             log::info!("{} is read on from byte {}: its beginning is known", tail.label, tail.position.offset);
@@ -261,11 +289,10 @@ impl Live {
 
 /// Where a file is that a newcomer resembles.
 enum Place {
+    /// Gone, and read to its end as far as that was possible.
     Gone,
-    /// Still there, read to its end, of this size.
-    Read(u64),
-    /// Cannot be read now.
-    Failing,
+    /// Still there; read to its end, or it cannot be read now.
+    There,
     /// Not read to its end yet.
     Unread,
 }

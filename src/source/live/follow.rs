@@ -67,6 +67,9 @@ impl Live {
     }
 
     fn read_turn(&mut self, id: FileId, stat: &Stat) -> Result<(), Stopped> {
+        if let Some(f) = self.files.get_mut(&id) {
+            f.state = FileState::Reading;
+        }
         let begun = Instant::now();
         let mut reads = 0;
         loop {

@@ -5,6 +5,7 @@ mod cutting;
 mod live;
 mod model;
 mod once;
+mod speed;
 mod threads;
 
 use super::live::{Live, LiveSettings, Timing};

@@ -3,7 +3,7 @@
 use super::*;
 use std::time::Instant;
 
-struct Running {
+pub(super) struct Running {
     dir: tempfile::TempDir,
     out: Receiver<RawBatch>,
     flag: Arc<AtomicBool>,
@@ -12,7 +12,7 @@ struct Running {
     handle: SourceHandle,
 }
 
-fn run(capacity: usize, rescan_secs: u64) -> Running {
+pub(super) fn run(capacity: usize, rescan_secs: u64) -> Running {
     let dir = tempfile::tempdir().unwrap();
     let spool = SpoolSettings { path: dir.path().to_owned(), rescan_secs, ..SpoolSettings::default() };
     let (send, out) = crossbeam_channel::bounded(capacity);
@@ -32,13 +32,13 @@ fn run(capacity: usize, rescan_secs: u64) -> Running {
 }
 
 impl Running {
-    fn append(&self, name: &str, bytes: &str) {
+    pub(super) fn append(&self, name: &str, bytes: &str) {
         let path = self.dir.path().join(name);
         let mut file = fs::OpenOptions::new().append(true).create(true).open(path).unwrap();
         file.write_all(bytes.as_bytes()).unwrap();
     }
     /// The next batch with records.
-    fn next(&self) -> RawBatch {
+    pub(super) fn next(&self) -> RawBatch {
         let deadline = Instant::now() + Duration::from_secs(60);
         loop {
             let batch = self.out.recv_deadline(deadline).expect("a batch before the deadline");
@@ -47,7 +47,7 @@ impl Running {
             }
         }
     }
-    fn stop(self) {
+    pub(super) fn stop(self) {
         self.flag.store(true, Ordering::Relaxed);
         let _ = self.wake.try_send(());
         self.handle.join().unwrap();
