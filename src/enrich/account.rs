@@ -16,21 +16,23 @@ pub(super) const USER_KEY_READS: FieldSet =
 /// Takes blanks off identities and unsets those that are empty or `-`.
 pub(super) fn drop_placeholders(arena: &Arena<'_>, draft: &mut Draft) {
     for field in IDENTITY {
-        let span = draft.span(field);
-        let text = arena.get(span);
-        match text {
-            [] => draft.unset(field),
-            [b'-', ..] | [b' ' | b'\t', ..] | [.., b' ' | b'\t'] => {
-                let from = text.len() - text.trim_ascii_start().len();
-                let trimmed = text.trim_ascii();
-                if trimmed.is_empty() || trimmed == b"-" {
-                    draft.unset(field);
-                } else {
-                    draft.set(field, span.part(from, from + trimmed.len()));
-                }
+        if draft.present.contains(field) {
+            // Nearly every value begins and ends with a letter or digit.
+            if let [b'-' | ..=b' ', ..] | [.., ..=b' '] | [] = arena.get(draft.span(field)) {
+                trim_or_unset(arena, draft, field);
             }
-            _ => {}
         }
+    }
+}
+
+#[cold]
+fn trim_or_unset(arena: &Arena<'_>, draft: &mut Draft, field: Field) {
+    let span = draft.span(field);
+    let text = arena.get(span);
+    let from = text.len() - text.trim_ascii_start().len();
+    match text.trim_ascii() {
+        [] | [b'-'] => draft.unset(field),
+        trimmed => draft.set(field, span.part(from, from + trimmed.len())),
     }
 }
 
@@ -49,22 +51,21 @@ pub(super) fn set_user_key(lists: &Lists, arena: &mut Arena<'_>, draft: &mut Dra
     let mark = arena.mark();
     let mut of_host = false;
     if !domain.is_empty() {
-        arena.copy(domain);
-        arena.lower_since(mark);
+        arena.copy_lower(domain);
         of_host = lists.machine_domains.contains(arena.since(mark));
         arena.push(b"\\");
     }
     let name_mark = arena.mark();
-    arena.copy(user);
-    arena.lower_since(name_mark);
+    arena.copy_lower(user);
     let name = arena.since(name_mark);
-    of_host = of_host || lists.machine_suffixes.iter().any(|s| name.ends_with(s)) || lists.machine_names.contains(name);
+    of_host = of_host
+        || lists.machine_suffixes.iter().any(|s| s.last() == name.last() && name.ends_with(s))
+        || lists.machine_names.contains(name);
     if of_host && !host.is_empty() {
         arena.forget(mark);
-        arena.copy(host);
+        arena.copy_lower(host);
         arena.push(b"\\");
-        arena.copy(user);
-        arena.lower_since(mark);
+        arena.copy_lower(user);
     }
     let key = arena.span_since(mark);
     draft.set(Field::UserKey, key);

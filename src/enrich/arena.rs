@@ -71,6 +71,19 @@ impl<'a> Arena<'a> {
         }
     }
 
+    /// Appends the lower-case form of what a span names.
+    #[inline]
+    pub fn copy_lower(&mut self, span: Span) {
+        let direct = Text { raw: self.raw, arena: &[] }.get(span);
+        if direct.len() == span.len() && direct.is_ascii() {
+            self.made.extend(direct.iter().map(u8::to_ascii_lowercase));
+        } else {
+            let mark = self.mark();
+            self.copy(span);
+            self.lower_since(mark);
+        }
+    }
+
     /// Lower-cases what was written since a mark.
     pub fn lower_since(&mut self, mark: usize) {
         case::lower_from(self.made, mark);
@@ -82,8 +95,7 @@ impl<'a> Arena<'a> {
             return span;
         }
         let mark = self.mark();
-        self.copy(span);
-        self.lower_since(mark);
+        self.copy_lower(span);
         self.span_since(mark)
     }
 

@@ -56,45 +56,28 @@ impl Glob {
 }
 
 /// Several patterns, with a quick way to say no.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Globs {
-    globs: Vec<Glob>,
-    /// For each byte, whether a name that begins with it can match.
-    first: [bool; 256],
-}
-
-impl Default for Globs {
-    fn default() -> Self {
-        Globs { globs: Vec::new(), first: [false; 256] }
-    }
+    /// For each first byte of a name, the patterns that can match it, in order of precedence. Empty: no patterns.
+    by_first: Vec<Vec<Glob>>,
 }
 
 impl Globs {
     /// Takes patterns, in order of precedence.
     pub fn new(globs: Vec<Glob>) -> Globs {
-        let mut first = [false; 256];
-        for glob in &globs {
-            match glob.text.first() {
-                Some(b'*' | b'?') => first = [true; 256],
-                Some(b) => {
-                    if let Some(slot) = first.get_mut(usize::from(*b)) {
-                        *slot = true;
-                    }
-                }
-                None => {}
-            }
-        }
-        Globs { globs, first }
+        let can_begin = |glob: &Glob, b: u8| match glob.text.first() {
+            Some(b'*' | b'?') => true,
+            first => first == Some(&b),
+        };
+        let list = |b: u8| globs.iter().filter(|g| can_begin(g, b)).cloned().collect();
+        Globs { by_first: (0..=u8::MAX).map(list).collect() }
     }
 
     /// The first pattern that the whole name matches.
     #[inline]
     pub fn find(&self, name: &[u8]) -> Option<&Glob> {
-        let first = name.first()?;
-        if !self.first.get(usize::from(*first)).copied().unwrap_or(false) {
-            return None;
-        }
-        self.globs.iter().find(|g| g.matches(name))
+        let candidates = self.by_first.get(usize::from(*name.first()?))?;
+        candidates.iter().find(|g| g.matches(name))
     }
 }
 

@@ -39,25 +39,30 @@ fn set(lists: &Lists, arena: &mut Arena<'_>, draft: &mut Draft, field: Field, na
 
 /// The last component of the first of two fields that has one.
 fn file_name(arena: &Arena<'_>, draft: &Draft, fields: [Field; 2]) -> Span {
-    let [path, name] = fields.map(|f| last_component(arena, draft.span(f)));
-    if path.is_empty() { name } else { path }
+    let [path, name] = fields.map(|f| draft.span(f));
+    let found = last_component(arena, path);
+    if found.is_empty() { last_component(arena, name) } else { found }
 }
 
 /// The last component of a path, without quotes and blanks around the path.
 fn last_component(arena: &Arena<'_>, path: Span) -> Span {
     let text = arena.get(path);
     let is_padding = |b: &u8| b.is_ascii_whitespace() || *b == b'"';
-    let end = text.len() - text.iter().rev().take_while(|b| is_padding(b) || is_separator(**b)).count();
-    let text = text.get(..end).unwrap_or_default();
+    let behind = text.iter().rev().take_while(|b| is_padding(b) || is_separator(**b)).count();
+    let text = text.get(..text.len() - behind).unwrap_or_default();
     let start = memrchr2(b'\\', b'/', text).map_or(0, |i| i + 1);
-    let padding = text.get(start..).unwrap_or_default().iter().take_while(|b| is_padding(b)).count();
-    path.part(start + padding, end)
+    let before = text.get(start..).unwrap_or_default().iter().take_while(|b| is_padding(b)).count();
+    path.part(start + before, text.len())
 }
 
 /// The name without the first of the suffixes that it ends with; a name that is nothing else keeps it.
 fn without_suffix(lists: &Lists, arena: &Arena<'_>, name: Span) -> Span {
     let text = arena.get(name);
+    let last = text.last().map(u8::to_ascii_lowercase);
     let ends_with = |suffix: &[u8]| {
+        if suffix.last().copied() != last {
+            return false;
+        }
         let tail = text.len().checked_sub(suffix.len()).filter(|n| *n > 0).and_then(|n| text.get(n..));
         tail.is_some_and(|t| t.eq_ignore_ascii_case(suffix))
     };

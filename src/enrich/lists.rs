@@ -6,7 +6,6 @@ use super::case;
 use super::glob::{Glob, Globs};
 use crate::content::Faults;
 use crate::content::section::{Document, Section};
-use crate::enrich::tables::ByteSet;
 
 /// Hexadecimal digits in a row that are a number, where the content does not say.
 const DEFAULT_MIN_HEX_RUN: u64 = 8;
@@ -15,15 +14,15 @@ const DEFAULT_MIN_HEX_RUN: u64 = 8;
 #[derive(Debug, Default)]
 pub(super) struct Lists {
     /// Accounts that belong to their host.
-    pub machine_names: ByteSet,
+    pub machine_names: Names,
     /// Endings of such accounts.
     pub machine_suffixes: Vec<Box<[u8]>>,
     /// Domains of such accounts.
-    pub machine_domains: ByteSet,
+    pub machine_domains: Names,
     /// Endings of program names.
     pub executable_suffixes: Vec<Box<[u8]>>,
     /// Directories below which a directory is named after its owner.
-    pub profile_roots: Vec<Box<[u8]>>,
+    pub profile_roots: Names,
     /// Directories made for one run.
     pub scratch_directories: Globs,
     /// Whether a GUID in braces is one of them.
@@ -34,6 +33,27 @@ pub(super) struct Lists {
     pub min_hex_run: usize,
     /// Labels before a dynamic-DNS entry that name the provider's own page.
     pub provider_labels: Vec<Box<[u8]>>,
+}
+
+/// A handful of lower-case names. Most candidates have a length that none of them has.
+#[derive(Debug, Default)]
+pub(super) struct Names {
+    names: Vec<Box<[u8]>>,
+    /// Bit n: some name has n bytes (63: or more).
+    lengths: u64,
+}
+
+impl Names {
+    fn new(names: Vec<Box<[u8]>>) -> Names {
+        let lengths = names.iter().fold(0, |bits, n| bits | 1 << n.len().min(63));
+        Names { names, lengths }
+    }
+
+    /// Whether the lower-case name is one of them.
+    #[inline]
+    pub fn contains(&self, name: &[u8]) -> bool {
+        self.lengths & (1 << name.len().min(63)) != 0 && self.names.iter().any(|n| n.as_ref() == name)
+    }
 }
 
 impl Lists {
@@ -47,9 +67,9 @@ impl Lists {
 fn read(top: &Section<'_>, faults: &mut Faults) -> Lists {
     let mut lists = Lists::default();
     if let Some(s) = top.table("accounts", faults) {
-        lists.machine_names = names(&s, "machine_names", faults).into_iter().collect();
+        lists.machine_names = Names::new(names(&s, "machine_names", faults));
         lists.machine_suffixes = names(&s, "machine_suffixes", faults);
-        lists.machine_domains = names(&s, "machine_domains", faults).into_iter().collect();
+        lists.machine_domains = Names::new(names(&s, "machine_domains", faults));
         s.finish(&["machine_names", "machine_suffixes", "machine_domains"], faults);
     }
     if let Some(s) = top.table("image", faults) {
@@ -68,7 +88,7 @@ fn read(top: &Section<'_>, faults: &mut Faults) -> Lists {
 }
 
 fn read_process_key(s: &Section<'_>, lists: &mut Lists, faults: &mut Faults) {
-    lists.profile_roots = names(s, "profile_roots", faults);
+    lists.profile_roots = Names::new(names(s, "profile_roots", faults));
     let (guid, globs): (Vec<_>, Vec<_>) =
         patterns(s, "scratch_directories", faults).into_iter().partition(|p| p.text() == b"{guid}");
     lists.braced_guid_is_scratch = !guid.is_empty();
@@ -120,11 +140,11 @@ mod tests {
         let mut faults = Faults::default();
         let lists = Lists::parse(include_str!("../../config/content/enrichment.toml"), &mut faults);
         assert!(faults.is_empty(), "{faults}");
-        assert!(lists.machine_names.contains(b"local service".as_slice()));
-        assert!(lists.machine_domains.contains(b"window manager".as_slice()));
+        assert!(lists.machine_names.contains(b"local service"));
+        assert!(lists.machine_domains.contains(b"window manager"));
         assert_eq!(lists.machine_suffixes, [b"$".to_vec().into_boxed_slice()]);
         assert_eq!(lists.executable_suffixes.len(), 2);
-        assert_eq!(lists.profile_roots.len(), 3);
+        assert!(lists.profile_roots.contains(b"home"));
         assert_eq!((lists.min_hex_run, lists.braced_guid_is_scratch), (8, true));
         assert_eq!(lists.provider_labels.len(), 1);
     }

@@ -7,7 +7,7 @@
 
 use super::arena::Arena;
 use super::lists::Lists;
-use super::random_part::{Replace, is_braced_guid, push_replaced};
+use super::random_part::{Replace, changes, is_braced_guid, push_replaced};
 use crate::event::{Draft, Field, FieldSet};
 use memchr::memchr2;
 
@@ -30,21 +30,57 @@ pub(super) fn set_process_key(lists: &Lists, arena: &mut Arena<'_>, draft: &mut 
     }
     arena.copy(name);
     arena.lower_since(path);
-    let key = arena.mark();
-    push_key(lists, arena, path, key);
-    arena.close_gap(path, key);
+    let behind = arena.since(path).iter().rev().take_while(|b| is_separator(**b)).count();
+    arena.forget(arena.mark() - behind);
+    if let Some(rest) = first_change(lists, arena.since(path)) {
+        let key = arena.mark();
+        arena.repeat(path, path + rest.from);
+        push_key(lists, arena, (path, key), rest);
+        arena.close_gap(path, key);
+    }
     let span = arena.span_since(path);
     draft.set(Field::ProcessKey, span);
 }
 
-/// Appends the key of the lower-case path that stands in `at..end` of the arena.
-fn push_key(lists: &Lists, arena: &mut Arena<'_>, mut at: usize, end: usize) {
-    let path = arena.between(at, end);
-    let end = end - path.iter().rev().take_while(|b| is_separator(**b)).count();
-    if path.first().copied().is_some_and(is_separator) {
+/// Where a path stops being its own key.
+struct Rest {
+    /// The beginning of a component, or the path's.
+    from: usize,
+    /// Whether that component is named after its owner.
+    below_profile_root: bool,
+}
+
+/// The first component at which a lower-case path is not its own key; `None` when the whole path is.
+fn first_change(lists: &Lists, path: &[u8]) -> Option<Rest> {
+    let (mut from, mut below_profile_root) = (0, false);
+    loop {
+        let rest = Some(Rest { from, below_profile_root });
+        let component = path.get(from..).unwrap_or_default();
+        match memchr2(b'\\', b'/', component) {
+            Some(0) if from == 0 && path.first() == Some(&b'\\') => from = 1,
+            Some(length) if length > 0 && component.get(length) == Some(&b'\\') => {
+                let name = component.get(..length).unwrap_or_default();
+                let replace = Replace::HexRuns(lists.min_hex_run);
+                if below_profile_root || is_scratch(lists, name) || changes(name, replace) {
+                    return rest;
+                }
+                below_profile_root = lists.profile_roots.contains(name);
+                from += length + 1;
+            }
+            Some(_) => return rest,
+            None if lists.scratch_files.find(component).is_some() => return rest,
+            None => return if changes(component, Replace::Versions) { rest } else { None },
+        }
+    }
+}
+
+/// Appends the key of what is left of the lower-case path that stands at `path` in the arena.
+fn push_key(lists: &Lists, arena: &mut Arena<'_>, path: (usize, usize), rest: Rest) {
+    let (mut at, end) = (path.0 + rest.from, path.1);
+    let mut below_profile_root = rest.below_profile_root;
+    if rest.from == 0 && arena.between(at, end).first().copied().is_some_and(is_separator) {
         arena.push(b"\\");
     }
-    let mut below_profile_root = false;
     while at < end {
         let rest = arena.between(at, end);
         match memchr2(b'\\', b'/', rest) {
@@ -69,8 +105,8 @@ fn push_directory(lists: &Lists, arena: &mut Arena<'_>, from: usize, to: usize, 
         arena.push(OWNER);
         return false;
     }
-    let is_root = lists.profile_roots.iter().any(|r| r.as_ref() == name);
-    if lists.scratch_directories.find(name).is_some() || (lists.braced_guid_is_scratch && is_braced_guid(name)) {
+    let is_root = lists.profile_roots.contains(name);
+    if is_scratch(lists, name) {
         arena.push(b"*");
     } else {
         push_replaced(arena, from, to, Replace::HexRuns(lists.min_hex_run));
@@ -83,6 +119,10 @@ fn push_file_name(lists: &Lists, arena: &mut Arena<'_>, from: usize, to: usize) 
         Some(pattern) => arena.push(pattern.text()),
         None => push_replaced(arena, from, to, Replace::Versions),
     }
+}
+
+fn is_scratch(lists: &Lists, directory: &[u8]) -> bool {
+    lists.scratch_directories.find(directory).is_some() || (lists.braced_guid_is_scratch && is_braced_guid(directory))
 }
 
 fn is_separator(b: u8) -> bool {

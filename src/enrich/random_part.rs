@@ -34,13 +34,7 @@ pub(super) fn push_replaced(arena: &mut Arena<'_>, from: usize, to: usize, what:
 /// The same for a stretch without GUIDs. `out` is where the name's output begins.
 fn push_segment(arena: &mut Arena<'_>, out: usize, from: usize, to: usize, what: Replace) {
     let mut at = from;
-    loop {
-        let rest = arena.between(at, to);
-        let found = match what {
-            Replace::HexRuns(min) => find_hex_run(rest, min),
-            Replace::Versions => find_version(rest),
-        };
-        let Some((start, end)) = found else { break };
+    while let Some((start, end)) = find(arena.between(at, to), what) {
         arena.repeat(at, at + start);
         push_star(arena, out);
         at += end;
@@ -54,11 +48,24 @@ fn push_star(arena: &mut Arena<'_>, out: usize) {
     }
 }
 
+/// Whether a name has a part to replace.
+pub(super) fn changes(name: &[u8], what: Replace) -> bool {
+    find_guid(name).is_some() || find(name, what).is_some()
+}
+
 /// Whether this is a GUID in braces and nothing else.
 pub(super) fn is_braced_guid(name: &[u8]) -> bool {
     match name {
         [b'{', inner @ .., b'}'] => is_guid(inner),
         _ => false,
+    }
+}
+
+/// The first part to replace besides GUIDs.
+fn find(name: &[u8], what: Replace) -> Option<(usize, usize)> {
+    match what {
+        Replace::HexRuns(min) => find_hex_run(name, min),
+        Replace::Versions => find_version(name),
     }
 }
 

@@ -3,33 +3,46 @@
 //! Compared without regard to case, `/` and `\` alike. An entry matches as whole path components: anywhere in the path,
 //! or, when it begins with `/`, at the root only. So `\temporal\` is not `\temp\`.
 
+use super::arena::Arena;
 use super::case;
 use super::tables::Entry;
 use crate::content::Faults;
 use crate::event::{Draft, Field, Flag};
-use memchr::memchr2;
-
-use super::arena::Arena;
 
 /// The table's name.
 pub(super) const TABLE: &str = "temp_directories";
 
-/// The table, cut into components.
-#[derive(Debug, Default)]
+/// What a byte can be: the end of a component, the first letter of an entry.
+const SEPARATOR: u8 = 1;
+const FIRST: u8 = 2;
+
+/// The table's entries.
+#[derive(Debug)]
 pub(super) struct TempDirectories {
-    entries: Vec<Directory>,
-    /// Bit n: some entry's first component has n bytes (63: or more).
-    first_lengths: u64,
+    /// Entries that match anywhere.
+    anywhere: Vec<Directory>,
+    /// Entries that match behind the separator with which a path begins.
+    at_root: Vec<Directory>,
+    /// [`SEPARATOR`] and [`FIRST`] (of an entry that matches anywhere, either case) by byte.
+    classes: [u8; 256],
 }
 
 #[derive(Debug)]
 struct Directory {
-    first: Box<[u8]>,
-    rest: Vec<Box<[u8]>>,
-    /// Must stand at the beginning of the path.
-    at_root: bool,
+    /// Lower-case, `\` between components, none around them.
+    path: Box<[u8]>,
     /// Must have a separator before it.
     separated: bool,
+}
+
+impl Default for TempDirectories {
+    fn default() -> Self {
+        let mut classes = [0; 256];
+        for b in [b'\\', b'/'] {
+            mark(&mut classes, b, SEPARATOR);
+        }
+        TempDirectories { anywhere: Vec::new(), at_root: Vec::new(), classes }
+    }
 }
 
 impl TempDirectories {
@@ -38,8 +51,9 @@ impl TempDirectories {
         let mut out = TempDirectories::default();
         for entry in entries.iter().filter(|e| !e.except) {
             let text = case::lower(entry.text.as_bytes());
-            let mut parts = text.split(|b| is_separator(*b)).filter(|c| !c.is_empty()).map(Box::from);
-            let (Some(first), rest) = (parts.next(), parts.collect()) else {
+            let parts: Vec<&[u8]> = text.split(|b| is_separator(*b)).filter(|c| !c.is_empty()).collect();
+            let path = parts.join(&b'\\');
+            let Some(first) = path.first().copied() else {
                 faults.add(file, entry.line, "", format!("{:?} would match everything; name a directory", entry.text));
                 continue;
             };
@@ -48,10 +62,15 @@ impl TempDirectories {
                 faults.add(file, entry.line, "", message);
                 continue;
             }
-            out.first_lengths |= length_bit(&first);
-            let at_root = text.first() == Some(&b'/');
             let separated = text.first().copied().is_some_and(is_separator);
-            out.entries.push(Directory { first, rest, at_root, separated });
+            let directory = Directory { path: path.into(), separated };
+            if text.first() == Some(&b'/') {
+                out.at_root.push(directory);
+            } else {
+                mark(&mut out.classes, first, FIRST);
+                mark(&mut out.classes, first.to_ascii_uppercase(), FIRST);
+                out.anywhere.push(directory);
+            }
         }
         out
     }
@@ -81,41 +100,37 @@ impl TempDirectories {
 
     /// Whether the path has an entry in it. The path is ASCII of any case, or lower-case.
     fn contains(&self, path: &[u8]) -> bool {
-        let mut rest = path;
-        let mut start = 0;
-        loop {
-            let end = memchr2(b'\\', b'/', rest).unwrap_or(rest.len());
-            let component = rest.get(..end).unwrap_or_default();
-            let after = rest.get(end + 1..).unwrap_or_default();
-            if !component.is_empty()
-                && self.first_lengths & length_bit(component) != 0
-                && self.entries.iter().any(|e| e.matches(component, after, start))
-            {
-                return true;
-            }
-            if after.is_empty() {
-                return false;
-            }
-            start += end + 1;
-            rest = after;
-        }
+        let mut before = SEPARATOR;
+        let anywhere = path.iter().enumerate().any(|(i, b)| {
+            let class = self.classes.get(usize::from(*b)).copied().unwrap_or(0);
+            let is_candidate = before & SEPARATOR != 0 && class & FIRST != 0;
+            before = class;
+            is_candidate && self.anywhere.iter().any(|e| e.stands_at(path, i))
+        });
+        let begins = path.first().copied().is_some_and(is_separator);
+        anywhere || (begins && self.at_root.iter().any(|e| e.stands_at(path, 1)))
     }
 }
 
 impl Directory {
-    /// Whether the entry begins with this component, which stands at `start`, and goes on with what is after it.
-    fn matches(&self, component: &[u8], after: &[u8], start: usize) -> bool {
-        if !self.first.eq_ignore_ascii_case(component) || (self.separated && start == 0) || (self.at_root && start != 1)
-        {
-            return false;
-        }
-        let mut following = after.split(|b| is_separator(*b)).filter(|c| !c.is_empty());
-        self.rest.iter().all(|wanted| following.next().is_some_and(|c| wanted.eq_ignore_ascii_case(c)))
+    /// Whether the entry stands at the component that begins at `start`.
+    fn stands_at(&self, path: &[u8], start: usize) -> bool {
+        let end = start + self.path.len();
+        let Some(found) = path.get(start..end) else { return false };
+        path.get(end).is_none_or(|b| is_separator(*b))
+            && self.path.iter().zip(found).all(|(wanted, b)| *wanted == folded(*b))
+            && !(self.separated && start == 0)
     }
 }
 
-fn length_bit(component: &[u8]) -> u64 {
-    1 << component.len().min(63)
+fn mark(classes: &mut [u8; 256], byte: u8, class: u8) {
+    if let Some(slot) = classes.get_mut(usize::from(byte)) {
+        *slot |= class;
+    }
+}
+
+fn folded(b: u8) -> u8 {
+    if b == b'/' { b'\\' } else { b.to_ascii_lowercase() }
 }
 
 fn is_separator(b: u8) -> bool {
