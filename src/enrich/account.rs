@@ -1,79 +1,141 @@
-//! Keys of users and hosts: lower-case, with the domain; accounts that exist on every machine belong to their host.
+//! The keys of accounts and hosts: `domain\user`, `user`, or `host\name` for accounts that belong to their host.
+//!
+//! What a record writes is kept for display; keys are lower-case. `jdoe` and `CORP\jdoe` are two users.
 
-use super::tables::Lists;
-use crate::event::{Draft, Field, Span, Text};
+use super::arena::Arena;
+use super::lists::Lists;
+use crate::event::{Draft, Field, FieldSet};
 
-/// Adds `host_key` and `user_key`.
-#[inline]
-pub(super) fn enrich(lists: &Lists, raw: &[u8], arena: &mut Vec<u8>, draft: &mut Draft) {
-    for field in [Field::Host, Field::User, Field::UserDomain] {
-        let text = Text { raw, arena }.get(draft.span(field)).trim_ascii();
-        if text.is_empty() || text == b"-" {
-            draft.unset(field);
+/// Fields in which `-` says "none".
+const IDENTITY: [Field; 5] = [Field::User, Field::UserDomain, Field::Host, Field::HostDomain, Field::Department];
+
+/// What [`set_user_key`] reads.
+pub(super) const USER_KEY_READS: FieldSet =
+    FieldSet::of(Field::User).union(FieldSet::of(Field::UserDomain)).union(FieldSet::of(Field::Host));
+
+/// Takes blanks off identities and unsets those that are empty or `-`.
+pub(super) fn drop_placeholders(arena: &Arena<'_>, draft: &mut Draft) {
+    for field in IDENTITY {
+        if draft.present.contains(field) {
+            // Nearly every value begins and ends with a letter or digit.
+            if let [b'-' | ..=b' ', ..] | [.., ..=b' '] | [] = arena.get(draft.span(field)) {
+                trim_or_unset(arena, draft, field);
+            }
         }
     }
-    let start = arena.len();
-    append_lower(raw, arena, draft.span(Field::Host));
-    let host = Span::arena(start, arena.len());
-    draft.set(Field::HostKey, host);
+}
 
-    let user = draft.span(Field::User);
+#[cold]
+fn trim_or_unset(arena: &Arena<'_>, draft: &mut Draft, field: Field) {
+    let span = draft.span(field);
+    let text = arena.get(span);
+    let from = text.len() - text.trim_ascii_start().len();
+    match text.trim_ascii() {
+        [] | [b'-'] => draft.unset(field),
+        trimmed => draft.set(field, span.part(from, from + trimmed.len())),
+    }
+}
+
+/// Sets the key of the host: its name, lower-case, without its domain.
+pub(super) fn set_host_key(arena: &mut Arena<'_>, draft: &mut Draft) {
+    let key = arena.lowered(draft.span(Field::Host));
+    draft.set(Field::HostKey, key);
+}
+
+/// Sets the key of the account. Without a host, an account that belongs to its host is keyed like any other.
+pub(super) fn set_user_key(lists: &Lists, arena: &mut Arena<'_>, draft: &mut Draft) {
+    let (user, domain, host) = (draft.span(Field::User), draft.span(Field::UserDomain), draft.span(Field::Host));
     if user.is_empty() {
         return;
     }
-    let start = arena.len();
-    append_lower(raw, arena, draft.span(Field::UserDomain));
-    let domain_end = arena.len();
-    if domain_end > start {
-        arena.push(b'\\');
+    let mark = arena.mark();
+    let mut of_host = false;
+    if !domain.is_empty() {
+        arena.copy_lower(domain);
+        of_host = lists.machine_domains.contains(arena.since(mark));
+        arena.push(b"\\");
     }
-    let name_start = arena.len();
-    append_lower(raw, arena, user);
-    let of_machine = {
-        let name = arena.get(name_start..).unwrap_or_default();
-        let domain = arena.get(start..domain_end).unwrap_or_default();
-        lists.machine_suffixes.iter().any(|s| name.ends_with(s))
-            || lists.machine_names.contains(name)
-            || lists.machine_domains.contains(domain)
-    };
-    if of_machine && !host.is_empty() {
-        let name = Span::arena(name_start, arena.len());
-        let start = arena.len();
-        copy(arena, host);
-        arena.push(b'\\');
-        copy(arena, name);
-        draft.set(Field::UserKey, Span::arena(start, arena.len()));
-    } else {
-        draft.set(Field::UserKey, Span::arena(start, arena.len()));
+    let name_mark = arena.mark();
+    arena.copy_lower(user);
+    let name = arena.since(name_mark);
+    of_host = of_host
+        || lists.machine_suffixes.iter().any(|s| s.last() == name.last() && name.ends_with(s))
+        || lists.machine_names.contains(name);
+    if of_host && !host.is_empty() {
+        arena.forget(mark);
+        arena.copy_lower(host);
+        arena.push(b"\\");
+        arena.copy_lower(user);
     }
+    let key = arena.span_since(mark);
+    draft.set(Field::UserKey, key);
 }
 
-/// Appends a span's text in lower case.
-#[inline]
-pub(super) fn append_lower(raw: &[u8], arena: &mut Vec<u8>, span: Span) {
-    if span.is_empty() {
-        return;
-    }
-    let start = arena.len();
-    match span.arena_range() {
-        Some(_) => copy(arena, span),
-        None => arena.extend_from_slice(Text { raw, arena: &[] }.get(span)),
-    }
-    let Some(text) = arena.get_mut(start..) else { return };
-    if text.is_ascii() {
-        text.make_ascii_lowercase();
-    } else {
-        let lowered = String::from_utf8_lossy(text).to_lowercase();
-        arena.truncate(start);
-        arena.extend_from_slice(lowered.as_bytes());
-    }
-}
+#[cfg(test)]
+mod tests {
+    use crate::enrich::tests::{enriched, shipped};
+    use crate::event::{EventType, Field};
+    use Field::{Department, Host, HostKey, User, UserDomain, UserKey};
 
-/// Appends a copy of a piece of the arena.
-fn copy(arena: &mut Vec<u8>, span: Span) {
-    if let Some(range) = span.arena_range()
-        && range.end <= arena.len()
-    {
-        arena.extend_from_within(range);
+    fn key(domain: &str, user: &str, host: &str) -> Option<String> {
+        let fields = [(UserDomain, domain), (User, user), (Host, host)];
+        enriched(&shipped(), EventType::ProcessCreated, &fields).get(UserKey)
+    }
+
+    #[test]
+    fn users_are_keyed_by_domain_and_name_in_lower_case() {
+        for (domain, user, wanted) in [
+            ("CORP", "JDoe", Some("corp\\jdoe")),
+            ("", "JDoe", Some("jdoe")),
+            ("-", "jdoe", Some("jdoe")),
+            ("Örtlich", "MÜLLER", Some("örtlich\\müller")),
+            ("CORP", "", None),
+            ("CORP", "-", None),
+            ("CORP", "  - ", None),
+            ("CORP", " jdoe ", Some("corp\\jdoe")),
+            ("CORP", "-jdoe", Some("corp\\-jdoe")),
+        ] {
+            assert_eq!(key(domain, user, "WS1").as_deref(), wanted, "{domain}\\{user}");
+        }
+    }
+
+    #[test]
+    fn accounts_of_a_machine_belong_to_their_host() {
+        for (domain, user, wanted) in [
+            ("CORP", "WS1$", "ws1\\ws1$"),
+            ("", "SYSTEM", "ws1\\system"),
+            ("CORP", "system", "ws1\\system"),
+            ("NT AUTHORITY", "Local Service", "ws1\\local service"),
+            ("", "NETWORK SERVICE", "ws1\\network service"),
+            ("nt authority", "IUSR", "ws1\\iusr"),
+            ("NT SERVICE", "MSSQLSERVER", "ws1\\mssqlserver"),
+            ("IIS APPPOOL", "DefaultAppPool", "ws1\\defaultapppool"),
+            ("Window Manager", "DWM-1", "ws1\\dwm-1"),
+            ("Font Driver Host", "UMFD-0", "ws1\\umfd-0"),
+            ("NT VIRTUAL MACHINE", "3F25", "ws1\\3f25"),
+            ("CORP", "systems", "corp\\systems"),
+            ("NT AUTHORITY2", "x", "nt authority2\\x"),
+        ] {
+            assert_eq!(key(domain, user, "WS1").as_deref(), Some(wanted), "{domain}\\{user}");
+        }
+    }
+
+    #[test]
+    fn a_machine_account_without_a_host_is_keyed_like_any_other() {
+        assert_eq!(key("NT AUTHORITY", "SYSTEM", "").as_deref(), Some("nt authority\\system"));
+        assert_eq!(key("NT AUTHORITY", "SYSTEM", "-").as_deref(), Some("nt authority\\system"));
+    }
+
+    #[test]
+    fn hosts_are_keyed_by_their_name_alone_and_shown_as_written() {
+        let fields = [(Host, "Ws-Ä1"), (Field::HostDomain, "CORP"), (Department, "-")];
+        let event = enriched(&shipped(), EventType::LocalLogon, &fields);
+        assert_eq!(event.get(HostKey).as_deref(), Some("ws-ä1"));
+        assert_eq!(event.get(Host).as_deref(), Some("Ws-Ä1"));
+        assert_eq!(event.get(Department), None);
+        for none in ["", "-", " "] {
+            let event = enriched(&shipped(), EventType::LocalLogon, &[(Host, none)]);
+            assert_eq!((event.get(HostKey), event.get(Host)), (None, None), "{none:?}");
+        }
     }
 }

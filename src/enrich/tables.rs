@@ -1,192 +1,267 @@
-//! Tables of names: plain files, one entry a line, `#` comments, `!` exceptions; and the lists of `enrichment.toml`.
+//! Tables: plain files of names, one entry a line, compiled once and shared by all workers.
 //!
-//! A table with the comment `# default: off` contains nothing until a site switches it on.
+//! `#` begins a comment line; a line that begins with `!` names an exception; a comment `# default: off` before the first
+//! entry marks a table that is empty until the site switches it on. Nothing here reads a file or decides about an event.
 
+use super::case;
+use super::domain::{self, Domains};
+use super::lists::Lists;
+use super::temp::{self, TempDirectories};
+use crate::content::Faults;
 use crate::content::fault::suggest;
-use crate::content::section::Document;
-use crate::content::{Fault, Faults};
-use hashbrown::HashSet;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
-/// A set of lower-case names, seeded like every table that outside text is looked up in.
-pub(super) type Names = HashSet<Box<[u8]>, foldhash::fast::RandomState>;
+/// The key of the lists (`enrichment.toml`) among the files.
+const LISTS: &str = "enrichment";
+/// Where the site switches tables.
+const SWITCHES: &str = "detection.tables";
 
-/// One table.
-#[derive(Clone, Debug, Default)]
-pub struct Table {
-    /// Whether it is used.
-    pub on: bool,
-    pub(super) entries: Names,
-    /// Lines with `!`: names that do not count.
-    pub(super) exceptions: Names,
-}
+/// A set of lower-case names. The members come from content, never from events.
+pub(super) type ByteSet = hashbrown::HashSet<Box<[u8]>, foldhash::fast::FixedState>;
 
-/// All tables, compiled.
+/// The tables of names, compiled. Cloning shares them.
 #[derive(Clone, Debug, Default)]
 pub struct Tables {
-    tables: BTreeMap<String, Table>,
-    pub(super) lists: Lists,
+    pub(super) compiled: Arc<Compiled>,
 }
 
-/// What `enrichment.toml` says.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Lists {
-    pub machine_suffixes: Vec<Box<[u8]>>,
-    pub machine_names: Names,
-    pub machine_domains: Names,
-    pub executable_suffixes: Vec<Box<[u8]>>,
-    pub profile_roots: Names,
-    pub scratch_directories: Vec<Box<[u8]>>,
-    pub scratch_files: Vec<Box<[u8]>>,
+/// All that enrichers look up.
+#[derive(Debug, Default)]
+pub(super) struct Compiled {
+    sets: BTreeMap<String, Arc<NameSet>>,
+    pub lists: Lists,
+    pub temp: TempDirectories,
+    pub domains: Domains,
 }
 
-/// The name of the TOML file among the tables.
-const LISTS: &str = "enrichment";
-/// The table that the setting `sanctioned_domains` extends.
-const SANCTIONED: &str = "sanctioned_domains";
+/// One table as a set of names, compared without regard to case. A table that is switched off is empty.
+#[derive(Debug, Default)]
+pub struct NameSet {
+    names: ByteSet,
+    /// Bytes of the longest name.
+    longest: usize,
+}
+
+/// One line of a table.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Entry {
+    /// The entry, trimmed, as written.
+    pub text: String,
+    /// 1-based line.
+    pub line: usize,
+    /// Whether it names an exception.
+    pub except: bool,
+}
+
+/// One table as written.
+#[derive(Debug, Default)]
+struct Lines {
+    entries: Vec<Entry>,
+    /// Off until the site switches it on.
+    optional: bool,
+}
 
 impl Tables {
-    /// Compiles tables (name without `.txt` → text; `enrichment` is TOML). `switches` turns tables on or off;
-    /// `sanctioned` are the site's own domains.
+    /// Compiles `tables/*.txt` (name without `.txt` → text) and `enrichment.toml` (under `enrichment`). `switches` turns
+    /// tables on or off; `sanctioned` are the site's own domains.
     pub fn compile(
         files: &BTreeMap<String, String>,
         switches: &BTreeMap<String, bool>,
         sanctioned: &[String],
         faults: &mut Faults,
     ) -> Tables {
-        let mut tables = Tables::default();
-        for (name, text) in files {
-            if name == LISTS {
-                let document = Document::new("enrichment.toml", text.clone());
-                tables.lists = Lists::read(&document, faults).unwrap_or_default();
-            } else {
-                tables.tables.insert(name.clone(), Table::read(name, text, faults));
-            }
+        let names = || files.keys().map(String::as_str).filter(|n| *n != LISTS);
+        for unknown in switches.keys().filter(|s| !names().any(|n| n == *s)) {
+            let message = format!("there is no table {unknown:?}{}", suggest(unknown, names()));
+            faults.add(SWITCHES, 0, "", message);
         }
-        for (name, on) in switches {
-            match tables.tables.get_mut(name) {
-                Some(table) => table.on = *on,
-                None => {
-                    let known = suggest(name, tables.tables.keys().map(String::as_str));
-                    faults.add("config", 0, "detection.tables", format!("unknown table {name:?}{known}"));
-                }
-            }
+        let mut out = Compiled::default();
+        if let Some(text) = files.get(LISTS) {
+            out.lists = Lists::parse(text, faults);
         }
-        let own = tables.tables.entry(SANCTIONED.into()).or_insert_with(|| Table { on: true, ..Table::default() });
-        for domain in sanctioned {
-            let domain = domain.trim().trim_start_matches("*.").trim_matches('.').to_lowercase();
-            if domain.is_empty() || domain.contains(char::is_whitespace) {
-                faults.add("config", 0, "detection.sanctioned_domains", format!("{domain:?} is not a domain"));
-            } else {
-                own.entries.insert(domain.into_bytes().into());
+        for (name, text) in files.iter().filter(|(n, _)| *n != LISTS) {
+            let file = format!("tables/{name}.txt");
+            let lines = Lines::read(text, &file, faults);
+            let on = switches.get(name).copied().unwrap_or(!lines.optional);
+            // What is switched off is checked all the same, into nothing.
+            let mut nowhere = Domains::default();
+            match (domain::role_of(name), on) {
+                (Some(role), true) => out.domains.add(role, &lines.entries, &file, faults),
+                (Some(role), false) => nowhere.add(role, &lines.entries, &file, faults),
+                (None, _) => {}
             }
+            if name == temp::TABLE {
+                let compiled = TempDirectories::compile(&lines.entries, &file, faults);
+                out.temp = if on { compiled } else { TempDirectories::default() };
+            }
+            let set = if on { NameSet::new(&lines.entries) } else { NameSet::default() };
+            out.sets.insert(name.clone(), Arc::new(set));
         }
-        tables
+        out.domains.add_sanctioned(sanctioned, faults);
+        Tables { compiled: Arc::new(out) }
     }
 
-    /// Whether `value` (any case) is an entry of a table; `None` when there is no such table.
+    /// Whether `value` (any case) is an entry of a plain table; `None` when there is no such table. A table that is
+    /// switched off contains nothing.
     pub fn contains(&self, table: &str, value: &[u8]) -> Option<bool> {
-        let table = self.tables.get(table)?;
-        let value = value.trim_ascii();
-        let known = match table.entries.contains(value) {
-            true => true,
-            false => table.entries.contains(lower(value).as_slice()),
-        };
-        Some(table.on && known)
+        self.compiled.sets.get(table).map(|set| set.contains(value))
     }
 
-    /// A table, switched off or not.
-    pub fn get(&self, name: &str) -> Option<&Table> {
-        self.tables.get(name)
+    /// A table to be asked often; `None` when there is no such table.
+    pub fn set(&self, table: &str) -> Option<Arc<NameSet>> {
+        self.compiled.sets.get(table).cloned()
     }
 
-    /// Names of the tables.
+    /// The tables' names, in alphabetical order, switched off or not.
     pub fn names(&self) -> impl Iterator<Item = &str> {
-        self.tables.keys().map(String::as_str)
+        self.compiled.sets.keys().map(String::as_str)
+    }
+
+    /// The entry of the file-sharing tables that a canonical host falls under: the host itself or a parent of it.
+    pub fn file_sharing_entry<'h>(&self, web_domain: &'h [u8]) -> Option<&'h [u8]> {
+        self.compiled.domains.file_sharing_entry(web_domain)
     }
 }
 
-impl Table {
-    fn read(name: &str, text: &str, faults: &mut Faults) -> Table {
-        let mut table = Table { on: true, ..Table::default() };
-        for (index, line) in text.lines().enumerate() {
-            let line = line.trim();
+impl NameSet {
+    pub(super) fn new(entries: &[Entry]) -> NameSet {
+        let lower = |e: &Entry| case::lower(e.text.as_bytes()).into_boxed_slice();
+        let mut names: ByteSet = entries.iter().filter(|e| !e.except).map(lower).collect();
+        for exception in entries.iter().filter(|e| e.except) {
+            names.remove(&lower(exception));
+        }
+        let longest = names.iter().map(|n| n.len()).max().unwrap_or(0);
+        NameSet { names, longest }
+    }
+
+    /// Whether `value` (any case) is an entry.
+    pub fn contains(&self, value: &[u8]) -> bool {
+        // No letter outside ASCII shrinks below a third of its bytes when lower-cased.
+        if value.len() > self.longest.saturating_mul(3) {
+            return false;
+        }
+        case::with_lower(value, |lower| self.names.contains(lower))
+    }
+
+    /// How many entries there are.
+    pub fn len(&self) -> usize {
+        self.names.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.names.is_empty()
+    }
+}
+
+impl Lines {
+    fn read(text: &str, file: &str, faults: &mut Faults) -> Lines {
+        let mut out = Lines::default();
+        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+        for (i, line) in text.lines().enumerate() {
+            let (line, number) = (line.trim(), i + 1);
             if let Some(comment) = line.strip_prefix('#') {
-                if comment.trim() == "default: off" {
-                    table.on = false;
+                if out.entries.is_empty() {
+                    out.read_default(comment, file, number, faults);
                 }
                 continue;
             }
-            if line.is_empty() {
-                continue;
-            }
-            let (set, entry) = match line.strip_prefix('!') {
-                Some(entry) => (&mut table.exceptions, entry.trim()),
-                None => (&mut table.entries, line),
+            let (text, except) = match line.strip_prefix('!') {
+                Some(rest) => (rest.trim(), true),
+                None => (line, false),
             };
-            let entry = lower(entry.as_bytes());
-            if name.ends_with("_domains")
-                && entry.iter().any(|b| b.is_ascii_whitespace() || matches!(b, b'/' | b':' | b'*'))
-            {
-                faults.0.push(Fault {
-                    file: format!("tables/{name}.txt"),
-                    line: index + 1,
-                    item: String::new(),
-                    message: format!("{line:?} is not a domain; write it bare, as in example.org"),
-                });
+            if text.is_empty() && !except {
                 continue;
             }
-            set.insert(entry.into());
+            if text.is_empty() || text.chars().any(char::is_control) {
+                faults.add(file, number, "", format!("{line:?} is no entry; write one name a line"));
+                continue;
+            }
+            out.entries.push(Entry { text: text.into(), line: number, except });
         }
-        table
+        out
     }
 
-    /// Whether a domain or one of its parents is an entry. Switched off, it contains nothing.
-    pub(super) fn has_domain(&self, domain: &[u8]) -> bool {
-        self.on && parents(domain).any(|d| self.entries.contains(d))
-    }
-}
-
-impl Lists {
-    fn read(document: &Document, faults: &mut Faults) -> Option<Lists> {
-        document.read(faults, |top, faults| {
-            let mut lists = Lists::default();
-            let list =
-                |section: &crate::content::section::Section<'_>, key: &str, faults: &mut Faults| -> Vec<Box<[u8]>> {
-                    let texts = section.strings(key, faults).unwrap_or_default();
-                    texts.iter().map(|t| lower(t.as_bytes()).into()).collect()
-                };
-            if let Some(accounts) = top.table("accounts", faults) {
-                lists.machine_suffixes = list(&accounts, "machine_suffixes", faults);
-                lists.machine_names = list(&accounts, "machine_names", faults).into_iter().collect();
-                lists.machine_domains = list(&accounts, "machine_domains", faults).into_iter().collect();
-                accounts.finish(&["machine_suffixes", "machine_names", "machine_domains"], faults);
+    fn read_default(&mut self, comment: &str, file: &str, line: usize, faults: &mut Faults) {
+        let Some(value) = comment.trim().strip_prefix("default:") else { return };
+        match value.trim() {
+            "off" => self.optional = true,
+            "on" => self.optional = false,
+            other => {
+                faults.add(file, line, "", format!("default is {other:?}; write \"# default: off\" or leave it out"))
             }
-            if let Some(process) = top.table("process", faults) {
-                lists.executable_suffixes = list(&process, "executable_suffixes", faults);
-                lists.profile_roots = list(&process, "profile_roots", faults).into_iter().collect();
-                lists.scratch_directories = list(&process, "scratch_directories", faults);
-                lists.scratch_files = list(&process, "scratch_files", faults);
-                process
-                    .finish(&["executable_suffixes", "profile_roots", "scratch_directories", "scratch_files"], faults);
-            }
-            top.finish(&["accounts", "process"], faults);
-            Some(lists)
-        })
+        }
     }
 }
 
-/// A domain and its parents: `a.b.c`, `b.c`, `c`.
-pub(super) fn parents(domain: &[u8]) -> impl Iterator<Item = &[u8]> {
-    let mut rest = Some(domain);
-    std::iter::from_fn(move || {
-        let this = rest.filter(|d| !d.is_empty())?;
-        rest = memchr::memchr(b'.', this).and_then(|dot| this.get(dot + 1..));
-        Some(this)
-    })
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-/// Lower-case, also beyond ASCII.
-pub(super) fn lower(text: &[u8]) -> Vec<u8> {
-    if text.is_ascii() { text.to_ascii_lowercase() } else { String::from_utf8_lossy(text).to_lowercase().into_bytes() }
+    fn compile(files: &[(&str, &str)], switches: &[(&str, bool)]) -> (Tables, Faults) {
+        let files = files.iter().map(|(n, t)| ((*n).to_owned(), (*t).to_owned())).collect();
+        let switches = switches.iter().map(|(n, on)| ((*n).to_owned(), *on)).collect();
+        let mut faults = Faults::default();
+        (Tables::compile(&files, &switches, &[], &mut faults), faults)
+    }
+
+    #[test]
+    fn entries_are_lines_and_comments_and_blank_lines_are_not() {
+        let text = "\u{feff}# first\r\n\r\n  Plink \r\n#socat\nSTUNNEL\nÄrger\n!ngrok\nngrok\n";
+        let (tables, faults) = compile(&[("tools", text)], &[]);
+        assert!(faults.is_empty(), "{faults}");
+        for (value, wanted) in [
+            ("plink", true),
+            ("PLINK", true),
+            ("stunnel", true),
+            ("ÄRGER", true),
+            ("socat", false),
+            ("#socat", false),
+            ("ngrok", false),
+            ("plin", false),
+            ("", false),
+        ] {
+            assert_eq!(tables.contains("tools", value.as_bytes()), Some(wanted), "{value}");
+        }
+        assert_eq!(tables.contains("tool", b"plink"), None);
+        assert!(!tables.contains("tools", &vec![b'x'; 100_000]).unwrap());
+        assert_eq!(tables.set("tools").unwrap().len(), 3);
+        assert!(!tables.set("tools").unwrap().is_empty());
+        assert_eq!(tables.names().collect::<Vec<_>>(), ["tools"]);
+    }
+
+    #[test]
+    fn optional_tables_are_empty_until_they_are_switched_on() {
+        let files = [("extra", "# About it.\n# default: off\nngrok\n"), ("plain", "ngrok\n# default: off\n")];
+        let has = |switches: &[(&str, bool)], table: &str| compile(&files, switches).0.contains(table, b"ngrok");
+        assert_eq!(has(&[], "extra"), Some(false));
+        assert_eq!(has(&[("extra", true)], "extra"), Some(true));
+        assert_eq!(has(&[("extra", false)], "extra"), Some(false));
+        assert_eq!(has(&[], "plain"), Some(true));
+        assert_eq!(has(&[("plain", false)], "plain"), Some(false));
+    }
+
+    #[test]
+    fn switches_of_tables_that_are_not_there_are_faults_with_a_suggestion() {
+        let (_, faults) = compile(&[("file_sharing_suites", ""), ("enrichment", "")], &[("file_sharing_suite", true)]);
+        assert_eq!(
+            faults.to_string(),
+            "detection.tables: there is no table \"file_sharing_suite\"; did you mean \"file_sharing_suites\"?"
+        );
+    }
+
+    #[test]
+    fn lines_that_are_no_entries_are_faults_with_their_place() {
+        let (_, faults) = compile(&[("x", "# default: maybe\na\n!\nb\u{1}c\n")], &[]);
+        let places: Vec<_> = faults.0.iter().map(|f| (f.file.as_str(), f.line)).collect();
+        assert_eq!(places, [("tables/x.txt", 1), ("tables/x.txt", 3), ("tables/x.txt", 4)]);
+    }
+
+    #[test]
+    fn a_table_that_is_switched_off_is_checked_all_the_same() {
+        let (_, faults) = compile(&[("file_sharing_suites", "# default: off\nbox com\n")], &[]);
+        assert_eq!(faults.0.len(), 1);
+        assert_eq!(faults.0[0].line, 2);
+    }
 }
