@@ -4,7 +4,7 @@
 //! has to be shipped. The state stays until the next demo, so that the commands printed at the end work.
 
 use super::{load_content, replay};
-use crate::alert::{AlertKind, Alert};
+use crate::alert::{Alert, AlertKind};
 use crate::calendar::format_instant;
 use crate::config::{ControlSettings, FileSinkSettings, FormatSetting, Settings, StateSettings};
 use crate::content::Content;
@@ -95,7 +95,10 @@ fn prepare(dir: &Path) -> Result<(), Failure> {
     if let Ok(meta) = std::fs::symlink_metadata(dir) {
         let empty = std::fs::read_dir(dir).is_ok_and(|mut e| e.next().is_none());
         if !meta.is_dir() || !(empty || dir.join(MARK).is_file()) {
-            return Err(Failure::new(exit::CANNOT_CREATE, format!("{} exists and is not an earlier demo; name another with --dir", dir.display())));
+            return Err(Failure::new(
+                exit::CANNOT_CREATE,
+                format!("{} exists and is not an earlier demo; name another with --dir", dir.display()),
+            ));
         }
         std::fs::remove_dir_all(dir).map_err(cannot)?;
     }
@@ -185,7 +188,9 @@ fn next_steps(dir: &Path, firsts: &Firsts) {
     };
     let state = dir.join("state");
     let (state, dir) = (state.display(), dir.display());
-    println!("State:  {state}\nAlerts: {dir}/alerts.jsonl\nTruth:  {dir}/office/truth.jsonl (what was planted)\n\nNext:");
+    println!(
+        "State:  {state}\nAlerts: {dir}/alerts.jsonl\nTruth:  {dir}/office/truth.jsonl (what was planted)\n\nNext:"
+    );
     // The alert with the most to explain: one whose model knows the most bins.
     let explained = firsts.values().filter_map(|(alert, _)| Some((alert, alert.evidence.model.as_ref()?)));
     if let Some((alert, model)) = explained.max_by_key(|(_, m)| m.c) {

@@ -1,20 +1,19 @@
 //! The commands of `exfil-agent`, one a file.
 
 mod check;
-//TMP mod demo;
+mod demo;
 mod replay;
 mod run;
-//TMP mod simulate;
+mod simulate;
 
 use crate::calendar::Zone;
 use crate::config::{self, Settings};
 use crate::content::{self, Content, Faults};
-use crate::enrich::directory::Directory;
+use crate::enrich::Directory;
 use crate::exit::{self, Failure};
 use clap::Subcommand;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-
 
 /// What `exfil-agent` can do.
 #[derive(Subcommand)]
@@ -25,10 +24,10 @@ pub enum Command {
     Replay(replay::Arguments),
     /// Check config and content; print every fault at once
     Check(check::Arguments),
-    //TMP /// Write the spool of a made-up office, with planted scenarios and their truth
-    //TMP     Simulate(simulate::Arguments),
-    //TMP /// Replay three simulated weeks and show what each rule found
-    //TMP     Demo(demo::Arguments),
+    /// Write the spool of a made-up office, with planted scenarios and their truth
+    Simulate(simulate::Arguments),
+    /// Replay three simulated weeks and show what each rule found
+    Demo(demo::Arguments),
 }
 
 /// Runs a command.
@@ -40,8 +39,8 @@ pub fn run(command: Command) -> Result<(), Failure> {
         Command::Run(arguments) => run::run(&arguments),
         Command::Replay(arguments) => replay::run(&arguments),
         Command::Check(arguments) => check::run(&arguments),
-        //TMP         Command::Simulate(arguments) => simulate::run(&arguments),
-        //TMP         Command::Demo(arguments) => demo::run(&arguments),
+        Command::Simulate(arguments) => simulate::run(&arguments),
+        Command::Demo(arguments) => demo::run(&arguments),
     }
 }
 

@@ -6,7 +6,9 @@ use std::path::PathBuf;
 
 /// Arguments of `simulate`.
 #[derive(clap::Args)]
-#[command(after_help = "Examples:\n  exfil-agent simulate --out office\n  exfil-agent simulate --seed 7 --users 200 --days 28 --out office")]
+#[command(
+    after_help = "Examples:\n  exfil-agent simulate --out office\n  exfil-agent simulate --seed 7 --users 200 --days 28 --out office"
+)]
 pub struct Arguments {
     /// Seed: the same options give the same bytes
     #[arg(long, default_value_t = Options::demo().seed)]
@@ -26,7 +28,10 @@ pub struct Arguments {
 pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let options = Options { seed: arguments.seed, users: arguments.users, days: arguments.days, ..Options::demo() };
     if std::fs::read_dir(&arguments.out).is_ok_and(|mut entries| entries.next().is_some()) {
-        return Err(Failure::new(exit::USAGE, format!("{} is not empty; name a new directory", arguments.out.display())));
+        return Err(Failure::new(
+            exit::USAGE,
+            format!("{} is not empty; name a new directory", arguments.out.display()),
+        ));
     }
     let summary = simulate::write(&options, &arguments.out)
         .map_err(|e| Failure::new(exit::CANNOT_CREATE, format!("{}: {e}", arguments.out.display())))?;

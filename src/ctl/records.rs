@@ -4,6 +4,7 @@
 
 use crate::control::Live;
 use crate::control::client::Client;
+use crate::state::record::SCHEMA;
 use crate::store::{self, ReadStore, StoreError};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -78,7 +79,9 @@ impl Records {
     /// # Errors
     /// When it cannot be read, or an agent holds it.
     pub fn stopped(dir: &Path) -> Result<Records, RecordsError> {
-        Ok(Records::Stopped { store: Box::new(store::read_stopped(dir)?), dir: dir.to_owned() })
+        let store = store::read_stopped(dir)?;
+        store.check_schema(SCHEMA)?;
+        Ok(Records::Stopped { store: Box::new(store), dir: dir.to_owned() })
     }
 
     /// Feeds every record with a prefix, in the order of the keys, until `each` says stop (`false`).

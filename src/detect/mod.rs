@@ -11,7 +11,7 @@ use crate::batch::{BatchEvent, EventBatch, Hit, Remember, Training};
 use crate::calendar::Day;
 use crate::config::{DetectionSettings, Limits};
 use crate::content::Content;
-use crate::enrich::directory::Directory;
+use crate::enrich::Directory;
 use crate::event::EventType;
 use crate::extract::Extractor;
 use crate::model::{ModelSpec, Scope};

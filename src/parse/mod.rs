@@ -99,6 +99,11 @@ impl ParserTable {
         (named || self.accepts_row(record, csv_by_position)).then_some(Format::Csv)
     }
 
+    /// Bytes that every CSV header row contains; empty when there is no CSV layout.
+    pub fn csv_header_mark(&self) -> &[u8] {
+        self.csv.as_ref().and_then(|l| l.header_has.first()).map_or(b"", |name| name.as_bytes())
+    }
+
     /// Whether a CSV record is a header row, and its columns. Columns belong to the table that made them.
     pub fn csv_header(&self, record: &[u8]) -> Option<Columns> {
         let layout = self.csv.as_ref()?;

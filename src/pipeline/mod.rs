@@ -13,7 +13,7 @@ use crate::calendar::Zone;
 use crate::config::Settings;
 use crate::content::Content;
 use crate::detect::Detector;
-use crate::enrich::directory::Directory;
+use crate::enrich::Directory;
 use crate::event::{Counts, Draft, Span};
 use crate::exit::{self, Failure};
 use crate::extract::Extractor;
@@ -31,7 +31,7 @@ use crate::state::record::SCHEMA;
 use crate::store::{Store, StoreOptions, codec};
 use crate::worker::Worker;
 use committer::{Backing, CommitStatus, Committer};
-use crossbeam_channel::{Receiver, Sender, bounded};
+use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
 use detecting::{Detecting, Progress, Question, TimeSource};
 use outbox::{Outbox, SinkHandle};
 use std::path::PathBuf;
@@ -121,7 +121,8 @@ impl Pipeline {
         let mut state = State::new(names(&content), bounds(&content, &settings)?, hasher.clone());
         let (backing, undelivered) = open_state(state_dir, accept_empty_state, &limits, &mut state)?;
 
-        let (ack_sender, acks) = bounded(1024);
+        // Unbounded: a sink must never wait for the detect thread; there are fewer acknowledgements than queued alerts.
+        let (ack_sender, acks) = unbounded();
         let (lanes, sink_status) = start_sinks(sinks, &mut state, &ack_sender)?;
         drop(ack_sender);
         let mut outbox = Outbox::new(lanes, acks, state.agent.alerts);
@@ -393,6 +394,9 @@ impl ContentSniff {
 impl Sniff for ContentSniff {
     fn sniff(&self, record: &[u8], csv_by_position: bool) -> Option<Format> {
         self.content.parsers.sniff(record, csv_by_position)
+    }
+    fn header_mark(&self) -> &[u8] {
+        self.content.parsers.csv_header_mark()
     }
     fn is_csv_header(&self, record: &[u8]) -> bool {
         self.content.parsers.csv_header(record).is_some()
