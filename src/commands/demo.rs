@@ -30,7 +30,9 @@ pub struct Arguments {
     dir: Option<PathBuf>,
 }
 
-/// The day after the last simulated one: what the collector's clock says in the demo.
+/// Width of the evidence in the table, characters.
+const EVIDENCE_CHARS: usize = 72;
+/// Says that a directory is a demo's.
 const MARK: &str = ".exfil-agent-demo";
 
 /// Runs the command.
@@ -143,7 +145,7 @@ fn show(content: &Content, firsts: &Firsts) -> Vec<String> {
                 rule.score.to_string(),
                 n.to_string(),
                 format!("{} {}", alert.entity_kind.name(), alert.entity),
-                evidence(alert),
+                evidence(alert).chars().take(EVIDENCE_CHARS).collect(),
                 origin(alert),
             ]),
             None => silent.push(rule.id.clone()),
@@ -163,7 +165,9 @@ fn evidence(alert: &Alert) -> String {
             (None, Some(t)) => format!("count {} < {t}, N {}, C {}", m.count, m.n, m.c),
             (None, None) => format!("never in {} days, N {}, C {}", m.history_days, m.n, m.c),
         };
-        return format!("{day} {}: {tail}", alert.value.as_deref().unwrap_or(&m.value));
+        let what = alert.value.as_deref().unwrap_or(&m.value);
+        let name = what.rsplit('\\').next().unwrap_or(what);
+        return format!("{day} {name}: {tail}");
     }
     if let Some(s) = &alert.evidence.sum {
         return format!("{day} {} {} ≥ {}", s.field, s.total, s.reaches);

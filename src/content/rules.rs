@@ -89,7 +89,8 @@ fn read_rule(
     if revision.is_none() {
         section.fault(faults, section.line_of("revision"), "revision is missing or not a number from 1");
     }
-    let why = section.required("why", faults);
+    // One paragraph, however the file breaks its lines.
+    let why = section.required("why", faults).map(|w| w.split_whitespace().collect::<Vec<_>>().join(" "));
     let attack = read_attack(section, faults);
     let score = read_score(section, faults);
     let events = read_events(section, faults);

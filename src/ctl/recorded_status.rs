@@ -62,7 +62,8 @@ fn file_rows(files: &[(u64, FileRecord)], live: Option<&Live>) -> Vec<FileRow> {
                 offset: f.position.offset,
                 lines: f.position.lines,
                 lag_bytes: now.map(|n| n.lag_bytes),
-                lag_secs: lag(f),
+                // Only a file with unread bytes is behind; of a stopped agent nobody knows.
+                lag_secs: now.and_then(|n| if n.lag_bytes == 0 { Some(0) } else { lag(f) }),
                 rejects: f.tally.rejects.total(),
                 state: match now {
                     Some(n) => state_word(n.state).into(),

@@ -2,8 +2,11 @@
 
 use super::output::{Output, Table};
 use super::page::{Look, Page, Tone};
-use super::view::{StatusReport, View, ViewError};
+use super::view::{FileRow, StatusReport, View, ViewError};
 use std::collections::BTreeMap;
+
+/// Files on the screen.
+const MAX_FILES: usize = 20;
 
 pub(super) fn run(view: &mut dyn View, output: &mut Output<'_>) -> Result<(), ViewError> {
     let report = view.status()?;
@@ -77,7 +80,10 @@ fn files(report: &StatusReport, look: Look) -> String {
         return "\nNo spool file has been read.\n".into();
     }
     let mut table = Table::with_look(&["file", "format", "lines", "behind", "event time", "rejects", "state"], look);
-    for f in &report.files {
+    // The screen shows what needs a look: trouble first, then what is behind, then the newest names. JSON has all.
+    let mut rows: Vec<&FileRow> = report.files.iter().collect();
+    rows.sort_by_key(|f| std::cmp::Reverse((f.error.is_some(), f.lag_bytes.unwrap_or(0), f.path.as_str())));
+    for f in rows.iter().take(MAX_FILES) {
         table.row(vec![
             f.path.clone(),
             f.format.clone().unwrap_or_else(|| "-".into()),
@@ -88,7 +94,9 @@ fn files(report: &StatusReport, look: Look) -> String {
             f.state.clone(),
         ]);
     }
-    format!("\n{}", table.render())
+    let more = report.files.len().saturating_sub(MAX_FILES);
+    let more = if more > 0 { format!("… and {more} more files; --format json lists all\n") } else { String::new() };
+    format!("\n{}{more}", table.render())
 }
 
 fn delivery(report: &StatusReport, page: &mut Page) {

@@ -163,10 +163,12 @@ impl Detector {
         self.note_carried(batch);
         match &batch.remember {
             Some(Remember::Position(position)) => {
+                // A clock that runs ahead says nothing about how far a file is.
+                let last_day = self.clock.today.saturating_add_unsigned(self.settings.future_days);
+                let newest = batch.events.iter().filter(|e| e.day <= last_day).map(|e| e.time_ms).max();
                 let record = self.state.file(batch.file);
                 record.position.clone_from(position);
                 record.tally.merge(&batch.tally);
-                let newest = batch.events.iter().map(|e| e.time_ms).max();
                 record.last_event_ms = record.last_event_ms.max(newest);
             }
             Some(Remember::Forget) => self.state.forget_file(batch.file),
