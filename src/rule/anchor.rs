@@ -33,7 +33,7 @@ pub struct Anchor {
 /// Shortest literal worth searching in every event, bytes.
 const SHORTEST: usize = 3;
 /// Shortest literal worth searching where something else has been found already, bytes.
-pub const HINT: usize = 2;
+pub const HINT: usize = 1;
 /// Entries of a table up to which they become images to look up.
 const TABLE_ENTRIES: usize = 10_000;
 
@@ -45,7 +45,9 @@ pub fn of(node: &Node) -> Option<Anchor> {
 /// Literals of which one must be within the prepared command line; `None` when the node asks for none.
 pub fn on_line(node: &Node) -> Option<Vec<Vec<u8>>> {
     let anchor = combine(node, &|leaf| match leaf {
-        Leaf::Line(line) => line_tests(&line.ask).into_iter().filter_map(|t| within(Field::CommandLine, t, HINT)).min(),
+        Leaf::Line(line) => {
+            line_tests(&line.ask).into_iter().filter_map(|t| within(Field::CommandLine, t, SHORTEST)).min()
+        }
         _ => None,
     })?;
     let texts = anchor.atoms.into_iter().map(|atom| match atom {
