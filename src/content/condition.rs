@@ -252,6 +252,10 @@ impl Reader<'_> {
                     if texts.is_empty() {
                         inner.fault(self.faults, inner.line_of(key), format!("{key} has nothing to compare with"));
                     }
+                    if field == Field::CommandLine && texts.iter().any(|t| t.contains('^')) {
+                        let message = "command lines are compared without their carets; write it without";
+                        inner.fault(self.faults, inner.line_of(key), message);
+                    }
                     let texts = texts.iter().map(String::as_str);
                     ops.push(match key {
                         "equals" => TextOp::Equals(Literal::list(texts.map(|t| plain_image(t, field)), case)),

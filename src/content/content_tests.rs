@@ -114,6 +114,13 @@ fn an_id_that_is_taken_names_the_other_file() {
 }
 
 #[test]
+fn a_literal_that_no_command_line_can_hold_is_a_fault() {
+    let rule = RULE.replace("{ image = \"x\" }", "{ command_line = { contains = [\"a\", \"b^c\"] } }");
+    let faults = faults_of(&[("rules/a.toml", &rule)]);
+    assert_eq!(faults, "rule Site-1 (a.toml:9): command lines are compared without their carets; write it without");
+}
+
+#[test]
 fn disabled_rules_are_kept_switched_off_and_unknown_ones_are_a_fault() {
     let disabled = |ids: &[&str]| DetectionSettings {
         disabled_rules: ids.iter().map(|s| (*s).to_owned()).collect(),

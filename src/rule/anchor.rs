@@ -33,7 +33,7 @@ pub struct Anchor {
 /// Shortest literal worth searching in every event, bytes.
 const SHORTEST: usize = 3;
 /// Shortest literal worth searching where something else has been found already, bytes.
-pub const HINT: usize = 2;
+pub const HINT: usize = 1;
 /// Entries of a table up to which they become images to look up.
 const TABLE_ENTRIES: usize = 10_000;
 
@@ -45,7 +45,9 @@ pub fn of(node: &Node) -> Option<Anchor> {
 /// Literals of which one must be within the prepared command line; `None` when the node asks for none.
 pub fn on_line(node: &Node) -> Option<Vec<Vec<u8>>> {
     let anchor = combine(node, &|leaf| match leaf {
-        Leaf::Line(line) => line_tests(&line.ask).into_iter().filter_map(|t| within(Field::CommandLine, t, HINT)).min(),
+        Leaf::Line(line) => {
+            line_tests(&line.ask).into_iter().filter_map(|t| within(Field::CommandLine, t, SHORTEST)).min()
+        }
         _ => None,
     })?;
     let texts = anchor.atoms.into_iter().map(|atom| match atom {
@@ -109,7 +111,7 @@ fn of_name(field: Field, op: &TextOp) -> Option<Anchor> {
             entries.iter().map(|e| e.is_ascii().then(|| e.clone())).collect::<Option<_>>()?
         }
         TextOp::Equals(list) | TextOp::EndsWith(list) if !whole_name => {
-            list.iter().map(last_of_path).collect::<Option<_>>()?
+            list.iter().map(last_of_path).collect::<Option<Vec<_>>>()?.concat()
         }
         _ => return None,
     };
@@ -121,12 +123,15 @@ fn plain_name(literal: &Literal) -> Option<Vec<u8>> {
     literal.text.is_ascii().then(|| literal.text.to_ascii_lowercase().into_bytes())
 }
 
-/// The image of a path that ends with the literal; the literal must hold a separator.
-fn last_of_path(literal: &Literal) -> Option<Vec<u8>> {
+/// The images that a path which ends with the literal may have; the literal must hold a separator. Which suffixes
+/// enrichment takes off is content, so the name stands there with and without its suffix.
+fn last_of_path(literal: &Literal) -> Option<Vec<Vec<u8>>> {
     let (_, last) = literal.text.rsplit_once(['\\', '/'])?;
-    let lower = last.to_ascii_lowercase();
-    let name = lower.strip_suffix(".exe").or_else(|| lower.strip_suffix(".com")).unwrap_or(&lower);
-    (!name.is_empty() && name.is_ascii()).then(|| name.as_bytes().to_vec())
+    let whole = last.to_ascii_lowercase();
+    let padded = whole.contains(|c: char| c.is_ascii_whitespace() || c == '"');
+    let stem = whole.rsplit_once('.').map(|(stem, _)| stem).filter(|s| !s.is_empty());
+    let names = || stem.into_iter().chain([whole.as_str()]).map(|n| n.as_bytes().to_vec()).collect();
+    (!whole.is_empty() && whole.is_ascii() && !padded).then(names)
 }
 
 /// The best list of literals of which one must be within the field, as searched for: each at least `shortest` bytes.
