@@ -31,9 +31,23 @@ pub struct Worker {
 }
 
 impl Worker {
-    /// A worker. `zone` is where days begin.
-    pub fn new(extractor: Extractor, screen: Arc<Screen>, zone: Zone, hasher: KeyHasher) -> Worker {
-        Worker { extractor, screen, zone, hasher, draft: Draft::default(), scratch: Scratch::default(), header: None }
+    /// A worker. `zone` is where days begin; longer command lines than `max_command_chars` are judged on head and tail.
+    pub fn new(
+        extractor: Extractor,
+        screen: Arc<Screen>,
+        zone: Zone,
+        hasher: KeyHasher,
+        max_command_chars: usize,
+    ) -> Worker {
+        Worker {
+            extractor,
+            screen,
+            zone,
+            hasher,
+            draft: Draft::default(),
+            scratch: Scratch::new(max_command_chars),
+            header: None,
+        }
     }
 
     /// Screens a batch into a (recycled) event batch.

@@ -11,11 +11,6 @@ use crate::rule::{Rule, RuleTest, Scratch};
 pub fn run_tests(content: &Content) -> Faults {
     let enricher = Enricher::new(&content.tables);
     let mut oddities = Counts::default();
-    run_tests_with(content, |raw, arena, draft| enricher.enrich(raw, arena, draft, every_field(), &mut oddities))
-}
-
-/// The same with another enrichment: raw text, arena and draft of one event.
-pub(super) fn run_tests_with(content: &Content, mut enrich: impl FnMut(&[u8], &mut Vec<u8>, &mut Draft)) -> Faults {
     let mut faults = Faults::default();
     let mut scratch = Scratch::default();
     let (mut raw, mut arena, mut draft) = (Vec::new(), Vec::new(), Draft::default());
@@ -23,7 +18,7 @@ pub(super) fn run_tests_with(content: &Content, mut enrich: impl FnMut(&[u8], &m
         for test in &rule.tests {
             fill(test, &mut raw, &mut draft);
             arena.clear();
-            enrich(&raw, &mut arena, &mut draft);
+            enricher.enrich(&raw, &mut arena, &mut draft, every_field(), &mut oddities);
             let event = EventView { draft: &draft, text: Text { raw: &raw, arena: &arena } };
             if let Some(why) = surprise(content, index, rule, test, event, &mut scratch) {
                 let message = format!("test {:?}: {why}", test.name);
@@ -44,11 +39,7 @@ fn fill(test: &RuleTest, raw: &mut Vec<u8>, draft: &mut Draft) {
     raw.clear();
     draft.clear();
     draft.kind = test.event;
-    // An event has a user and a host; a test that is not about them need not say so.
-    let anyone = [(Field::User, "someone"), (Field::Host, "somewhere")];
-    let named = |f: Field| test.fields.iter().any(|(g, _)| *g == f);
-    let given = test.fields.iter().map(|(f, v)| (f, v.as_str()));
-    for (field, value) in anyone.iter().filter(|(f, _)| !named(*f)).map(|(f, v)| (f, *v)).chain(given) {
+    for (field, value) in &test.fields {
         let from = raw.len();
         raw.extend_from_slice(value.as_bytes());
         draft.set(*field, Span::raw(from, raw.len()));

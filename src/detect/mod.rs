@@ -135,19 +135,9 @@ impl Detector {
         state: State,
     ) -> Detector {
         let history = Histories::of(&content);
+        let scratch = Scratch::new(limits.max_command_chars);
         let clock = Clock { today: Day::MAX / 2, detected_ms: None };
-        Detector {
-            content,
-            settings,
-            limits,
-            directory,
-            state,
-            extractor,
-            delivered: 0,
-            clock,
-            history,
-            scratch: Scratch::default(),
-        }
+        Detector { content, settings, limits, directory, state, extractor, delivered: 0, clock, history, scratch }
     }
 
     /// What the clock says from here on.

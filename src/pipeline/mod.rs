@@ -149,7 +149,8 @@ impl Pipeline {
         let mut others = Vec::new();
         for n in 0..workers(&settings) {
             let extractor = Extractor::new(Arc::clone(&content), wanted, zones.clone());
-            let worker = Worker::new(extractor, Arc::clone(&screen), zone.clone(), hasher.clone());
+            let worker =
+                Worker::new(extractor, Arc::clone(&screen), zone.clone(), hasher.clone(), limits.max_command_chars);
             let (raw, out, used, content) = (raw.clone(), event_sender.clone(), used.clone(), Arc::clone(&content));
             others.push(spawn(&format!("worker-{n}"), move || work(worker, &content, &raw, &out, &used))?);
         }
