@@ -194,8 +194,8 @@ pub struct EventBatch {
     pub tally: Tally,
     /// Fields that some event carried, by event type.
     pub carried: Vec<FieldSet>,
-    /// First bytes of a few rejects, for the log: line, reason, bytes.
-    pub samples: Vec<(u64, Reject, Span)>,
+    /// Records that are no events: line, reason, text (of what the source refused, the first bytes).
+    pub rejected: Vec<(u64, Reject, Span)>,
     /// See [`RawBatch::remember`].
     pub remember: Option<Remember>,
 }

@@ -2,7 +2,7 @@
 
 use crate::batch::{BatchEvent, EventBatch, Format, KeyHasher, RawBatch};
 use crate::calendar::Zone;
-use crate::event::{Draft, EventType, EventView, Field, FieldSet, Oddity, Reject, Span, Text};
+use crate::event::{Draft, EventType, EventView, Field, FieldSet, Oddity, Span, Text};
 use crate::extract::{Extractor, Layout, Sheet};
 use crate::parse::{Columns, Extract, ParserTable};
 use crate::rule::Scratch;
@@ -10,10 +10,8 @@ use crate::rule::Screen;
 use crate::source::csv_record;
 use std::sync::Arc;
 
-/// Rejects of a batch whose first bytes are shown in the log.
-const SAMPLES: usize = 4;
-/// Bytes of such a sample.
-const SAMPLE_BYTES: usize = 160;
+/// First bytes kept of a record that the source refused.
+const SAMPLE_BYTES: usize = 256;
 /// Longest entity key or value, bytes: what is longer keeps its head and gets a hash for the rest.
 const MAX_KEY_BYTES: usize = 256;
 const KEY_HEAD_BYTES: usize = 200;
@@ -61,7 +59,7 @@ impl Worker {
             out.tally.rejects.add(r.reason.index(), 1);
             let start = out.arena.len();
             out.arena.extend_from_slice(r.sample.get(..SAMPLE_BYTES).unwrap_or(&r.sample));
-            out.sample(r.line, r.reason, Span::arena(start, out.arena.len()));
+            out.rejected.push((r.line, r.reason, Span::arena(start, out.arena.len())));
         }
         out.tally.bytes += data.len() as u64;
         out.raw = data;
@@ -130,7 +128,7 @@ impl Worker {
             Ok(()) => self.event(out, raw, record, offset, line),
             Err(reason) => {
                 out.tally.rejects.add(reason.index(), 1);
-                out.sample(line, reason, record.part(0, SAMPLE_BYTES));
+                out.rejected.push((line, reason, record));
             }
         }
     }
@@ -187,16 +185,10 @@ impl EventBatch {
         self.events.clear();
         self.hits.clear();
         self.trainings.clear();
-        self.samples.clear();
+        self.rejected.clear();
         self.tally.clear();
         self.carried.clear();
         self.carried.resize(EventType::COUNT, FieldSet::default());
-    }
-
-    fn sample(&mut self, line: u64, reason: Reject, text: Span) {
-        if self.samples.len() < SAMPLES {
-            self.samples.push((line, reason, text));
-        }
     }
 }
 

@@ -4,6 +4,7 @@
 //! while too much is uncommitted or undelivered, so that a slow disk or sink slows reading down.
 
 use super::committer::{Command, Committer};
+use super::dead_letter::DeadLetters;
 use super::outbox::Outbox;
 use crate::alert::Alert;
 use crate::batch::EventBatch;
@@ -22,6 +23,11 @@ const ACK_DELAY: Duration = Duration::from_secs(1);
 const RECORD_BYTES: usize = 96;
 /// How long undelivered alerts are waited for at the end.
 const DRAIN_TIME: Duration = Duration::from_secs(10);
+
+/// Pause between two rejected records in the log.
+const SAMPLE_PAUSE: Duration = Duration::from_secs(10);
+/// Bytes of such a record.
+const SAMPLE_BYTES: usize = 160;
 
 /// A question to the detect thread.
 /// The last argument is the number of batches that wait for detection.
@@ -62,6 +68,10 @@ pub struct Detecting {
     pub progress: Box<dyn FnMut(&Progress) + Send>,
     /// Whether to wait without limit for sinks at the end (`replay`).
     pub drain_fully: bool,
+    /// Where rejected records are copied.
+    pub dead_letters: DeadLetters,
+    /// When a rejected record was last shown in the log.
+    pub last_sample: Option<Instant>,
 }
 
 /// How far a run is.
@@ -116,7 +126,8 @@ impl Detecting {
                             next += 1;
                             self.tick();
                             self.detector.judge(&batch, &mut raised);
-                            self.log_samples(&batch);
+                            self.log_sample(&batch);
+                            self.dead_letters.copy(&batch);
                             progress.bytes += batch.tally.bytes;
                             progress.events += batch.tally.events.total();
                             progress.rejects += batch.tally.rejects.total();
@@ -200,11 +211,22 @@ impl Detecting {
         let _ = self.used.try_send(batch);
     }
 
-    fn log_samples(&self, batch: &EventBatch) {
-        for (line, reason, text) in &batch.samples {
-            let sample = String::from_utf8_lossy(batch.text().get(*text)).escape_debug().to_string();
-            log::debug!("{}:{line}: {reason}: {sample}", batch.path.as_deref().unwrap_or_default());
+    /// Shows the first bytes of one rejected record now and then, so that a broken export is noticed and a flood of bad
+    /// lines does not flood the log.
+    fn log_sample(&mut self, batch: &EventBatch) {
+        let Some((line, reason, record)) = batch.rejected.first() else { return };
+        if self.last_sample.is_some_and(|t| t.elapsed() < SAMPLE_PAUSE) {
+            return;
         }
+        self.last_sample = Some(Instant::now());
+        let text = batch.text().get(*record);
+        let head = String::from_utf8_lossy(text.get(..SAMPLE_BYTES).unwrap_or(text)).escape_debug().to_string();
+        let path = batch.path.as_deref().unwrap_or_default();
+        info!(
+            "{path}:{line}: {} of {} records in this batch are no events; the first: {reason}: {head}",
+            batch.rejected.len(),
+            batch.tally.records
+        );
     }
 
     /// Delivers what is durable, commits the acknowledgements, closes the store.

@@ -4,6 +4,7 @@
 //! the workers theirs, detection commits and waits for the sinks, and the store is closed last.
 
 pub mod committer;
+pub mod dead_letter;
 pub mod detecting;
 pub mod outbox;
 
@@ -11,9 +12,9 @@ use crate::alert::Alert;
 use crate::batch::{EventBatch, Format, KeyHasher, RawBatch};
 use crate::calendar::Zone;
 use crate::config::Settings;
-use crate::content::Content;
+use crate::content::{self, Content};
 use crate::detect::Detector;
-use crate::enrich::Directory;
+use crate::enrich::{Directory, Enricher};
 use crate::event::{Counts, Draft, Span};
 use crate::exit::{self, Failure};
 use crate::extract::Extractor;
@@ -32,6 +33,7 @@ use crate::store::{Store, StoreOptions, codec};
 use crate::worker::Worker;
 use committer::{Backing, CommitStatus, Committer};
 use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
+use dead_letter::DeadLetters;
 use detecting::{Detecting, Progress, Question, TimeSource};
 use outbox::{Outbox, SinkHandle};
 use std::path::PathBuf;
@@ -115,7 +117,7 @@ impl Pipeline {
         let zone = Zone::named(&settings.detection.timezone).map_err(|e| Failure::new(exit::CONFIG, e))?;
         let zones = spool_zones(&settings)?;
         let screen = Arc::new(Screen::new(&content.rules, &content.models));
-        let wanted = screen.wanted();
+        let wanted = content::wanted(&screen, &Enricher::new(&content.tables));
         let hasher = KeyHasher::default();
 
         let mut state = State::new(names(&content), bounds(&content, &settings)?, hasher.clone());
@@ -182,6 +184,8 @@ impl Pipeline {
             limits,
             progress,
             drain_fully,
+            dead_letters: DeadLetters::of(&settings.spools),
+            last_sample: None,
         };
         let detect = std::thread::Builder::new()
             .name("detect".into())

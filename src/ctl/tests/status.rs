@@ -26,9 +26,9 @@ fn the_page_begins_with_what_needs_attention() {
 
         file                                        format  lines  behind   event time  rejects  state
         ────────────────────────────────────────────────────────────────────────────────────────────────────
-        /var/spool/dtex/a.log                       cef     10240  1.5 KiB  1 min 15 s        2  following
         /var/spool/dtex/=1\x1b]0;owned\x07\x1b[2J\  -           0  -        -                 0  unreadable
         u{202e}exe.fdp, "x"\r\n\x9b31m.csv
+        /var/spool/dtex/a.log                       cef     10240  1.5 KiB  1 min 15 s        2  following
 
         Rules that cannot fire
           R-SUM             no event has carried bytes_out
@@ -80,14 +80,6 @@ fn the_page_fits_a_narrow_terminal() {
           late, future  5, 1
           newest day    2026-03-14
 
-          file          /var/spool/dtex/a.log
-          format        cef
-          lines         10240
-          behind        1.5 KiB
-          event time    1 min 15 s
-          rejects       2
-          state         following
-
           file
             /var/spool/dtex/=1\x1b]0;owned\x07\x
             1b[2J\u{202e}exe.fdp,
@@ -98,6 +90,14 @@ fn the_page_fits_a_narrow_terminal() {
           event time    -
           rejects       0
           state         unreadable
+
+          file          /var/spool/dtex/a.log
+          format        cef
+          lines         10240
+          behind        1.5 KiB
+          event time    1 min 15 s
+          rejects       2
+          state         following
 
         Rules that cannot fire
           R-SUM

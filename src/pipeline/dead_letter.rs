@@ -1,0 +1,69 @@
+//! Dead letters: records that are no events, copied as they were to a file of the spool's choice.
+//!
+//! A help for whoever mends an export, not a record of truth: a record may be copied twice after a crash, and a file that
+//! cannot be written costs a warning and nothing else.
+
+use crate::batch::EventBatch;
+use crate::config::SpoolSettings;
+use std::fs::{File, OpenOptions};
+use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::PathBuf;
+
+/// The dead-letter files by spool.
+#[derive(Debug, Default)]
+pub struct DeadLetters {
+    files: Vec<Option<Letter>>,
+}
+
+#[derive(Debug)]
+struct Letter {
+    path: PathBuf,
+    open: Option<File>,
+    warned: bool,
+}
+
+impl DeadLetters {
+    /// The files that the spools name.
+    pub fn of(spools: &[SpoolSettings]) -> DeadLetters {
+        let letter = |path: &PathBuf| Letter { path: path.clone(), open: None, warned: false };
+        DeadLetters { files: spools.iter().map(|s| s.dead_letter.as_ref().map(letter)).collect() }
+    }
+
+    /// Copies a batch's rejected records.
+    pub fn copy(&mut self, batch: &EventBatch) {
+        let Some(Some(letter)) = self.files.get_mut(batch.spool as usize) else { return };
+        if batch.rejected.is_empty() {
+            return;
+        }
+        let mut text = Vec::new();
+        for (_, _, record) in &batch.rejected {
+            text.extend_from_slice(batch.text().get(*record));
+            text.push(b'\n');
+        }
+        match letter.write(&text) {
+            Ok(()) => letter.warned = false,
+            Err(e) => {
+                letter.open = None;
+                if !std::mem::replace(&mut letter.warned, true) {
+                    log::warn!(
+                        "dead-letter file {}: {e}; rejected records are counted but not copied",
+                        letter.path.display()
+                    );
+                }
+            }
+        }
+    }
+}
+
+impl Letter {
+    fn write(&mut self, text: &[u8]) -> std::io::Result<()> {
+        if self.open.is_none() {
+            self.open = Some(OpenOptions::new().create(true).append(true).mode(0o640).open(&self.path)?);
+        }
+        match &mut self.open {
+            Some(file) => file.write_all(text),
+            None => Ok(()),
+        }
+    }
+}
