@@ -83,7 +83,7 @@ impl Scratch {
         self.is_prepared = false;
     }
 
-    /// The command line in lower case for literal search, see [`literals::prepare`]. `None` when the event has none.
+    /// The command line in lower case for literal search, see `literals::prepare`. `None` when the event has none.
     #[inline]
     pub fn prepared(&mut self, event: EventView<'_>) -> Option<&[u8]> {
         let raw = event.get(Field::CommandLine)?;

@@ -5,7 +5,6 @@ mod cutting;
 mod live;
 mod model;
 mod once;
-mod speed;
 mod threads;
 
 use super::live::{Live, LiveSettings, Timing};
