@@ -239,6 +239,37 @@ impl Alert {
         self.id == other.id
     }
 
+    /// An alert about the agent itself. Its id is over what is the matter, with what, and the collector's hour.
+    pub fn operational(matter: &str, subject: &str, sentence: String, now_ms: i64) -> Alert {
+        let hour = Sequence::Hour(now_ms.div_euclid(3_600_000));
+        Alert {
+            id: alert_id(matter, 1, EntityKind::Agent, subject, "", hour),
+            time_ms: now_ms,
+            detected_ms: now_ms,
+            kind: AlertKind::Operational,
+            rule: AlertRule {
+                id: matter.into(),
+                name: "The agent reports on itself".into(),
+                revision: 1,
+                attack: Vec::new(),
+                author: Vec::new(),
+                references: Vec::new(),
+                license: None,
+            },
+            score: OPERATIONAL_SCORE,
+            entity_kind: EntityKind::Agent,
+            entity: String::new(),
+            value: Some(subject.into()),
+            sequence: String::new(),
+            peer_group: None,
+            event_type: String::new(),
+            fields: Vec::new(),
+            evidence: Evidence { notes: vec![sentence], ..Evidence::default() },
+            origin: None,
+            suppressed: false,
+        }
+    }
+
     /// The band of the score.
     pub fn severity(&self) -> Severity {
         Severity::of(self.score)
@@ -357,6 +388,9 @@ impl Alert {
         Value::Object(o)
     }
 }
+
+/// Score of alerts about the agent itself.
+const OPERATIONAL_SCORE: u32 = 20;
 
 /// Who reports: goes into every alert.
 #[derive(Clone, Debug)]

@@ -274,3 +274,24 @@ fn bad_starts_end_with_their_exit_code_and_say_everything_at_once() {
     assert_eq!(code, 65, "{said}");
     assert!(said.contains("--accept-empty-state"), "{said}");
 }
+
+#[test]
+fn a_quiet_spool_is_reported_and_rejected_records_are_copied_where_the_config_says() {
+    let site = Site::new();
+    let letters = site.root().join("rejects");
+    let more = format!("rescan_secs = 1\nsilent_after_secs = 1\ndead_letter = {letters:?}");
+    let config = fs::read_to_string(site.config()).unwrap().replace("rescan_secs = 1", &more);
+    fs::write(site.config(), config).unwrap();
+    fs::create_dir(site.root().join("spool")).unwrap();
+    let daemon = site.start();
+    let text = format!("first bad line\n{}\nsecond bad line\n", office(1)[0]);
+    fs::write(site.spool("a.cef"), &text).unwrap();
+    site.wait_for_bytes(text.len() as u64);
+    assert_eq!(fs::read_to_string(&letters).unwrap(), "first bad line\nsecond bad line\n");
+    let alerts = || fs::read_to_string(site.root().join("alerts.jsonl")).unwrap_or_default();
+    wait("the silence to be reported", || alerts().contains("spool-silent"));
+    let alert: serde_json::Value = serde_json::from_str(alerts().lines().next().unwrap()).unwrap();
+    assert_eq!((&alert["kind"], &alert["entity"]["kind"]), (&"operational".into(), &"agent".into()));
+    assert!(site.log().contains("first bad line"), "a sample is in the log: {}", site.log());
+    assert_eq!(daemon.terminate(), 0);
+}

@@ -67,7 +67,7 @@ fn a_spool_with_a_tenth_of_its_lines_damaged_is_judged_and_adds_up() {
         for line in bytes.split_inclusive(|b| *b == b'\n') {
             seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
             let mut line = line.to_vec();
-            if (seed >> 33) % 10 == 0 && line.len() > 20 {
+            if (seed >> 33).is_multiple_of(10) && line.len() > 20 {
                 damaged += 1;
                 let at = (seed >> 40) as usize % (line.len() - 2);
                 match (seed >> 36) % 3 {
@@ -83,7 +83,7 @@ fn a_spool_with_a_tenth_of_its_lines_damaged_is_judged_and_adds_up() {
     assert!(damaged > 100);
     // `step` asserts conservation file by file.
     let mut replay = Replay::new("", 2);
-    replay.step(&[spool.clone()]);
+    replay.step(std::slice::from_ref(&spool));
     let once = replay.outcome();
     assert!(once.alerts.lines().count() > 10);
     replay.step(&[spool]);

@@ -1,7 +1,8 @@
 //! `exfil-agent run`: the daemon.
 
 use super::load_content;
-use crate::alert::AgentIdentity;
+use crate::alert::{AgentIdentity, Alert};
+use crate::calendar::wall_clock_ms;
 use crate::config::{self, DEFAULT_CONFIG, Settings};
 use crate::content::Faults;
 use crate::control;
@@ -56,6 +57,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let control = control::serve(&settings, &pipeline)?;
     info!("reading {} spool(s), state in {}", settings.spools.len(), settings.state.dir.display());
     service::ready();
+    let mut silence = Silence::of(&settings);
     loop {
         match signals.recv_timeout(Duration::from_secs(5)) {
             Ok(Signal::Stop) => break,
@@ -63,7 +65,10 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
                 warn!("reload is not available in this version: restart the service to load content or config anew")
             }
             Err(_) if pipeline.is_finished() => break,
-            Err(_) => service::alive(&pipeline),
+            Err(_) => {
+                silence.check(&pipeline);
+                service::alive(&pipeline);
+            }
         }
     }
     service::stopping();
@@ -73,6 +78,38 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let (_, done) = pipeline.join()?;
     info!("stopped after {} events and {} alerts", done.events, done.alerts);
     Ok(())
+}
+
+/// Watches for spools that have gone quiet (`silent_after_secs`). Each is reported once an hour while it stays so.
+struct Silence {
+    started_ms: i64,
+    /// Path, seconds, hour of the last report.
+    spools: Vec<(String, i64, i64)>,
+}
+
+impl Silence {
+    fn of(settings: &Settings) -> Silence {
+        let watched =
+            settings.spools.iter().map(|s| (s.path.display().to_string(), s.silent_after_secs as i64, i64::MIN));
+        Silence { started_ms: wall_clock_ms(), spools: watched.collect() }
+    }
+
+    fn check(&mut self, pipeline: &Pipeline) {
+        if self.spools.iter().all(|s| s.1 == 0) {
+            return;
+        }
+        let (now, status) = (wall_clock_ms(), pipeline.source.snapshot());
+        let hour = now.div_euclid(3_600_000);
+        for ((path, secs, reported), spool) in self.spools.iter_mut().zip(&status.spools) {
+            let quiet_secs = (now - spool.last_data_ms.unwrap_or(self.started_ms)) / 1000;
+            if *secs > 0 && quiet_secs >= *secs && *reported != hour {
+                *reported = hour;
+                let sentence = format!("no new byte in the spool {path} for {quiet_secs} s; is the export running?");
+                warn!("{sentence}");
+                let _ = pipeline.operational.try_send(Alert::operational("spool-silent", path, sentence, now));
+            }
+        }
+    }
 }
 
 fn sinks(settings: &Settings, identity: &AgentIdentity) -> Vec<SinkPlan> {

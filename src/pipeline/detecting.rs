@@ -58,6 +58,8 @@ pub struct Detecting {
     pub outbox: Outbox,
     /// Questions from the control socket.
     pub questions: Receiver<Question>,
+    /// Alerts about the agent itself.
+    pub operational: Receiver<Alert>,
     /// Where days begin.
     pub zone: Zone,
     /// How the time is known.
@@ -152,6 +154,13 @@ impl Detecting {
                 recv(acks) -> ack => if let Ok(ack) = ack {
                     self.acknowledge(&ack);
                     acks_since.get_or_insert_with(Instant::now);
+                },
+                recv(self.operational) -> alert => match alert {
+                    Ok(alert) => {
+                        self.detector.outbox(alert, &mut raised);
+                        alerts_before = self.detector.state.agent.alerts;
+                    }
+                    Err(_) => self.operational = never(),
                 },
                 recv(self.questions) -> question => if let Ok(question) = question {
                     question(&self.detector, &self.outbox, self.batches.len() + early.len());

@@ -10,7 +10,7 @@ pub mod outbox;
 
 use crate::alert::Alert;
 use crate::batch::{EventBatch, Format, KeyHasher, RawBatch};
-use crate::calendar::Zone;
+use crate::calendar::{Zone, wall_clock_ms};
 use crate::config::Settings;
 use crate::content::{self, Content};
 use crate::detect::Detector;
@@ -29,14 +29,14 @@ use crate::state::State;
 use crate::state::entity::Names;
 use crate::state::key::{ALERTS, Key};
 use crate::state::record::SCHEMA;
-use crate::store::{Store, StoreOptions, codec};
+use crate::store::{Opened, Store, StoreOptions, codec};
 use crate::worker::Worker;
 use committer::{Backing, CommitStatus, Committer};
 use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
 use dead_letter::DeadLetters;
 use detecting::{Detecting, Progress, Question, TimeSource};
 use outbox::{Outbox, SinkHandle};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
@@ -78,6 +78,8 @@ pub struct Pipeline {
     pub stop: Stopper,
     /// Questions to the detect thread.
     pub questions: Sender<Question>,
+    /// Alerts about the agent itself.
+    pub operational: Sender<Alert>,
     /// Commands to the store thread (scans).
     pub store: Sender<committer::Command>,
     /// How commits are doing.
@@ -121,7 +123,7 @@ impl Pipeline {
         let hasher = KeyHasher::default();
 
         let mut state = State::new(names(&content), bounds(&content, &settings)?, hasher.clone());
-        let (backing, undelivered) = open_state(state_dir, accept_empty_state, &limits, &mut state)?;
+        let (backing, undelivered, reports) = open_state(state_dir, accept_empty_state, &limits, &mut state)?;
 
         // Unbounded: a sink must never wait for the detect thread; there are fewer acknowledgements than queued alerts.
         let (ack_sender, acks) = unbounded();
@@ -162,6 +164,11 @@ impl Pipeline {
             .map_err(|e| Failure::new(exit::RUNTIME, format!("cannot start the store thread: {e}")))?;
         let (store, commits) = (committer.commands.clone(), Arc::clone(&committer.status));
         let (questions, inbox) = bounded(16);
+        let (operational, operational_inbox) = bounded(64);
+        for report in reports {
+            log::warn!("{}", report.evidence.notes.join("; "));
+            let _ = operational.try_send(report);
+        }
         let mut detector = Detector::new(
             Arc::clone(&content),
             settings.detection.clone(),
@@ -179,6 +186,7 @@ impl Pipeline {
             committer,
             outbox,
             questions: inbox,
+            operational: operational_inbox,
             zone,
             time,
             limits,
@@ -194,6 +202,7 @@ impl Pipeline {
         Ok(Pipeline {
             stop,
             questions,
+            operational,
             store,
             commits,
             source: source_status,
@@ -297,16 +306,19 @@ fn bounds(content: &Content, settings: &Settings) -> Result<Vec<Bounds>, Failure
     content.models.iter().enumerate().map(one).collect()
 }
 
+/// The open store, what no sink has delivered, and what was odd.
+type Restored = (Backing, Vec<(u64, Alert)>, Vec<Alert>);
+
 /// Opens the store, rebuilds the working set, and reads back what no sink has delivered.
 fn open_state(
     dir: Option<PathBuf>,
     accept_empty: bool,
     limits: &crate::config::Limits,
     state: &mut State,
-) -> Result<(Backing, Vec<(u64, Alert)>), Failure> {
-    let Some(dir) = dir else { return Ok((Backing::Volatile, Vec::new())) };
+) -> Result<Restored, Failure> {
+    let Some(dir) = dir else { return Ok((Backing::Volatile, Vec::new(), Vec::new())) };
     let options = StoreOptions { max_delta_bytes: limits.max_delta_bytes, schema: SCHEMA, accept_empty };
-    let (store, _opened) =
+    let (store, opened) =
         Store::open(&dir, &options).map_err(|e| Failure::new(i32::from(e.exit_code()), e.to_string()))?;
     let corrupt = |e: String| Failure::new(exit::STATE, format!("the state in {} cannot be used: {e}", dir.display()));
     let mut failed = None;
@@ -320,7 +332,32 @@ fn open_state(
     if let Some(e) = failed {
         return Err(corrupt(e.to_string()));
     }
-    Ok((Backing::Durable(Box::new(store), dir, options), undelivered))
+    let reports = opening_reports(&dir, &opened);
+    Ok((Backing::Durable(Box::new(store), dir, options), undelivered, reports))
+}
+
+/// What was odd about the store when it was opened, as alerts.
+fn opening_reports(dir: &Path, opened: &Opened) -> Vec<Alert> {
+    let (mut out, subject) = (Vec::new(), dir.display().to_string());
+    let mut report = |matter: &str, sentence: String| {
+        out.push(Alert::operational(matter, &subject, sentence, wall_clock_ms()));
+    };
+    if let Some(damage) = &opened.damage {
+        let kept = opened
+            .kept
+            .as_ref()
+            .map_or_else(String::new, |k| format!("; the damaged files are kept in {}", k.display()));
+        report(
+            "state-lost",
+            format!("the state was damaged ({damage}) and the agent has started with an empty one{kept}"),
+        );
+    } else if opened.witness_renewed && !opened.created {
+        report(
+            "witness-renewed",
+            "the witness file of the state was missing or unreadable: had an old copy of the state been put in its place, nobody would know".into(),
+        );
+    }
+    out
 }
 
 /// The store's records with a prefix, in the order of their keys; ends early at an error, which it leaves in `failed`.
