@@ -16,12 +16,26 @@ use std::collections::BTreeMap;
 /// Makes the report.
 pub(super) fn report(view: &mut Recorded) -> Result<StatusReport, ViewError> {
     let live = view.records.live()?;
+    match (committed(view, live.as_ref()), live) {
+        // A full disk closes the store, and that is when somebody asks: what the process knows is still an answer.
+        (Err(why), Some(live)) => {
+            let mut report = StatusReport { source: view.source(), ..StatusReport::default() };
+            running(&mut report, &live);
+            warn(&mut report, &AgentRecord::default(), Some(&live));
+            report.warnings.push(format!("what is committed cannot be read at the moment: {why}"));
+            Ok(report)
+        }
+        (report, _) => report,
+    }
+}
+
+fn committed(view: &mut Recorded, live: Option<&Live>) -> Result<StatusReport, ViewError> {
     let agent = view.get::<AgentRecord>(&Key::Agent)?.unwrap_or_default();
     let files = view.files()?;
     let mut total = agent.forgotten.clone();
     files.iter().for_each(|(_, f)| total.merge(&f.tally));
     let mut report = StatusReport {
-        files: file_rows(&files, live.as_ref()),
+        files: file_rows(&files, live),
         events: named(&total.events, EventType::ALL.iter().map(|e| e.name())),
         rejects: named(&total.rejects, Reject::ALL.iter().map(|r| r.name())),
         oddities: named(&total.oddities, Oddity::ALL.iter().map(|o| o.name())),
@@ -32,15 +46,15 @@ pub(super) fn report(view: &mut Recorded) -> Result<StatusReport, ViewError> {
         suppressed: agent.suppressed,
         inert: inert_rules(view, &agent, &total),
         models: models(view)?,
-        sinks: sinks(view, &agent, live.as_ref())?,
+        sinks: sinks(view, &agent, live)?,
         ..StatusReport::default()
     };
     let Tally { bytes, records, headers, blank, .. } = total;
     (report.bytes, report.records, report.headers, report.blank) = (bytes, records, headers, blank);
-    if let Some(live) = &live {
+    if let Some(live) = live {
         running(&mut report, live);
     }
-    warn(&mut report, &agent, live.as_ref());
+    warn(&mut report, &agent, live);
     report.source = view.source();
     Ok(report)
 }
