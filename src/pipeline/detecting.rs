@@ -105,6 +105,7 @@ impl Detecting {
         let mut in_flight: Option<InFlight> = None;
         let mut acks_since: Option<Instant> = None;
         let mut ended = false;
+        let mut since_end: Option<Instant> = None;
         let mut progress = Progress::default();
         let mut alerts_before = self.detector.state.agent.alerts;
         loop {
@@ -167,6 +168,12 @@ impl Detecting {
                 },
                 default(Duration::from_millis(500)) => {
                     self.outbox.push();
+                    if ended && !self.drain_fully && since_end.get_or_insert_with(Instant::now).elapsed() >= DRAIN_TIME {
+                        warn!("the state cannot be committed; what was judged since the last commit will be judged again at the next start");
+                        self.committer.close();
+                        self.outbox.lanes.drain(..).for_each(|lane| lane.sink.stop());
+                        return (self.detector, progress);
+                    }
                     if in_flight.is_none() && acks_since.is_some_and(|t| t.elapsed() >= ACK_DELAY) {
                         in_flight = self.commit(&mut raised);
                         acks_since = None;
