@@ -295,3 +295,28 @@ fn a_quiet_spool_is_reported_and_rejected_records_are_copied_where_the_config_sa
     assert!(site.log().contains("first bad line"), "a sample is in the log: {}", site.log());
     assert_eq!(daemon.terminate(), 0);
 }
+
+#[test]
+fn a_service_that_many_users_meet_is_suggested_for_sanctioning() {
+    let dir = TempDir::new().unwrap();
+    let file = dir.path().join("a.cef");
+    let visit = |i: usize| {
+        let domain = if i < 4 { "dropbox.com" } else { "example.org" };
+        format!(
+            "CEF:0|Dtex|DTEX InTERCEPT|6.0|WebPageAccessed|x|3|start={} Device_Name=WS{i} User_Name=CORP\\user{i} Website_Query=https://{domain}/\n",
+            1_772_442_000_000i64 + i as i64
+        )
+    };
+    fs::write(&file, (0..16).map(visit).collect::<String>()).unwrap();
+    let mut replay = Replay::new("", 1);
+    replay.step(&[file]);
+    let out = Command::new(env!("CARGO_BIN_EXE_agentctl"))
+        .args(["status", "--state"])
+        .arg(replay.state_dir())
+        .output()
+        .unwrap();
+    let status: serde_json::Value = serde_json::from_slice(&out.stdout).unwrap();
+    let warnings = status["warnings"].to_string();
+    assert!(warnings.contains("4 of 16 users met dropbox.com"), "{warnings}");
+    assert!(warnings.contains("detection.sanctioned_domains"), "{warnings}");
+}

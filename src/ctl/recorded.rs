@@ -114,6 +114,21 @@ impl Recorded {
         Ok(out)
     }
 
+    /// How many users' latest day is this one.
+    pub(super) fn users_of_day(&mut self, day: &str) -> Result<usize, ViewError> {
+        let mut users = 0;
+        self.rows(|row| {
+            if let Row::Entity(e) = row
+                && e.kind == crate::alert::EntityKind::User
+                && e.latest_day.as_deref() == Some(day)
+            {
+                users += 1;
+            }
+            true
+        })?;
+        Ok(users)
+    }
+
     /// How often what raised an alert came again.
     fn repeats(&mut self, alert: &Alert) -> Result<u64, ViewError> {
         let Some(day) = parse_day(&alert.sequence) else { return Ok(0) };

@@ -4,13 +4,15 @@ use super::recorded::{Recorded, inert};
 use super::view::{
     FileRow, InertRule, LastCommit, ModelProgress, Process, Queue, SinkRow, StatusReport, View, ViewError,
 };
+use crate::alert::EntityKind;
 use crate::batch::Tally;
 use crate::calendar::{format_day, format_instant};
 use crate::control::Live;
-use crate::event::{Counts, EventType, Oddity, Reject};
+use crate::event::{Counts, EventType, Field, Oddity, Reject};
+use crate::rule::{Rule, Verdict};
 use crate::source::FileState;
-use crate::state::key::Key;
-use crate::state::record::{AgentRecord, FileRecord, SinkRecord};
+use crate::state::key::{Key, guards_of};
+use crate::state::record::{AgentRecord, FileRecord, GuardRecord, SinkRecord};
 use std::collections::BTreeMap;
 
 /// Makes the report.
@@ -55,6 +57,7 @@ fn committed(view: &mut Recorded, live: Option<&Live>) -> Result<StatusReport, V
         running(&mut report, live);
     }
     warn(&mut report, &agent, live);
+    report.warnings.extend(sanction_hints(view, &agent)?);
     report.source = view.source();
     Ok(report)
 }
@@ -140,6 +143,40 @@ fn models(view: &mut Recorded) -> Result<Vec<ModelProgress>, ViewError> {
         entry.saturated += u64::from(s.saturated);
     }
     Ok(out.into_values().collect())
+}
+
+/// Share of a day's users from which a service looks like the site's own.
+const COMMON_SHARE: f64 = 0.2;
+/// Users that a day must have before shares mean something.
+const MIN_USERS: usize = 10;
+
+/// Services that so many users of the newest day met under one rule that the site should think of sanctioning them.
+fn sanction_hints(view: &mut Recorded, agent: &AgentRecord) -> Result<Vec<String>, ViewError> {
+    let Some(day) = agent.newest_day else { return Ok(Vec::new()) };
+    let by_service =
+        |r: &&Rule| r.per == Some(Field::TopDomain) && r.verdict == Verdict::Always && r.entity == EntityKind::User;
+    let rules: Vec<String> = view.content.rules.iter().filter(by_service).map(|r| r.id.clone()).collect();
+    let mut users: BTreeMap<(String, String), u64> = BTreeMap::new();
+    for (key, _) in view.table::<GuardRecord>(&guards_of(day))? {
+        if let Key::Guard(guard) = key
+            && rules.contains(&guard.rule)
+        {
+            let service = String::from_utf8_lossy(&guard.value).into_owned();
+            *users.entry((service, guard.rule)).or_default() += 1;
+        }
+    }
+    if users.is_empty() {
+        return Ok(Vec::new());
+    }
+    let all = view.users_of_day(&format_day(day))?;
+    let common = |n: u64| all >= MIN_USERS && n as f64 > COMMON_SHARE * all as f64;
+    let hint = |((service, rule), n): ((String, String), u64)| {
+        format!(
+            "{n} of {all} users met {service} ({rule}) on {}: if it is the site's own, name it in detection.sanctioned_domains",
+            format_day(day)
+        )
+    };
+    Ok(users.into_iter().filter(|(_, n)| common(*n)).map(hint).collect())
 }
 
 fn sinks(view: &mut Recorded, agent: &AgentRecord, live: Option<&Live>) -> Result<Vec<SinkRow>, ViewError> {

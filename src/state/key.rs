@@ -57,6 +57,13 @@ pub const GUARDS: &[u8] = b"g";
 /// Prefix of all alerts.
 pub const ALERTS: &[u8] = b"o";
 
+/// Prefix of the guards of one day.
+pub fn guards_of(day: Day) -> Vec<u8> {
+    let mut out = GUARDS.to_vec();
+    put_day(&mut out, day);
+    out
+}
+
 /// Prefix of everything that belongs to one entity.
 pub fn entity_prefix(kind: EntityKind, entity: &[u8]) -> Vec<u8> {
     let mut out = vec![b'e', kind_byte(kind)];
