@@ -1,4 +1,4 @@
-//! An alert: what fired, for whom, why, and where the event came from (interface.md, "Alert").
+//! An alert: what fired, for whom, why, and where the event came from.
 //!
 //! Ids are deterministic: no wall clock, no randomness, no origin goes into them, so a receiver can drop repeats.
 
@@ -303,7 +303,7 @@ impl Alert {
         text
     }
 
-    /// The alert as the JSON object of interface.md. `agent` is {host, version}.
+    /// The alert as one JSON object, as sinks write it. `agent` is {host, version}.
     pub fn to_json(&self, agent: &AgentIdentity) -> serde_json::Value {
         use serde_json::{Map, Value, json};
         let mut o = Map::new();

@@ -41,7 +41,7 @@ macro_rules! named_enum {
 }
 
 named_enum! {
-    /// What happened, in the vocabulary of the content (content.md section 1).
+    /// What happened, in the vocabulary of the content.
     EventType {
         /// A file was created, changed, copied, moved or renamed.
         FileWrite = "file-write",
@@ -432,7 +432,7 @@ pub fn parse_decimal(text: &[u8]) -> Option<u64> {
 }
 
 named_enum! {
-    /// Why a record is not an event (content.md 1.4). Counted per file and reason.
+    /// Why a record is not an event. Counted per file and reason.
     Reject {
         /// No parser claims the line.
         NoParser = "no_parser",
