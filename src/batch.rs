@@ -5,7 +5,7 @@
 //! Units: offsets are bytes from the start of the *uncompressed* file; line numbers are 1-based.
 
 use crate::calendar::Day;
-use crate::event::{Counts, EventType, FieldSet, Flags, Reject, Span, Text};
+use crate::event::{Counts, EventType, FieldSet, Reject, Span, Text};
 use crate::parse::Columns;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
@@ -117,7 +117,7 @@ pub struct Hit {
     pub rule: u16,
     /// What the rule is "per"; empty when it is per sequence.
     pub value: Span,
-    /// The amount that a sum rule adds; 0 otherwise.
+    /// The amount that a sum rule adds. 0 for other rules, and where a sum rule only has to know that the value was met.
     pub amount: u64,
 }
 
@@ -137,8 +137,6 @@ pub struct Training {
 pub struct BatchEvent {
     /// What happened.
     pub kind: EventType,
-    /// Facts from enrichment.
-    pub flags: Flags,
     /// When: ms since the epoch, UTC.
     pub time_ms: i64,
     /// The day of `time_ms` in the configured zone.

@@ -1,12 +1,12 @@
 //! A worker: a batch of whole records in, a batch of screened events out. Stateless; any number may run.
 
-use crate::batch::{BatchEvent, EventBatch, Format, KeyHasher, RawBatch};
+use crate::batch::{BatchEvent, EventBatch, Format, Hit, KeyHasher, RawBatch};
 use crate::calendar::Zone;
 use crate::event::{Draft, EventType, EventView, Field, FieldSet, Oddity, Span, Text};
 use crate::extract::{Extractor, Layout, Sheet};
 use crate::parse::{Columns, Extract, ParserTable};
 use crate::rule::Scratch;
-use crate::rule::Screen;
+use crate::rule::{Rule, Screen, Verdict};
 use crate::source::csv_record;
 use std::sync::Arc;
 
@@ -16,6 +16,28 @@ const SAMPLE_BYTES: usize = 256;
 const MAX_KEY_BYTES: usize = 256;
 const KEY_HEAD_BYTES: usize = 200;
 
+/// A rule whose history goes by value: every event of the type is news of the value, whether the rule's condition holds
+/// or not.
+#[derive(Clone, Copy, Debug)]
+pub struct Visit {
+    rule: u16,
+    event: EventType,
+    per: Field,
+}
+
+impl Visit {
+    /// Those of the rules.
+    pub fn of(rules: &[Rule]) -> Vec<Visit> {
+        let visit = |(index, rule): (usize, &Rule)| match (&rule.verdict, rule.per) {
+            (Verdict::Sum { without_history: Some(none), .. }, Some(per)) if none.per_value && rule.enabled => {
+                Some(Visit { rule: index as u16, event: none.event, per })
+            }
+            _ => None,
+        };
+        rules.iter().enumerate().filter_map(visit).collect()
+    }
+}
+
 /// Screens batches.
 pub struct Worker {
     extractor: Extractor,
@@ -24,6 +46,7 @@ pub struct Worker {
     hasher: KeyHasher,
     draft: Draft,
     scratch: Scratch,
+    visits: Vec<Visit>,
     /// The header that was read last and its columns: batches of a file share it.
     header: Option<(Arc<[u8]>, Arc<Columns>)>,
 }
@@ -36,6 +59,7 @@ impl Worker {
         zone: Zone,
         hasher: KeyHasher,
         max_command_chars: usize,
+        visits: Vec<Visit>,
     ) -> Worker {
         Worker {
             extractor,
@@ -44,6 +68,7 @@ impl Worker {
             hasher,
             draft: Draft::default(),
             scratch: Scratch::new(max_command_chars),
+            visits,
             header: None,
         }
     }
@@ -145,6 +170,11 @@ impl Worker {
         if self.screen.judge(view, &mut self.scratch, &mut out.hits, &mut out.trainings) {
             out.tally.oddities.add(Oddity::TruncatedCommandLine.index(), 1);
         }
+        for visit in self.visits.iter().filter(|v| draft.kind.is_a(v.event) && draft.present.contains(v.per)) {
+            if out.hits.iter().skip(hits).all(|h| h.rule != visit.rule) {
+                out.hits.push(Hit { rule: visit.rule, value: draft.span(visit.per), amount: 0 });
+            }
+        }
         for hit in out.hits.iter_mut().skip(hits) {
             hit.value = capped(raw, &mut out.arena, hit.value);
         }
@@ -156,7 +186,6 @@ impl Worker {
         let text = Text { raw, arena: &out.arena };
         out.events.push(BatchEvent {
             kind: draft.kind,
-            flags: draft.flags,
             time_ms: draft.time_ms,
             day: self.zone.day_of(draft.time_ms),
             offset,

@@ -7,7 +7,7 @@ use crate::calendar::{Day, first_of_month};
 use crate::event::Field;
 use crate::model::ModelSpec;
 use crate::model::histogram::Instance;
-use crate::rule::{NoHistory, Period, Rule, Verdict};
+use crate::rule::{NoHistory, Period, Verdict};
 use crate::state::entity::{Entity, EntityId};
 use crate::state::key::GuardKey;
 
@@ -24,7 +24,7 @@ impl Detector {
             // What needs a model, a sum or history does not judge late or future events.
             _ if s.stale(rule.entity) => return,
             Verdict::Sum { amount, reaches, without_history } => {
-                match self.add(s, entity, index, rule, hit, (*amount, *reaches, without_history.as_ref())) {
+                match self.add(s, entity, index, hit, (*amount, *reaches, without_history.as_ref())) {
                     Some(sum) => evidence.sum = Some(sum),
                     None => return,
                 }
@@ -63,13 +63,19 @@ impl Detector {
         s: &Subject<'_>,
         entity: EntityId,
         index: u16,
-        rule: &Rule,
         hit: &Hit,
         (amount, reaches, without_history): (Field, u64, Option<&NoHistory>),
     ) -> Option<SumEvidence> {
         let day = s.event.day;
         let value = s.batch.text().get(hit.value);
         let max_values = self.limits.max_bins;
+        if hit.amount == 0 {
+            // Nothing to add up: the value was met, which is history for later days.
+            if let Some(none) = without_history.filter(|n| n.per_value) {
+                self.note_value_day(entity, none.event.index() as u8, value, day);
+            }
+            return None;
+        }
         let subject = self.state.entities.change(entity)?;
         let at = match subject.sums.iter().position(|t| t.0 == index && t.1 == day && *t.2 == *value) {
             Some(at) => at,
@@ -102,7 +108,6 @@ impl Detector {
             }
             history_days = Some(own);
         }
-        debug_assert_eq!(rule.verdict, self.content.rules.get(index as usize)?.verdict);
         (total >= reaches).then(|| SumEvidence { field: amount.name().into(), total, reaches, history_days })
     }
 

@@ -30,7 +30,7 @@ use crate::state::entity::Names;
 use crate::state::key::{ALERTS, Key};
 use crate::state::record::SCHEMA;
 use crate::store::{Opened, Store, StoreOptions, codec};
-use crate::worker::Worker;
+use crate::worker::{Visit, Worker};
 use committer::{Backing, CommitStatus, Committer};
 use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
 use dead_letter::DeadLetters;
@@ -153,8 +153,14 @@ impl Pipeline {
         let mut others = Vec::new();
         for n in 0..workers(&settings) {
             let extractor = Extractor::new(Arc::clone(&content), wanted, zones.clone());
-            let worker =
-                Worker::new(extractor, Arc::clone(&screen), zone.clone(), hasher.clone(), limits.max_command_chars);
+            let worker = Worker::new(
+                extractor,
+                Arc::clone(&screen),
+                zone.clone(),
+                hasher.clone(),
+                limits.max_command_chars,
+                Visit::of(&content.rules),
+            );
             let (raw, out, used, content) = (raw.clone(), event_sender.clone(), used.clone(), Arc::clone(&content));
             others.push(spawn(&format!("worker-{n}"), move || work(worker, &content, &raw, &out, &used))?);
         }
