@@ -39,6 +39,7 @@ pub mod sink;
 pub mod pipeline;
 
 pub mod exit;
+pub mod failpoint;
 pub mod logging;
 pub mod service;
 pub mod signals;
@@ -48,3 +49,7 @@ pub mod commands;
 pub mod control;
 pub mod ctl;
 pub mod simulate;
+
+#[cfg(test)]
+#[allow(dead_code)] // shared with tests/
+mod effort;

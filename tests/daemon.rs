@@ -1,146 +1,14 @@
 //! The real daemon: killed, restarted, asked, given bad starts. What it leaves is compared with an uninterrupted replay.
 
+use crate::site::{Site, office, uninterrupted, wait};
 use crate::support::{Replay, dump};
 use exfil_agent::config::Settings;
 use std::collections::BTreeMap;
 use std::fs::{self, OpenOptions};
 use std::io::Write;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
-use std::time::{Duration, Instant};
+use std::process::Command;
+use std::time::Duration;
 use tempfile::TempDir;
-
-/// Five weeks of one small office: temp processes, file sharing, a few attack commands, three users.
-fn office(lines: usize) -> Vec<String> {
-    let start = 1_772_442_000_000i64; // 2026-03-02T09:00:00Z
-    (0..lines)
-        .map(|i| {
-            let ms = start + (i as i64) * 35 * 86_400_000 / lines as i64;
-            let user = i % 3;
-            let head = format!("start={ms} Device_Name=CORP\\WS{user} User_Name=CORP\\user{user}");
-            match i % 7 {
-                0 | 1 => {
-                    let name = if i % 97 == 0 { format!("new{i}.exe") } else { format!("updater{}.exe", i % 4) };
-                    format!(
-                        "CEF:0|Dtex|DTEX InTERCEPT|6.0|FileCreated|C:\\d\\a{i}.txt (10 bytes)|3|{head} Process_Name={name} Process_Directory=C:\\Users\\user{user}\\Temp"
-                    )
-                }
-                2 | 3 => {
-                    let domain = ["dropbox.com", "mega.nz", "example.org", "gofile.io"][i % 4];
-                    format!("CEF:0|Dtex|DTEX InTERCEPT|6.0|WebPageAccessed|x|3|{head} Website_Query=https://{domain}/{i} User_Department=Sales")
-                }
-                4 if i % 5 == 0 => format!("not an event {i}"),
-                _ => {
-                    let command = if i % 41 == 0 { "plink.exe -ssh u@h" } else { "notepad.exe" };
-                    let name = command.split(' ').next().unwrap();
-                    format!("CEF:0|Dtex|DTEX InTERCEPT|6.0|ProcessCreated|Running C:\\t\\{name}|5|{head} reason={command} outcome=Success")
-                }
-            }
-        })
-        .collect()
-}
-
-struct Site {
-    dir: TempDir,
-}
-
-impl Site {
-    fn new() -> Site {
-        let site = Site { dir: TempDir::new().unwrap() };
-        let root = site.root();
-        let config = format!(
-            "[[spool]]\npath = {:?}\nrescan_secs = 1\n[state]\ndir = {:?}\n[sink.file]\npath = {:?}\n[control]\nsocket = {:?}\n",
-            root.join("spool"),
-            root.join("state"),
-            root.join("alerts.jsonl"),
-            root.join("control.sock")
-        );
-        fs::write(site.config(), config).unwrap();
-        site
-    }
-    fn root(&self) -> &Path {
-        self.dir.path()
-    }
-    fn config(&self) -> PathBuf {
-        self.root().join("agent.toml")
-    }
-    fn spool(&self, name: &str) -> PathBuf {
-        self.root().join("spool").join(name)
-    }
-    fn start(&self) -> Daemon {
-        let log = OpenOptions::new().create(true).append(true).open(self.root().join("log")).unwrap();
-        let child = Command::new(env!("CARGO_BIN_EXE_exfil-agent"))
-            .args(["run", "--config"])
-            .arg(self.config())
-            .stderr(Stdio::from(log))
-            .spawn()
-            .unwrap();
-        Daemon { child }
-    }
-    fn ctl(&self, args: &[&str]) -> Output {
-        Command::new(env!("CARGO_BIN_EXE_agentctl")).arg("--config").arg(self.config()).args(args).output().unwrap()
-    }
-    fn alert_ids(&self) -> Vec<String> {
-        let text = fs::read_to_string(self.root().join("alerts.jsonl")).unwrap_or_default();
-        text.lines().map(id_of).collect()
-    }
-    /// Bytes judged and committed, as a running agent tells.
-    fn judged_bytes(&self) -> Option<u64> {
-        let status: serde_json::Value = serde_json::from_slice(&self.ctl(&["status"]).stdout).ok()?;
-        status["bytes"].as_u64()
-    }
-    fn wait_for_bytes(&self, bytes: u64) {
-        wait(&format!("{bytes} bytes to be judged; log:\n{}", self.log()), || self.judged_bytes() == Some(bytes));
-    }
-    fn log(&self) -> String {
-        fs::read_to_string(self.root().join("log")).unwrap_or_default()
-    }
-}
-
-fn id_of(line: &str) -> String {
-    let alert: serde_json::Value = serde_json::from_str(line).unwrap_or_else(|e| panic!("{e}: {line}"));
-    alert["id"].as_str().unwrap().to_owned()
-}
-
-fn wait(what: &str, mut until: impl FnMut() -> bool) {
-    let since = Instant::now();
-    while !until() {
-        assert!(since.elapsed() < Duration::from_secs(60), "waited a minute for {what}");
-        std::thread::sleep(Duration::from_millis(15));
-    }
-}
-
-struct Daemon {
-    child: Child,
-}
-
-impl Daemon {
-    fn kill(mut self) {
-        self.child.kill().unwrap();
-        self.child.wait().unwrap();
-    }
-    fn terminate(mut self) -> i32 {
-        let pid = rustix::process::Pid::from_child(&self.child);
-        rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
-        self.child.wait().unwrap().code().unwrap_or(-1)
-    }
-}
-
-impl Drop for Daemon {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-/// What an uninterrupted replay of the same bytes gives: ids in order, logical state.
-fn uninterrupted(lines: &[String]) -> (Vec<String>, String) {
-    let dir = TempDir::new().unwrap();
-    let file = dir.path().join("all.cef");
-    fs::write(&file, lines.join("\n") + "\n").unwrap();
-    let outcome = Replay::new("", 1).over(&[file]);
-    (outcome.alerts.lines().map(id_of).collect(), outcome.state)
-}
 
 #[test]
 fn kill_minus_nine_in_the_middle_changes_neither_alerts_nor_state() {

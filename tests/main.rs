@@ -4,6 +4,10 @@
 // Tests say what went wrong by panicking.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
 
+#[path = "../src/effort.rs"]
+#[allow(dead_code)]
+mod effort; // how much the programmes do, and by which seeds
+mod site; // the real daemon in a directory of its own
 mod skip; // how a test says that it cannot run here
 mod support; // a replay through the library, with its state kept
 

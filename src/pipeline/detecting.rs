@@ -11,6 +11,7 @@ use crate::batch::EventBatch;
 use crate::calendar::{Zone, wall_clock_ms};
 use crate::config::Limits;
 use crate::detect::{Clock, Detector};
+use crate::failpoint::{self, Point};
 use crate::store::Delta;
 use crossbeam_channel::{Receiver, Sender, never, select};
 use log::{info, warn};
@@ -129,6 +130,7 @@ impl Detecting {
                             next += 1;
                             self.tick();
                             self.detector.judge(&batch, &mut raised);
+                            failpoint::reach(Point::DetectJudged);
                             self.log_sample(&batch);
                             self.dead_letters.copy(&batch);
                             progress.bytes += batch.tally.bytes;
@@ -145,6 +147,7 @@ impl Detecting {
                 recv(self.committer.committed) -> done => match done {
                     Ok(_) => {
                         progress.commits += 1;
+                        failpoint::reach(Point::DetectReleasing);
                         if let Some(done) = in_flight.take() {
                             self.outbox.release(done.alerts);
                         }
@@ -206,6 +209,7 @@ impl Detecting {
                 record.mark = Some((mark.device, mark.inode, mark.length));
             }
         }
+        failpoint::reach(Point::DetectAcknowledged);
     }
 
     /// Hands everything that changed to the store thread.
@@ -213,7 +217,10 @@ impl Detecting {
         let alerts = std::mem::take(raised);
         let puts = self.detector.state.drain();
         match self.committer.commands.send(Command::Commit(Delta { puts })) {
-            Ok(()) => Some(InFlight { alerts }),
+            Ok(()) => {
+                failpoint::reach(Point::DetectHandedOver);
+                Some(InFlight { alerts })
+            }
             Err(_) => {
                 warn!("the store thread is gone; what was judged since the last commit will be judged again");
                 None
@@ -267,6 +274,7 @@ impl Detecting {
         {
             progress.commits += 1;
         }
+        failpoint::reach(Point::Closing);
         self.committer.close();
         for lane in self.outbox.lanes {
             lane.sink.stop();

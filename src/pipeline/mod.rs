@@ -18,6 +18,7 @@ use crate::enrich::{Directory, Enricher};
 use crate::event::{Counts, Draft, Span};
 use crate::exit::{self, Failure};
 use crate::extract::Extractor;
+use crate::failpoint::{self, Point};
 use crate::model::histogram::Bounds;
 use crate::model::{ModelSpec, Scope};
 use crate::parse::{Extract, Scratch, Workspace};
@@ -257,7 +258,9 @@ fn work(
 ) {
     for batch in raw {
         let room = used.try_recv().unwrap_or_default();
-        if out.send(worker.screen(batch, &content.parsers, room)).is_err() {
+        let screened = worker.screen(batch, &content.parsers, room);
+        failpoint::reach(Point::WorkerScreened);
+        if out.send(screened).is_err() {
             return;
         }
     }

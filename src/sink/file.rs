@@ -9,6 +9,7 @@ use super::recall::{id_number, recall};
 use super::{FileMark, Outgoing, Sink, SinkError, SinkNotes, render};
 use crate::alert::{AgentIdentity, Alert};
 use crate::config::{FileSinkSettings, FsyncSetting};
+use crate::failpoint::{self, Point};
 use rustix::fs::OFlags;
 use rustix::io::Errno;
 use std::collections::HashMap;
@@ -119,6 +120,7 @@ impl FileSink {
             // What is half written stays behind in the old file; its alert goes into the new one, whole.
             self.open = None;
             self.half = None;
+            failpoint::reach(Point::DeliverReopening);
         }
         let open = open_for_append(path, self.settings.fsync != FsyncSetting::Never)?;
         end_last_line(&open.file, self.disk.as_mut())?;

@@ -5,6 +5,7 @@
 
 use super::{Acknowledged, Outgoing, Sink, SinkError, SinkStatus};
 use crate::alert::AlertKind;
+use crate::failpoint::{self, Point};
 use crossbeam_channel::{Receiver, Sender, TryRecvError, never, select};
 use std::collections::VecDeque;
 use std::io;
@@ -160,11 +161,14 @@ impl Runner {
         if due.is_empty() {
             return Ok(());
         }
+        failpoint::reach(Point::DeliverBegun);
         let delivered = self.sink.deliver(&due)?.min(due.len());
         if delivered == 0 {
             return Err(SinkError("took none of the alerts".into()));
         }
+        failpoint::reach(Point::DeliverWritten);
         self.sink.flush()?;
+        failpoint::reach(Point::DeliverFlushed);
         self.release(delivered);
         Ok(())
     }

@@ -5,6 +5,7 @@
 
 use super::Stop;
 use crate::batch::RawBatch;
+use crate::failpoint::{self, Point};
 use crossbeam_channel::{Receiver, SendTimeoutError, Sender, TrySendError};
 use std::time::Duration;
 
@@ -63,6 +64,7 @@ impl Outlet {
 
     /// Sends a batch under the next number.
     pub(super) fn send(&mut self, mut batch: RawBatch) -> Result<(), Stopped> {
+        failpoint::reach(Point::SourceSent);
         batch.seq = self.seq;
         self.seq += 1;
         let mut batch = match self.out.try_send(batch) {

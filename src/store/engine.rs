@@ -6,6 +6,7 @@
 
 use super::error::StoreError;
 use super::root::{Root, digest_of};
+use crate::failpoint::{self, Point};
 use std::cell::Cell;
 use std::fs::{self, File};
 use std::io;
@@ -96,9 +97,12 @@ impl Engine {
         let db = self.db()?;
         guard(&self.state_dir, "writing", || {
             db.apply_batch(change.batch)?;
+            failpoint::reach(Point::CommitApplied);
             db.flush()
         })?;
+        failpoint::reach(Point::CommitFlushed);
         self.log.sync_data().map_err(StoreError::io(&self.dir, "syncing"))?;
+        failpoint::reach(Point::CommitSynced);
         self.check_still_there()
     }
 

@@ -30,6 +30,7 @@ mod tests;
 pub use error::StoreError;
 pub use stopped::{ReadStore, read_stopped};
 
+use crate::failpoint::{self, Point};
 use engine::Change;
 use envelope::{Kind, cut, part_count};
 use fold::Pass;
@@ -230,8 +231,10 @@ impl Store {
         }
         self.view.root.epoch = epoch;
         self.view.root.schema = self.schema;
+        failpoint::reach(Point::CommitComposed);
         self.view.engine.apply(change, &mut self.view.root)?;
         self.witness.record(epoch)?;
+        failpoint::reach(Point::CommitWitnessed);
         Ok(epoch)
     }
 
@@ -250,7 +253,9 @@ impl Store {
         if !pass.step(view, &mut change)? {
             self.pass = None;
         }
+        failpoint::reach(Point::FoldComposed);
         view.engine.apply(change, &mut view.root)?;
+        failpoint::reach(Point::FoldApplied);
         Ok(true)
     }
 

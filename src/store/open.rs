@@ -13,6 +13,7 @@ use super::run::{Reader, take_number};
 use super::view::{DeltaRef, Overlay, View};
 use super::witness::{Testimony, Witness};
 use super::{Opened, StoreOptions};
+use crate::failpoint::{self, Point};
 use std::collections::VecDeque;
 use std::fs::{self, DirBuilder, File};
 use std::hash::{BuildHasher, RandomState};
@@ -37,6 +38,7 @@ pub(super) struct Parts {
 pub(super) fn open(dir: &Path, options: &StoreOptions) -> Result<Parts, StoreError> {
     make_dir(dir)?;
     let lock = Lock::exclusive(dir)?;
+    failpoint::reach(Point::OpenLocked);
     let mut damage = None;
     let (view, created) = match load_or_create(dir, options.schema) {
         Err(StoreError::Corrupt { what, .. }) if options.accept_empty => {
@@ -46,6 +48,7 @@ pub(super) fn open(dir: &Path, options: &StoreOptions) -> Result<Parts, StoreErr
         }
         other => other?,
     };
+    failpoint::reach(Point::OpenVerified);
     let witness_renewed = !created && !matches!(Witness::hear(dir)?, Testimony::Of { .. });
     let witness = Witness::open(dir, view.root.id, view.root.epoch)?;
     let (damage, kept) = damage.unzip();
@@ -136,6 +139,7 @@ fn create(dir: &Path, schema: u16) -> Result<View, StoreError> {
     engine.apply(Change::default(), &mut root)?;
     engine.sync_files()?;
     File::open(dir).and_then(|d| d.sync_all()).map_err(StoreError::io(dir, "syncing"))?;
+    failpoint::reach(Point::OpenCreated);
     let (index, overlay, deltas) = (Index::default(), Overlay::default(), VecDeque::default());
     Ok(View { dir: dir.to_owned(), engine, root, index, overlay, deltas, delta_bytes: 0 })
 }

@@ -19,6 +19,7 @@ const LEAVES: &[&str] = &[
     "batch",
     "config",
     "exit",
+    "failpoint",
     "content::section",
     "content::fault",
     "content::Fault",

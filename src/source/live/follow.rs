@@ -3,6 +3,7 @@
 use super::{Followed, Item, Live, Newcomer};
 use crate::batch::FileId;
 use crate::calendar::wall_clock_ms;
+use crate::failpoint::{self, Point};
 use crate::source::decode::End;
 use crate::source::fingerprint::{Inode, Stat};
 use crate::source::outlet::Stopped;
@@ -178,6 +179,7 @@ impl Live {
     pub(super) fn retire(&mut self, id: FileId) -> Result<(), Stopped> {
         self.close(id);
         let Some(f) = self.files.remove(&id) else { return Ok(()) };
+        failpoint::reach(Point::SourceRetired);
         let done = f.drained.is_some_and(|d| d.size >= f.seen.size)
             || f.seen.size == f.tail.position.offset
             || (f.tail.position.complete && f.tail.position.stored_size == f.seen.size);
@@ -195,6 +197,7 @@ impl Live {
         self.close(id);
         let Some(f) = self.files.remove(&id) else { return Ok(()) };
         self.status.count(|c| c.truncations += 1);
+        failpoint::reach(Point::SourceTruncated);
         log::info!("{} was truncated or replaced after byte {}", f.tail.label, f.tail.position.offset);
         let inode = Inode::of(&f.tail.position);
         let mut newcomer = Newcomer::new(f.tail.path.clone(), f.spool, f.seen, now);

@@ -3,6 +3,7 @@
 use super::{Followed, Item, Live, Newcomer, Spool, empty_batch};
 use crate::batch::{FileId, Position, RawBatch, Remember};
 use crate::calendar::wall_clock_ms;
+use crate::failpoint::{self, Point};
 use crate::source::fingerprint::Inode;
 use crate::source::order::name_key;
 use crate::source::outlet::Stopped;
@@ -167,6 +168,9 @@ impl Live {
             self.report(*id);
         }
         self.status.count(|c| c.rotations += renamed.len() as u64);
+        if !renamed.is_empty() {
+            failpoint::reach(Point::SourceRenamed);
+        }
     }
 
     /// What was not listed, though its directory could be.

@@ -1,0 +1,168 @@
+//! The real daemon in a directory of its own, and a small office to feed it with.
+
+use crate::support::Replay;
+use std::fs::{self, OpenOptions};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+use tempfile::TempDir;
+
+/// Five weeks of one small office: temp processes, file sharing, a few attack commands, three users.
+pub fn office(lines: usize) -> Vec<String> {
+    let start = 1_772_442_000_000i64; // 2026-03-02T09:00:00Z
+    (0..lines)
+        .map(|i| {
+            let ms = start + (i as i64) * 35 * 86_400_000 / lines as i64;
+            let user = i % 3;
+            let head = format!("start={ms} Device_Name=CORP\\WS{user} User_Name=CORP\\user{user}");
+            match i % 7 {
+                0 | 1 => {
+                    let name = if i % 97 == 0 { format!("new{i}.exe") } else { format!("updater{}.exe", i % 4) };
+                    format!(
+                        "CEF:0|Dtex|DTEX InTERCEPT|6.0|FileCreated|C:\\d\\a{i}.txt (10 bytes)|3|{head} Process_Name={name} Process_Directory=C:\\Users\\user{user}\\Temp"
+                    )
+                }
+                2 | 3 => {
+                    let domain = ["dropbox.com", "mega.nz", "example.org", "gofile.io"][i % 4];
+                    format!("CEF:0|Dtex|DTEX InTERCEPT|6.0|WebPageAccessed|x|3|{head} Website_Query=https://{domain}/{i} User_Department=Sales")
+                }
+                4 if i % 5 == 0 => format!("not an event {i}"),
+                _ => {
+                    let command = if i % 41 == 0 { "plink.exe -ssh u@h" } else { "notepad.exe" };
+                    let name = command.split(' ').next().unwrap();
+                    format!("CEF:0|Dtex|DTEX InTERCEPT|6.0|ProcessCreated|Running C:\\t\\{name}|5|{head} reason={command} outcome=Success")
+                }
+            }
+        })
+        .collect()
+}
+
+/// A directory with a config, a spool, a state and an alert file, for the real daemon.
+pub struct Site {
+    dir: TempDir,
+}
+
+#[allow(dead_code)]
+impl Site {
+    pub fn new() -> Site {
+        let site = Site { dir: TempDir::new().unwrap() };
+        let root = site.root();
+        let config = format!(
+            "[[spool]]\npath = {:?}\nrescan_secs = 1\n[state]\ndir = {:?}\n[sink.file]\npath = {:?}\n[control]\nsocket = {:?}\n",
+            root.join("spool"),
+            root.join("state"),
+            root.join("alerts.jsonl"),
+            root.join("control.sock")
+        );
+        fs::write(site.config(), config).unwrap();
+        site
+    }
+    pub fn root(&self) -> &Path {
+        self.dir.path()
+    }
+    pub fn config(&self) -> PathBuf {
+        self.root().join("agent.toml")
+    }
+    pub fn spool(&self, name: &str) -> PathBuf {
+        self.root().join("spool").join(name)
+    }
+    /// Adds to the config.
+    pub fn configure(&self, more: &str) {
+        let config = fs::read_to_string(self.config()).unwrap();
+        fs::write(self.config(), config + more).unwrap();
+    }
+    /// Changes the config.
+    pub fn reconfigure(&self, from: &str, to: &str) {
+        let config = fs::read_to_string(self.config()).unwrap();
+        assert!(config.contains(from), "the config has no {from:?}:\n{config}");
+        fs::write(self.config(), config.replace(from, to)).unwrap();
+    }
+    pub fn start(&self) -> Daemon {
+        self.start_with(&[])
+    }
+    /// Starts the daemon with these variables in its environment.
+    pub fn start_with(&self, environment: &[(&str, &str)]) -> Daemon {
+        let log = OpenOptions::new().create(true).append(true).open(self.root().join("log")).unwrap();
+        let child = Command::new(env!("CARGO_BIN_EXE_exfil-agent"))
+            .args(["run", "--config"])
+            .arg(self.config())
+            .envs(environment.iter().copied())
+            .stderr(Stdio::from(log))
+            .spawn()
+            .unwrap();
+        Daemon { child }
+    }
+    pub fn ctl(&self, args: &[&str]) -> Output {
+        Command::new(env!("CARGO_BIN_EXE_agentctl")).arg("--config").arg(self.config()).args(args).output().unwrap()
+    }
+    pub fn alert_ids(&self) -> Vec<String> {
+        let text = fs::read_to_string(self.root().join("alerts.jsonl")).unwrap_or_default();
+        text.lines().map(id_of).collect()
+    }
+    /// Bytes judged and committed, as a running agent tells.
+    pub fn judged_bytes(&self) -> Option<u64> {
+        let status: serde_json::Value = serde_json::from_slice(&self.ctl(&["status"]).stdout).ok()?;
+        status["bytes"].as_u64()
+    }
+    pub fn wait_for_bytes(&self, bytes: u64) {
+        wait(&format!("{bytes} bytes to be judged; log:\n{}", self.log()), || self.judged_bytes() == Some(bytes));
+    }
+    pub fn log(&self) -> String {
+        fs::read_to_string(self.root().join("log")).unwrap_or_default()
+    }
+}
+
+/// The id of a line of the alert file.
+pub fn id_of(line: &str) -> String {
+    let alert: serde_json::Value = serde_json::from_str(line).unwrap_or_else(|e| panic!("{e}: {line}"));
+    alert["id"].as_str().unwrap().to_owned()
+}
+
+/// Waits up to a minute.
+pub fn wait(what: &str, mut until: impl FnMut() -> bool) {
+    let since = Instant::now();
+    while !until() {
+        assert!(since.elapsed() < Duration::from_secs(60), "waited a minute for {what}");
+        std::thread::sleep(Duration::from_millis(15));
+    }
+}
+
+/// A running `exfil-agent run`; killed when dropped.
+pub struct Daemon {
+    pub child: Child,
+}
+
+#[allow(dead_code)]
+impl Daemon {
+    /// Whether it has ended by itself.
+    pub fn has_ended(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_some()
+    }
+    /// kill -9.
+    pub fn kill(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+    /// Asks it to stop and returns its exit code; -1 when a signal ended it.
+    pub fn terminate(mut self) -> i32 {
+        let pid = rustix::process::Pid::from_child(&self.child);
+        rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+        self.child.wait().unwrap().code().unwrap_or(-1)
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// What an uninterrupted replay of the same bytes gives: ids in order, logical state.
+pub fn uninterrupted(lines: &[String]) -> (Vec<String>, String) {
+    let dir = TempDir::new().unwrap();
+    let file = dir.path().join("all.cef");
+    fs::write(&file, lines.join("\n") + "\n").unwrap();
+    let outcome = Replay::new("", 1).over(&[file]);
+    (outcome.alerts.lines().map(id_of).collect(), outcome.state)
+}
