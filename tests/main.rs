@@ -13,9 +13,13 @@ mod support; // a replay through the library, with its state kept
 
 mod agentctl; // agentctl's exit codes and streams, from outside
 mod cases; // spools in, alerts and state out, whatever the threads and restarts
-mod daemon; // the real daemon: killed, restarted, asked, given bad starts
+mod crash; // the real daemon: killed anywhere, at random and at every failpoint
+mod daemon; // the real daemon: asked, given bad starts
+mod determinism; // the same input, the same output, whatever the threads and their timing
 mod readme; // every command of the README
+mod recovery; // the real daemon with a damaged state: snapshots, learning anew
 mod seed; // the shipped content against the published list of rules and models
 mod simulated; // offices that the simulator plans: found, missed, extra
+mod soak; // twenty minutes of everything at once; in make torture
 mod tidy; // the house rules that a program can check
 mod unit_file; // the systemd unit and its companions

@@ -1,6 +1,12 @@
 //! The real daemon in a directory of its own, and a small office to feed it with.
 
-use crate::support::Replay;
+use crate::support::{Replay, dump};
+use exfil_agent::alert::Alert;
+use exfil_agent::config::Settings;
+use exfil_agent::content;
+use exfil_agent::state::key::ALERTS;
+use exfil_agent::store::{self, codec};
+use std::collections::BTreeSet;
 use std::fs::{self, OpenOptions};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
@@ -80,12 +86,20 @@ impl Site {
     pub fn start(&self) -> Daemon {
         self.start_with(&[])
     }
+    /// Starts the daemon with these arguments more.
+    pub fn start_with_arguments(&self, arguments: &[&str]) -> Daemon {
+        self.spawn(arguments, &[])
+    }
     /// Starts the daemon with these variables in its environment.
     pub fn start_with(&self, environment: &[(&str, &str)]) -> Daemon {
+        self.spawn(&[], environment)
+    }
+    fn spawn(&self, arguments: &[&str], environment: &[(&str, &str)]) -> Daemon {
         let log = OpenOptions::new().create(true).append(true).open(self.root().join("log")).unwrap();
         let child = Command::new(env!("CARGO_BIN_EXE_exfil-agent"))
             .args(["run", "--config"])
             .arg(self.config())
+            .args(arguments)
             .envs(environment.iter().copied())
             .stderr(Stdio::from(log))
             .spawn()
@@ -96,8 +110,36 @@ impl Site {
         Command::new(env!("CARGO_BIN_EXE_agentctl")).arg("--config").arg(self.config()).args(args).output().unwrap()
     }
     pub fn alert_ids(&self) -> Vec<String> {
-        let text = fs::read_to_string(self.root().join("alerts.jsonl")).unwrap_or_default();
-        text.lines().map(id_of).collect()
+        detections(&fs::read_to_string(self.root().join("alerts.jsonl")).unwrap_or_default())
+    }
+    pub fn state_dir(&self) -> PathBuf {
+        self.root().join("state")
+    }
+    /// Of a stopped agent: the canonical dump. Every file's records must add up.
+    pub fn dump(&self) -> String {
+        let settings = Settings::default();
+        let content = content::load(&settings.detection, &settings.limits).unwrap();
+        dump(&self.state_dir(), &content, &settings).0
+    }
+    /// Of an agent that was killed: what the alert file holds has been committed before it was delivered.
+    pub fn assert_that_delivered_is_committed(&self, alert_files: &[&str]) {
+        let Ok(store) = store::read_stopped(&self.state_dir()) else { return };
+        let mut committed = BTreeSet::new();
+        let mut from = ALERTS.to_vec();
+        loop {
+            let page = store.scan(&from, ALERTS, 1 << 20).unwrap();
+            let Some((last, _)) = page.last() else { break };
+            from = [last.as_slice(), &[0]].concat();
+            committed.extend(page.iter().map(|(_, value)| codec::decode::<Alert>(value).unwrap().id));
+        }
+        for name in alert_files {
+            let text = fs::read_to_string(self.root().join(name)).unwrap_or_default();
+            // A line that the kill cut short has no end.
+            let whole = text.rfind('\n').map_or("", |end| &text[..end]);
+            for id in whole.lines().filter(|l| !l.is_empty()).map(id_of) {
+                assert!(committed.contains(&id), "the alert {id} left before it was committed");
+            }
+        }
     }
     /// Bytes judged and committed, as a running agent tells.
     pub fn judged_bytes(&self) -> Option<u64> {
@@ -164,5 +206,24 @@ pub fn uninterrupted(lines: &[String]) -> (Vec<String>, String) {
     let file = dir.path().join("all.cef");
     fs::write(&file, lines.join("\n") + "\n").unwrap();
     let outcome = Replay::new("", 1).over(&[file]);
-    (outcome.alerts.lines().map(id_of).collect(), outcome.state)
+    (detections(&outcome.alerts), outcome.state)
+}
+
+/// The ids of the detections in the text of an alert file, in order: what the agent says about itself is no part of equality.
+pub fn detections(text: &str) -> Vec<String> {
+    let about_events = |line: &&str| !line.contains("\"kind\":\"operational\"");
+    text.lines().filter(about_events).map(id_of).collect()
+}
+
+/// The same ids in the same order: none twice, none missing.
+pub fn assert_same_ids(got: &[String], wanted: &[String], case: &str) {
+    let first = got.iter().zip(wanted).position(|(a, b)| a != b).unwrap_or(got.len().min(wanted.len()));
+    let missing = wanted.iter().filter(|id| !got.contains(id)).count();
+    let repeats = got.iter().enumerate().filter(|(at, id)| got[..*at].contains(id)).count();
+    assert!(
+        got == wanted,
+        "{case}: {} alerts instead of {}, different from number {first} on; {missing} missing, {repeats} repeated",
+        got.len(),
+        wanted.len()
+    );
 }

@@ -49,7 +49,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let office = dir.join("office");
     let summary = simulate::write(&options, &office).map_err(|e| cannot(&office, e))?;
     let settings = Settings {
-        state: StateSettings { dir: dir.join("state") },
+        state: StateSettings { dir: dir.join("state"), snapshots_kept: 0, ..StateSettings::default() },
         control: ControlSettings { socket: dir.join("control.sock") },
         sink_file: Some(FileSinkSettings { path: dir.join("alerts.jsonl"), ..FileSinkSettings::default() }),
         ..Settings::default()

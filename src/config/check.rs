@@ -220,7 +220,7 @@ mod tests {
         let mut settings = Settings {
             spools: vec![spool("spool")],
             sink_file: Some(FileSinkSettings { path: at("alerts/a.jsonl"), ..FileSinkSettings::default() }),
-            state: StateSettings { dir: at("state") },
+            state: StateSettings { dir: at("state"), ..StateSettings::default() },
             ..Settings::default()
         };
         let faults = settings.check_for_run("c.toml");

@@ -118,11 +118,15 @@ impl Default for SpoolSettings {
 pub struct StateSettings {
     /// The directory; the agent makes it with mode 0700.
     pub dir: PathBuf,
+    /// Minutes between two snapshots, where something was committed; 0 takes one at a clean stop only.
+    pub snapshot_minutes: u64,
+    /// Snapshots that are kept; 0 takes none.
+    pub snapshots_kept: usize,
 }
 
 impl Default for StateSettings {
     fn default() -> Self {
-        StateSettings { dir: PathBuf::from("/var/lib/exfil-agent") }
+        StateSettings { dir: PathBuf::from("/var/lib/exfil-agent"), snapshot_minutes: 60, snapshots_kept: 3 }
     }
 }
 

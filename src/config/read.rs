@@ -128,6 +128,8 @@ fn read_spool(mut t: Table<'_, '_, '_>) -> SpoolSettings {
 fn read_state(mut t: Table<'_, '_, '_>) -> StateSettings {
     let mut s = StateSettings::default();
     t.path("dir", &mut s.dir);
+    t.whole("snapshot_minutes", &mut s.snapshot_minutes, 0..=10_080);
+    t.whole("snapshots_kept", &mut s.snapshots_kept, 0..=100);
     t.finish();
     s
 }

@@ -17,9 +17,11 @@ impl Settings {
         for spool in spools {
             write_spool(&mut page, spool);
         }
-        let StateSettings { dir } = state;
+        let StateSettings { dir, snapshot_minutes, snapshots_kept } = state;
         page.table("[state]");
         page.path("dir", Some(dir));
+        page.plain("snapshot_minutes", snapshot_minutes);
+        page.plain("snapshots_kept", snapshots_kept);
         if let Some(sink) = sink_file {
             write_sink_file(&mut page, sink);
         }

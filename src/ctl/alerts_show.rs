@@ -119,7 +119,7 @@ fn about(stored: &StoredAlert, page: &mut Page) {
     page.value("detected", &format_instant(alert.detected_ms));
     page.value("rule revision", &alert.rule.revision.to_string());
     if alert.suppressed {
-        page.value("suppressed", "yes: too many of this rule and entity on one day; kept here, not delivered");
+        page.value("suppressed", "yes: kept here, not delivered");
     }
     for d in &stored.deliveries {
         page.value(&format!("sink {}", d.sink), &d.state);

@@ -32,7 +32,9 @@ impl From<RecordsError> for ViewError {
     fn from(error: RecordsError) -> ViewError {
         let text = error.to_string();
         match error {
-            RecordsError::Store(StoreError::Corrupt { .. } | StoreError::Newer { .. }) => ViewError::Corrupt(text),
+            RecordsError::Store(
+                StoreError::Corrupt { .. } | StoreError::BadSnapshot { .. } | StoreError::Newer { .. },
+            ) => ViewError::Corrupt(text),
             RecordsError::Store(StoreError::InUse { .. } | StoreError::Missing { .. }) => ViewError::Unreachable(text),
             RecordsError::Store(_) => ViewError::Failed(text),
             RecordsError::Agent { .. } | RecordsError::Nothing { .. } => ViewError::Unreachable(text),
@@ -283,11 +285,15 @@ impl View for Recorded {
             true
         })?;
         stats.models = models.into_values().collect();
-        let live = self.records.live()?.map(|l| l.commits.stats.disk_bytes);
-        stats.disk_bytes = match &self.records {
-            Records::Stopped { store, .. } => store.stats().disk_bytes,
-            Records::Running { .. } => live.unwrap_or(0),
+        let live = self.records.live()?.map(|l| l.commits.stats);
+        let store = match &self.records {
+            Records::Stopped { store, .. } => store.stats(),
+            Records::Running { .. } => live.unwrap_or_default(),
         };
+        stats.disk_bytes = store.disk_bytes;
+        stats.snapshots = store.snapshots;
+        stats.snapshot_bytes = store.snapshot_bytes;
+        stats.snapshot_epoch = store.snapshot_epoch;
         stats.source = self.source();
         Ok(stats)
     }

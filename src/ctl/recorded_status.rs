@@ -230,9 +230,16 @@ fn warn(report: &mut StatusReport, agent: &AgentRecord, live: Option<&Live>) {
     if agent.instances_dropped > 0 {
         say(format!("{} model instances left because of limits.max_instances", agent.instances_dropped));
     }
+    if let Some(until) = agent.quiet_before_ms {
+        let until = format_instant(until);
+        say(format!("the state was lost and learned anew: alerts about events before {until} are kept, not delivered"));
+    }
     let Some(live) = live else { return };
     if let Some(why) = &live.commits.failing {
         say(format!("commits fail, nothing advances: {why}"));
+    }
+    if let Some(why) = &live.commits.snapshot_failing {
+        say(format!("the last snapshot of the state failed: {why}"));
     }
     if let Some(why) = &live.source.polling_only {
         say(format!("no hints from the kernel, new bytes are seen at the next rescan: {why}"));

@@ -27,7 +27,7 @@ pub enum Records {
     Stopped {
         /// The verified copy.
         store: Box<ReadStore>,
-        /// The directory.
+        /// The directory, or the snapshot file.
         dir: PathBuf,
     },
 }
@@ -74,12 +74,12 @@ impl Records {
         }
     }
 
-    /// The stopped state of a directory.
+    /// The stopped state of a directory, or what a snapshot file holds.
     ///
     /// # Errors
     /// When it cannot be read, or an agent holds it.
     pub fn stopped(dir: &Path) -> Result<Records, RecordsError> {
-        let store = store::read_stopped(dir)?;
+        let store = if dir.is_file() { store::read_snapshot(dir)? } else { store::read_stopped(dir)? };
         store.check_schema(SCHEMA)?;
         Ok(Records::Stopped { store: Box::new(store), dir: dir.to_owned() })
     }

@@ -9,6 +9,16 @@ pub(super) fn run(view: &mut dyn View, output: &mut Output<'_>) -> Result<(), Vi
     output.thing(&stats, |look| page(&stats, look)).map_err(ViewError::Output)
 }
 
+fn snapshots(stats: &StateStats) -> String {
+    match stats.snapshot_epoch {
+        Some(epoch) => {
+            let size = super::status::bytes(stats.snapshot_bytes);
+            format!("{}, {size}; the newest of commit {epoch}", stats.snapshots)
+        }
+        None => "none".into(),
+    }
+}
+
 fn page(stats: &StateStats, look: Look) -> String {
     let mut page = Page::new(look);
     page.heading("State");
@@ -20,6 +30,7 @@ fn page(stats: &StateStats, look: Look) -> String {
         ("spool files", stats.files.to_string()),
         ("payload", super::status::bytes(stats.payload_bytes)),
         ("on disk", super::status::bytes(stats.disk_bytes)),
+        ("snapshots", snapshots(stats)),
         ("schema", stats.schema.to_string()),
     ] {
         page.value(name, &value);

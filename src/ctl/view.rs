@@ -245,8 +245,14 @@ pub struct StateStats {
     pub files: u64,
     /// All live records, bytes.
     pub payload_bytes: u64,
-    /// The store on disk, bytes.
+    /// The store on disk, bytes; without the snapshots.
     pub disk_bytes: u64,
+    /// Snapshots to fall back to.
+    pub snapshots: u64,
+    /// Bytes of all snapshots.
+    pub snapshot_bytes: u64,
+    /// The last commit in the newest snapshot.
+    pub snapshot_epoch: Option<u64>,
     /// Version of the records.
     pub schema: u16,
 }

@@ -32,11 +32,20 @@ impl Detector {
         let entity = lossy(&guard.entity);
         let value = lossy(&guard.value);
         let before = self.state.guards.set(guard.clone());
-        let suppressed = before >= self.limits.max_alerts_per_day;
-        if suppressed {
+        let flood = before >= self.limits.max_alerts_per_day;
+        let quiet = self.state.agent.quiet_before_ms.is_some_and(|until| s.event.time_ms < until);
+        if flood {
             self.state.guards.suppress(&guard);
-            self.state.agent.suppressed += 1;
+            evidence.notes.push(format!(
+                "held back: more than {} alerts of this rule and {} on this day",
+                self.limits.max_alerts_per_day,
+                rule.entity.name()
+            ));
+        } else if quiet {
+            evidence.notes.push("held back: the agent had lost its state and was learning the past anew".into());
         }
+        let suppressed = flood || quiet;
+        self.state.agent.suppressed += u64::from(suppressed);
         let alert = Alert {
             id: alert_id(&rule.id, rule.revision, rule.entity, &entity, &value, sequence),
             time_ms: s.event.time_ms,

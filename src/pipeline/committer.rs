@@ -5,12 +5,12 @@
 //! behind it: the spool is the queue.
 
 use crate::store::{Delta, Store, StoreError, StoreOptions, StoreStats};
-use crossbeam_channel::{Receiver, Sender, bounded, select};
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded, select};
 use log::{error, info, warn};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// What the store thread can be asked.
 pub enum Command {
@@ -52,6 +52,10 @@ pub struct CommitStatus {
     pub at_ms: i64,
     /// Why commits fail at the moment.
     pub failing: Option<String>,
+    /// Why the last snapshot could not be taken.
+    pub snapshot_failing: Option<String>,
+    /// Why the store cannot be used any more, so that the agent ends.
+    pub lost: Option<String>,
     /// Commits since start.
     pub commits: u64,
     /// Statistics of the store.
@@ -61,7 +65,16 @@ pub struct CommitStatus {
 /// Where state is kept.
 pub enum Backing {
     /// In a directory, durable.
-    Durable(Box<Store>, PathBuf, StoreOptions),
+    Durable {
+        /// The open store.
+        store: Box<Store>,
+        /// Its directory.
+        dir: PathBuf,
+        /// How to open it again after a failure.
+        options: StoreOptions,
+        /// Time between two snapshots; `None` takes one at the end only.
+        snapshot_every: Option<Duration>,
+    },
     /// Nowhere: a replay whose state is thrown away.
     Volatile,
 }
@@ -85,8 +98,10 @@ impl Committer {
         let status = Arc::new(Mutex::new(CommitStatus::default()));
         let shared = Arc::clone(&status);
         let thread = std::thread::Builder::new().name("store".into()).spawn(move || match backing {
-            Backing::Durable(store, dir, options) => {
-                Durable { store: Some(*store), dir, options, status: shared }.run(&inbox, &done)
+            Backing::Durable { store, dir, options, snapshot_every } => {
+                let snapshots = Snapshots::new(snapshot_every);
+                Durable { epoch: store.stats().epoch, store: Some(*store), dir, options, snapshots, status: shared }
+                    .run(&inbox, &done)
             }
             Backing::Volatile => volatile(&inbox, &done),
         })?;
@@ -120,10 +135,30 @@ fn volatile(inbox: &Receiver<Command>, done: &Sender<u64>) {
     }
 }
 
+/// When the next snapshot is due.
+struct Snapshots {
+    every: Option<Duration>,
+    next: Option<Instant>,
+}
+
+impl Snapshots {
+    fn new(every: Option<Duration>) -> Snapshots {
+        Snapshots { every, next: every.map(|every| Instant::now() + every) }
+    }
+
+    /// How long until then; a long time where none is to come.
+    fn wait(&self) -> Duration {
+        self.next.map_or(Duration::from_secs(86_400), |next| next.saturating_duration_since(Instant::now()))
+    }
+}
+
 struct Durable {
     store: Option<Store>,
+    /// The last commit that was reported.
+    epoch: u64,
     dir: PathBuf,
     options: StoreOptions,
+    snapshots: Snapshots,
     status: Arc<Mutex<CommitStatus>>,
 }
 
@@ -131,18 +166,23 @@ impl Durable {
     fn run(mut self, inbox: &Receiver<Command>, done: &Sender<u64>) {
         self.note(None);
         loop {
+            if self.snapshots.wait().is_zero() {
+                self.snapshot();
+            }
             let folding = self.store.as_ref().is_some_and(Store::fold_due);
             let command = if folding {
                 inbox.try_recv().ok()
             } else {
-                match inbox.recv() {
+                match inbox.recv_timeout(self.snapshots.wait()) {
                     Ok(command) => Some(command),
-                    Err(_) => break,
+                    Err(RecvTimeoutError::Timeout) => continue,
+                    Err(RecvTimeoutError::Disconnected) => break,
                 }
             };
             match command {
                 Some(Command::Commit(delta)) => {
                     let Some(epoch) = self.commit(delta, inbox) else { break };
+                    self.epoch = epoch;
                     if done.send(epoch).is_err() {
                         break;
                     }
@@ -152,6 +192,7 @@ impl Durable {
                 None => self.fold(),
             }
         }
+        self.snapshot();
         if let Some(store) = self.store.take()
             && let Err(e) = store.close()
         {
@@ -159,7 +200,7 @@ impl Durable {
         }
     }
 
-    /// Commits, however often it takes. `None` when the agent shuts down before it succeeds.
+    /// Commits, however often it takes. `None` when the agent shuts down before it succeeds, or the store is lost.
     fn commit(&mut self, delta: Delta, inbox: &Receiver<Command>) -> Option<u64> {
         let mut wait = Duration::from_secs(1);
         loop {
@@ -167,6 +208,11 @@ impl Durable {
                 Ok(epoch) => {
                     self.note(None);
                     return Some(epoch);
+                }
+                Err(e) if !e.is_transient() => {
+                    error!("{e}");
+                    self.lose(e.to_string());
+                    return None;
                 }
                 Err(e) => {
                     warn!(
@@ -190,15 +236,21 @@ impl Durable {
         }
     }
 
+    /// What the detect thread holds in memory continues the last commit and no other: a store that has gone back must not be
+    /// written to.
     fn try_commit(&mut self, delta: &Delta) -> Result<u64, StoreError> {
         if self.store.is_none() {
-            let (store, _) = Store::open(&self.dir, &self.options)?;
+            let (store, opened) = Store::open(&self.dir, &self.options)?;
+            if opened.epoch < self.epoch {
+                let what = format!("it holds commit {}, but {} was made", opened.epoch, self.epoch);
+                return Err(StoreError::went_back(&self.dir, what));
+            }
             info!("the state in {} is open again", self.dir.display());
             self.store = Some(store);
         }
         match &mut self.store {
             Some(store) => store.commit(Delta { puts: delta.puts.clone() }),
-            None => Ok(0),
+            None => Err(StoreError::Failed { path: self.dir.clone() }),
         }
     }
 
@@ -209,6 +261,23 @@ impl Durable {
             self.note(Some(e.to_string()));
             self.store = None;
         }
+    }
+
+    /// Takes a snapshot, if anything was committed since the last one. One that fails costs a warning: the next one is tried
+    /// after the usual time.
+    fn snapshot(&mut self) {
+        self.snapshots = Snapshots::new(self.snapshots.every);
+        let Some(store) = &mut self.store else { return };
+        if !store.snapshot_due() {
+            return;
+        }
+        let failing = store.snapshot().err().map(|e| e.to_string());
+        if let Some(e) = &failing {
+            warn!("no snapshot of the state was taken: {e}");
+        }
+        let Ok(mut status) = self.status.lock() else { return };
+        status.snapshot_failing = failing;
+        status.stats = store.stats();
     }
 
     fn scan(&self, scan: Scan) {
@@ -232,5 +301,13 @@ impl Durable {
             status.commits += 1;
         }
         status.failing = failing;
+    }
+
+    fn lose(&mut self, why: String) {
+        self.store = None;
+        if let Ok(mut status) = self.status.lock() {
+            status.failing = Some(why.clone());
+            status.lost = Some(why);
+        }
     }
 }

@@ -61,6 +61,8 @@ pub struct Detecting {
     pub questions: Receiver<Question>,
     /// Alerts about the agent itself.
     pub operational: Receiver<Alert>,
+    /// The same, of the start: they are part of the first commit.
+    pub reports: Vec<Alert>,
     /// Where days begin.
     pub zone: Zone,
     /// How the time is known.
@@ -108,9 +110,15 @@ impl Detecting {
         let mut ended = false;
         let mut since_end: Option<Instant> = None;
         let mut progress = Progress::default();
+        for report in std::mem::take(&mut self.reports) {
+            self.detector.outbox(report, &mut raised);
+        }
         let mut alerts_before = self.detector.state.agent.alerts;
         loop {
-            if in_flight.is_none() && (self.detector.state.pending() > 0 || self.detector.state.agent_dirty) {
+            // Whatever else keeps this thread busy, acknowledgements do not wait longer than this.
+            let acks_are_due = acks_since.is_some_and(|t| t.elapsed() >= ACK_DELAY);
+            let changed = self.detector.state.pending() > 0 || self.detector.state.agent_dirty;
+            if in_flight.is_none() && (changed || acks_are_due) {
                 in_flight = self.commit(&mut raised);
                 acks_since = None;
             }
@@ -176,10 +184,6 @@ impl Detecting {
                         self.committer.close();
                         self.outbox.lanes.drain(..).for_each(|lane| lane.sink.stop());
                         return (self.detector, progress);
-                    }
-                    if in_flight.is_none() && acks_since.is_some_and(|t| t.elapsed() >= ACK_DELAY) {
-                        in_flight = self.commit(&mut raised);
-                        acks_since = None;
                     }
                 }
             }

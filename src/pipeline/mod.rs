@@ -6,11 +6,12 @@
 pub mod committer;
 pub mod dead_letter;
 pub mod detecting;
+mod opening;
 pub mod outbox;
 
 use crate::alert::Alert;
 use crate::batch::{EventBatch, Format, KeyHasher, RawBatch};
-use crate::calendar::{Zone, wall_clock_ms};
+use crate::calendar::Zone;
 use crate::config::Settings;
 use crate::content::{self, Content};
 use crate::detect::Detector;
@@ -28,16 +29,14 @@ use crate::sink::{self, FileMark};
 use crate::source::{self, Mode, Sniff, SourceOptions, SourceStatus};
 use crate::state::State;
 use crate::state::entity::Names;
-use crate::state::key::{ALERTS, Key};
-use crate::state::record::SCHEMA;
-use crate::store::{Opened, Store, StoreOptions, codec};
 use crate::worker::{Visit, Worker};
-use committer::{Backing, CommitStatus, Committer};
+use committer::{CommitStatus, Committer};
 use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
 use dead_letter::DeadLetters;
 use detecting::{Detecting, Progress, Question, TimeSource};
+use opening::{Opening, Restored};
 use outbox::{Outbox, SinkHandle};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
@@ -124,7 +123,8 @@ impl Pipeline {
         let hasher = KeyHasher::default();
 
         let mut state = State::new(names(&content), bounds(&content, &settings)?, hasher.clone());
-        let (backing, undelivered, reports) = open_state(state_dir, accept_empty_state, &limits, &mut state)?;
+        let opening = Opening { dir: state_dir, accept_empty: accept_empty_state, settings: &settings };
+        let Restored { backing, undelivered, reports } = opening.open(&mut state)?;
 
         // Unbounded: a sink must never wait for the detect thread; there are fewer acknowledgements than queued alerts.
         let (ack_sender, acks) = unbounded();
@@ -172,10 +172,6 @@ impl Pipeline {
         let (store, commits) = (committer.commands.clone(), Arc::clone(&committer.status));
         let (questions, inbox) = bounded(16);
         let (operational, operational_inbox) = bounded(64);
-        for report in reports {
-            log::warn!("{}", report.evidence.notes.join("; "));
-            let _ = operational.try_send(report);
-        }
         let mut detector = Detector::new(
             Arc::clone(&content),
             settings.detection.clone(),
@@ -200,6 +196,7 @@ impl Pipeline {
             progress,
             drain_fully,
             dead_letters: DeadLetters::of(&settings.spools),
+            reports,
             last_sample: None,
         };
         let detect = std::thread::Builder::new()
@@ -234,10 +231,17 @@ impl Pipeline {
             Failure::new(exit::RUNTIME, "a thread ended abnormally; what was committed is safe, start the agent again")
         };
         let done = self.detect.join().map_err(|_| abnormal())?;
+        let lost = self.commits.lock().ok().and_then(|status| status.lost.clone());
         for thread in self.others {
             thread.join().map_err(|_| abnormal())?;
         }
         self.reading.join().map_err(|e| Failure::new(exit::RUNTIME, e.to_string()))?;
+        if let Some(why) = lost {
+            return Err(Failure::new(
+                exit::RUNTIME,
+                format!("{why}; start the agent again: it goes on from the last sound state"),
+            ));
+        }
         Ok(done)
     }
 }
@@ -313,89 +317,6 @@ fn bounds(content: &Content, settings: &Settings) -> Result<Vec<Bounds>, Failure
         })
     };
     content.models.iter().enumerate().map(one).collect()
-}
-
-/// The open store, what no sink has delivered, and what was odd.
-type Restored = (Backing, Vec<(u64, Alert)>, Vec<Alert>);
-
-/// Opens the store, rebuilds the working set, and reads back what no sink has delivered.
-fn open_state(
-    dir: Option<PathBuf>,
-    accept_empty: bool,
-    limits: &crate::config::Limits,
-    state: &mut State,
-) -> Result<Restored, Failure> {
-    let Some(dir) = dir else { return Ok((Backing::Volatile, Vec::new(), Vec::new())) };
-    let options = StoreOptions { max_delta_bytes: limits.max_delta_bytes, schema: SCHEMA, accept_empty };
-    let (store, opened) =
-        Store::open(&dir, &options).map_err(|e| Failure::new(i32::from(e.exit_code()), e.to_string()))?;
-    let corrupt = |e: String| Failure::new(exit::STATE, format!("the state in {} cannot be used: {e}", dir.display()));
-    let mut failed = None;
-    state.restore(records(&store, b"", &mut failed)).map_err(|e| corrupt(e.to_string()))?;
-    let mut undelivered = Vec::new();
-    for (key, value) in records(&store, ALERTS, &mut failed) {
-        if let Some(Key::Alert(seq)) = Key::decode(&key) {
-            undelivered.push((seq, codec::decode(&value).map_err(|e| corrupt(e.to_string()))?));
-        }
-    }
-    if let Some(e) = failed {
-        return Err(corrupt(e.to_string()));
-    }
-    let reports = opening_reports(&dir, &opened);
-    Ok((Backing::Durable(Box::new(store), dir, options), undelivered, reports))
-}
-
-/// What was odd about the store when it was opened, as alerts.
-fn opening_reports(dir: &Path, opened: &Opened) -> Vec<Alert> {
-    let (mut out, subject) = (Vec::new(), dir.display().to_string());
-    let mut report = |matter: &str, sentence: String| {
-        out.push(Alert::operational(matter, &subject, sentence, wall_clock_ms()));
-    };
-    if let Some(damage) = &opened.damage {
-        let kept = opened
-            .kept
-            .as_ref()
-            .map_or_else(String::new, |k| format!("; the damaged files are kept in {}", k.display()));
-        report(
-            "state-lost",
-            format!("the state was damaged ({damage}) and the agent has started with an empty one{kept}"),
-        );
-    } else if opened.witness_renewed && !opened.created {
-        report(
-            "witness-renewed",
-            "the witness file of the state was missing or unreadable: had an old copy of the state been put in its place, nobody would know".into(),
-        );
-    }
-    out
-}
-
-/// The store's records with a prefix, in the order of their keys; ends early at an error, which it leaves in `failed`.
-fn records<'a>(
-    store: &'a Store,
-    prefix: &'a [u8],
-    failed: &'a mut Option<crate::store::StoreError>,
-) -> impl Iterator<Item = (Vec<u8>, Vec<u8>)> + 'a {
-    let mut from = prefix.to_vec();
-    let mut page = Vec::new().into_iter();
-    std::iter::from_fn(move || {
-        if let Some(record) = page.next() {
-            return Some(record);
-        }
-        match store.scan(&from, prefix, 1 << 20) {
-            Ok(next) => {
-                if let Some((last, _)) = next.last() {
-                    from.clone_from(last);
-                    from.push(0);
-                }
-                page = next.into_iter();
-                page.next()
-            }
-            Err(e) => {
-                *failed = Some(e);
-                None
-            }
-        }
-    })
 }
 
 type Started = (Vec<(SinkHandle, u64)>, Vec<(String, Arc<sink::SinkStatus>)>);

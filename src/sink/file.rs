@@ -7,7 +7,7 @@
 
 use super::recall::{id_number, recall};
 use super::{FileMark, Outgoing, Sink, SinkError, SinkNotes, render};
-use crate::alert::{AgentIdentity, Alert};
+use crate::alert::{AgentIdentity, Alert, AlertKind};
 use crate::config::{FileSinkSettings, FsyncSetting};
 use crate::failpoint::{self, Point};
 use rustix::fs::OFlags;
@@ -27,7 +27,7 @@ pub struct FileSink {
     resume: Option<FileMark>,
     /// Alerts that are in the file already, with the mark behind each.
     delivered: HashMap<u128, FileMark>,
-    /// Where the last delivery ended; `None` is the end of the file.
+    /// The mark behind the last alert that the file held already, while there are more of them.
     reached: Option<FileMark>,
     /// What is safe to commit together with what is acknowledged.
     mark: FileMark,
@@ -150,9 +150,11 @@ impl FileSink {
             line.push(b'\n');
             self.write(&alert.id, line, 0)?;
         }
-        // Alerts come in order: those that the file held already have all been passed.
-        self.delivered.clear();
-        self.reached = None;
+        // Alerts about events come in order: those that the file held already have all been passed. What the agent says of
+        // itself may come in front of them.
+        if alert.kind != AlertKind::Operational {
+            self.delivered.clear();
+        }
         if self.settings.fsync == FsyncSetting::Always { self.sync() } else { Ok(()) }
     }
 
@@ -254,10 +256,12 @@ impl Sink for FileSink {
         if self.settings.fsync == FsyncSetting::Batch {
             self.sync().map_err(|e| self.error(&e))?;
         }
-        self.mark = match self.reached {
-            Some(mark) => mark,
-            None => self.end_of_file().map_err(|e| self.error(&e))?,
-        };
+        if self.delivered.is_empty() {
+            self.reached = None;
+            self.mark = self.end_of_file().map_err(|e| self.error(&e))?;
+        } else if let Some(mark) = self.reached {
+            self.mark = mark;
+        }
         Ok(())
     }
 

@@ -107,4 +107,6 @@ pub struct AgentRecord {
     pub carried: Vec<FieldSet>,
     /// Newest event day over all entities.
     pub newest_day: Option<Day>,
+    /// After a loss of the state: alerts about events before this time, ms, are kept and not delivered.
+    pub quiet_before_ms: Option<i64>,
 }

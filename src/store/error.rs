@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 pub enum StoreError {
     /// The bytes on disk are not what was committed last.
     #[error(
-        "{}: the state is damaged: {what}; restore a backup of this directory, or start again with an empty state by --accept-empty-state (the damaged files are kept)",
+        "{}: the state is damaged: {what}; {advice}",
         path.display()
     )]
     Corrupt {
@@ -16,6 +16,16 @@ pub enum StoreError {
         path: PathBuf,
         /// What was found.
         what: String,
+        /// What to do.
+        advice: String,
+    },
+    /// The bytes of a snapshot are not what was written.
+    #[error("{}: this snapshot cannot be used: {what}; take another one", path.display())]
+    BadSnapshot {
+        /// The file.
+        path: PathBuf,
+        /// What was found.
+        what: &'static str,
     },
     /// A newer program wrote the store.
     #[error(
@@ -86,7 +96,7 @@ impl StoreError {
     /// The exit code of a program that gives up because of this error.
     pub fn exit_code(&self) -> u8 {
         match self {
-            StoreError::Corrupt { .. } | StoreError::Newer { .. } => 65,
+            StoreError::Corrupt { .. } | StoreError::BadSnapshot { .. } | StoreError::Newer { .. } => 65,
             StoreError::Create { source, .. } if denied(source) => 77,
             StoreError::Io { source, .. } if denied(source) => 77,
             StoreError::Create { .. } => 73,
@@ -100,11 +110,20 @@ impl StoreError {
 
     /// Whether waiting and opening again may help.
     pub fn is_transient(&self) -> bool {
-        matches!(self, StoreError::Io { .. } | StoreError::Failed { .. } | StoreError::InUse { .. })
+        matches!(
+            self,
+            StoreError::Io { .. } | StoreError::Create { .. } | StoreError::Failed { .. } | StoreError::InUse { .. }
+        )
+    }
+
+    /// The error for a store that holds less than was committed to it by this process.
+    pub fn went_back(path: &Path, what: String) -> StoreError {
+        StoreError::corrupt(path, what)
     }
 
     pub(super) fn corrupt(path: &Path, what: impl Into<String>) -> StoreError {
-        StoreError::Corrupt { path: path.to_owned(), what: what.into() }
+        let advice = "restore a backup of this directory, or run the agent once with --accept-empty-state to begin anew (the damaged files are kept)";
+        StoreError::Corrupt { path: path.to_owned(), what: what.into(), advice: advice.into() }
     }
 
     pub(super) fn io(path: &Path, doing: &'static str) -> impl FnOnce(io::Error) -> StoreError + use<> {

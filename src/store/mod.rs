@@ -7,9 +7,13 @@
 //! only an index. A root record with a digest over everything, and a witness file beside sled, make damage visible at open.
 //! docs/format.md describes the bytes. One thread owns a store and makes all its calls.
 //!
+//! From time to time a *snapshot* of everything is written beside sled, in a format of our own; when sled's files turn out to
+//! be damaged, the newest sound one takes their place.
+//!
 //! In reading order: `run` and `envelope` (the bytes), `root`, `page`, `view` (reading), `fold`, `engine` (sled), `lock`,
-//! `witness`, `open`, `stopped`.
+//! `witness`, `open`, `snapshot`, `bulk`, `recovery`, `stopped`.
 
+mod bulk;
 pub mod codec;
 mod engine;
 mod envelope;
@@ -18,8 +22,10 @@ mod fold;
 mod lock;
 mod open;
 mod page;
+mod recovery;
 mod root;
 mod run;
+mod snapshot;
 mod stopped;
 mod view;
 mod witness;
@@ -28,7 +34,8 @@ mod witness;
 mod tests;
 
 pub use error::StoreError;
-pub use stopped::{ReadStore, read_stopped};
+pub use recovery::Recovered;
+pub use stopped::{ReadStore, read_snapshot, read_stopped};
 
 use crate::failpoint::{self, Point};
 use engine::Change;
@@ -37,6 +44,7 @@ use fold::Pass;
 use lock::Lock;
 use page::{DELTA, part_key};
 use run::{put_number, put_record};
+use snapshot::Snapshots;
 use std::path::{Path, PathBuf};
 use view::{DeltaRef, View};
 use witness::Witness;
@@ -70,8 +78,23 @@ pub struct StoreOptions {
     pub max_delta_bytes: usize,
     /// Version of the records that the caller writes. A store with a newer one is refused.
     pub schema: u16,
-    /// Whether a damaged store is moved aside and an empty one put in its place.
-    pub accept_empty: bool,
+    /// What to do with a damaged store.
+    pub on_damage: OnDamage,
+    /// Whether a store that is not there is damage, and not a new one.
+    pub must_exist: bool,
+    /// How many snapshots are kept; 0 takes none.
+    pub snapshots_kept: usize,
+}
+
+/// What opening does with a damaged store. Whatever takes its place, the damaged files are kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnDamage {
+    /// It is an error.
+    Refuse,
+    /// The newest sound snapshot takes its place; without one it is an error.
+    Restore,
+    /// The newest sound snapshot takes its place; without one an empty store does.
+    RestoreOrEmpty,
 }
 
 /// What was found when a store was opened.
@@ -87,10 +110,9 @@ pub struct Opened {
     pub records: u64,
     /// Whether the witness file was missing or unreadable, so that a rollback would not have been noticed.
     pub witness_renewed: bool,
-    /// With `accept_empty`: what was wrong with the store that the new one replaces.
-    pub damage: Option<String>,
-    /// With `damage`: where the damaged files are kept, if there were any.
-    pub kept: Option<PathBuf>,
+    /// What took the place of a damaged store, now or at an earlier opening that no commit has followed. The first commit
+    /// must hold whatever is to be told about it.
+    pub recovered: Option<Recovered>,
 }
 
 /// Sizes of a store.
@@ -116,6 +138,12 @@ pub struct StoreStats {
     pub disk_bytes: u64,
     /// Files outside sled's log, which sled does not sync; always 0.
     pub blobs: u64,
+    /// Number of snapshots.
+    pub snapshots: u64,
+    /// Bytes of all snapshots.
+    pub snapshot_bytes: u64,
+    /// The last commit in the newest snapshot.
+    pub snapshot_epoch: Option<u64>,
 }
 
 /// An open store.
@@ -125,6 +153,10 @@ pub struct Store {
     pass: Option<Pass>,
     max_delta_bytes: u64,
     schema: u16,
+    snapshots_kept: usize,
+    snapshots: Snapshots,
+    /// A recovery is on record, and no commit has followed.
+    recovery_noted: bool,
     failed: bool,
     _lock: Lock, // dropped last
 }
@@ -136,12 +168,16 @@ impl Store {
     /// [`StoreError::InUse`], [`StoreError::Corrupt`], [`StoreError::Newer`], [`StoreError::Create`] or [`StoreError::Io`].
     pub fn open(dir: &Path, options: &StoreOptions) -> Result<(Store, Opened), StoreError> {
         let open::Parts { view, witness, lock, opened } = open::open(dir, options)?;
+        let recovery_noted = opened.recovered.is_some();
         let store = Store {
             view,
             witness,
             pass: None,
             max_delta_bytes: options.max_delta_bytes as u64,
             schema: options.schema,
+            snapshots_kept: options.snapshots_kept,
+            snapshots: Snapshots::of(dir),
+            recovery_noted,
             failed: false,
             _lock: lock,
         };
@@ -169,7 +205,32 @@ impl Store {
         self.view.deltas.push_back(DeltaRef { epoch, from: 0, parts, bytes: stream.len() as u64 });
         self.view.delta_bytes += stream.len() as u64;
         self.view.overlay.extend(puts);
+        if std::mem::take(&mut self.recovery_noted)
+            && let Err(e) = recovery::remove_note(&self.view.dir)
+        {
+            log::warn!("{e}; the recovery will be reported again at the next start");
+        }
         Ok(epoch)
+    }
+
+    /// Whether there are commits that no snapshot holds.
+    pub fn snapshot_due(&self) -> bool {
+        self.snapshots_kept > 0 && self.snapshots.epoch.unwrap_or(0) < self.view.root.epoch
+    }
+
+    /// Writes a snapshot of everything, durably, and removes those beyond `snapshots_kept`. Takes about a second for each
+    /// 100 MB of records.
+    ///
+    /// # Errors
+    /// When it cannot be written or the store not be read. The store itself is as it was, and so are older snapshots.
+    pub fn snapshot(&mut self) -> Result<PathBuf, StoreError> {
+        self.check_usable()?;
+        let path = snapshot::write(&self.view)?;
+        failpoint::reach(Point::SnapshotPruning);
+        self.snapshots = Snapshots::of(&self.view.dir);
+        snapshot::prune(&self.view.dir, self.snapshots_kept)?;
+        self.snapshots = Snapshots::of(&self.view.dir);
+        Ok(path)
     }
 
     /// Whether [`Store::fold_step`] should be called when there is time.
@@ -212,7 +273,7 @@ impl Store {
 
     /// Sizes and epoch.
     pub fn stats(&self) -> StoreStats {
-        self.view.stats()
+        self.snapshots.with(self.view.stats())
     }
 
     /// Closes the store. Every commit is durable already; this only tells whether closing went well.

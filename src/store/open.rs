@@ -1,7 +1,7 @@
 //! Opening: everything in sled is read once and must add up to what was committed last, or the store does not open.
 //!
 //! Checked are the envelope of every record, the digest and the counts in the root, and the witness beside the directory.
-//! What this file never does: repair. It may only move a damaged directory aside, and only when told to.
+//! What this file never does: repair. `recovery` puts something sound in the place of what is damaged, if it may.
 
 use super::engine::{Change, Engine, ROOT_KEY};
 use super::envelope::{Kind, part};
@@ -12,13 +12,14 @@ use super::root::{BadRoot, Root, StoreId, digest_of};
 use super::run::{Reader, take_number};
 use super::view::{DeltaRef, Overlay, View};
 use super::witness::{Testimony, Witness};
-use super::{Opened, StoreOptions};
+use super::{OnDamage, Opened, StoreOptions};
+use super::{recovery, snapshot};
 use crate::failpoint::{self, Point};
 use std::collections::VecDeque;
-use std::fs::{self, DirBuilder, File};
+use std::fs::{DirBuilder, File};
 use std::hash::{BuildHasher, RandomState};
 use std::os::unix::fs::DirBuilderExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// Name of the sled directory in a state directory.
 pub(super) const SLED_DIR: &str = "sled";
@@ -36,44 +37,64 @@ pub(super) struct Parts {
 
 /// Opens a state directory for writing, creating it if it is not there.
 pub(super) fn open(dir: &Path, options: &StoreOptions) -> Result<Parts, StoreError> {
-    make_dir(dir)?;
+    if !options.must_exist {
+        make_dir(dir)?;
+    }
     let lock = Lock::exclusive(dir)?;
     failpoint::reach(Point::OpenLocked);
-    let mut damage = None;
-    let (view, created) = match load_or_create(dir, options.schema) {
-        Err(StoreError::Corrupt { what, .. }) if options.accept_empty => {
-            let kept = move_aside(dir)?;
-            damage = Some((what, kept));
-            (create(dir, options.schema)?, true)
+    let (view, created) = match load_or_create(dir, options) {
+        Err(StoreError::Corrupt { what, .. }) if options.on_damage != OnDamage::Refuse => {
+            (recovery::recover(dir, options, what)?, false)
         }
         other => other?,
     };
     failpoint::reach(Point::OpenVerified);
     let witness_renewed = !created && !matches!(Witness::hear(dir)?, Testimony::Of { .. });
     let witness = Witness::open(dir, view.root.id, view.root.epoch)?;
-    let (damage, kept) = damage.unzip();
+    snapshot::prune(dir, usize::MAX)?;
     let opened = Opened {
         epoch: view.root.epoch,
         schema: view.root.schema,
         created,
         records: view.records(),
         witness_renewed,
-        damage,
-        kept: kept.flatten(),
+        recovered: recovery::read_note(dir),
     };
     Ok(Parts { view, witness, lock, opened })
 }
 
-fn load_or_create(dir: &Path, schema: u16) -> Result<(View, bool), StoreError> {
+fn load_or_create(dir: &Path, options: &StoreOptions) -> Result<(View, bool), StoreError> {
     let testimony = Witness::hear(dir)?;
-    if testimony != Testimony::Absent && !Engine::exists(&dir.join(SLED_DIR)) {
-        return Err(StoreError::corrupt(dir, "the witness file is there, but the data is gone"));
+    let there = Engine::exists(&dir.join(SLED_DIR));
+    if !there && (testimony != Testimony::Absent || options.must_exist) {
+        return Err(StoreError::corrupt(dir, "the database is gone"));
     }
-    match load(dir, &dir.join(SLED_DIR), schema, &testimony)? {
-        Some(view) => Ok((view, false)),
-        None if testimony == Testimony::Absent => Ok((create(dir, schema)?, true)),
+    if !there && !snapshot::list(dir).is_empty() {
+        return Err(StoreError::corrupt(dir, "there are snapshots, but the database and the witness file are gone"));
+    }
+    match load(dir, &dir.join(SLED_DIR), options.schema, &testimony)? {
+        Some(view) => {
+            // A second witness, should the first be lost together with the last commits.
+            match snapshot::list(dir).first() {
+                Some(newest) if newest.epoch > view.root.epoch => {
+                    let what = format!(
+                        "the data is as of commit {}, but there is a snapshot of commit {}",
+                        view.root.epoch, newest.epoch
+                    );
+                    Err(StoreError::corrupt(dir, what))
+                }
+                _ => Ok((view, false)),
+            }
+        }
+        None if testimony == Testimony::Absent && !options.must_exist => Ok((create(dir, options.schema)?, true)),
         None => Err(StoreError::corrupt(dir, "the data is empty, but the witness file says otherwise")),
     }
+}
+
+/// Loads what must be there and sound.
+pub(super) fn load_verified(dir: &Path, schema: u16) -> Result<View, StoreError> {
+    let testimony = Witness::hear(dir)?;
+    load(dir, &dir.join(SLED_DIR), schema, &testimony)?.ok_or_else(|| StoreError::corrupt(dir, "the data is empty"))
 }
 
 /// Reads and verifies the store in `sled_dir`. `None` when it holds nothing at all.
@@ -138,7 +159,7 @@ fn create(dir: &Path, schema: u16) -> Result<View, StoreError> {
     let mut root = Root { id: random_id(), schema, ..Root::default() };
     engine.apply(Change::default(), &mut root)?;
     engine.sync_files()?;
-    File::open(dir).and_then(|d| d.sync_all()).map_err(StoreError::io(dir, "syncing"))?;
+    sync_dir(dir)?;
     failpoint::reach(Point::OpenCreated);
     let (index, overlay, deltas) = (Index::default(), Overlay::default(), VecDeque::default());
     Ok(View { dir: dir.to_owned(), engine, root, index, overlay, deltas, delta_bytes: 0 })
@@ -150,24 +171,12 @@ fn make_dir(dir: &Path) -> Result<(), StoreError> {
     }
     DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(StoreError::create(dir))?;
     let parent = dir.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    File::open(parent).and_then(|d| d.sync_all()).map_err(StoreError::io(parent, "syncing"))
+    sync_dir(parent)
 }
 
-/// Renames the damaged sled directory to the next free `sled.damaged-<n>` and takes the old witness away.
-fn move_aside(dir: &Path) -> Result<Option<PathBuf>, StoreError> {
-    let from = dir.join(SLED_DIR);
-    let mut kept = None;
-    if from.exists() {
-        let to = (1u32..).map(|n| dir.join(format!("sled.damaged-{n}"))).find(|to| !to.exists());
-        let to = to.unwrap_or_else(|| dir.join("sled.damaged"));
-        fs::rename(&from, &to).map_err(StoreError::io(&from, "renaming"))?;
-        kept = Some(to);
-    }
-    let witness = dir.join("witness");
-    if witness.exists() {
-        fs::remove_file(&witness).map_err(StoreError::io(&witness, "removing"))?;
-    }
-    Ok(kept)
+/// Makes the names in a directory durable.
+pub(super) fn sync_dir(dir: &Path) -> Result<(), StoreError> {
+    File::open(dir).and_then(|d| d.sync_all()).map_err(StoreError::io(dir, "syncing"))
 }
 
 fn newer(dir: &Path, what: &'static str, found: u16, ours: u16) -> StoreError {

@@ -6,17 +6,19 @@
 use super::error::StoreError;
 use super::lock::Lock;
 use super::open::{SLED_DIR, load, random_id};
+use super::snapshot::{self, Snapshots};
 use super::view::View;
-use super::witness::Witness;
-use super::{Record, StoreStats};
+use super::witness::{Testimony, Witness};
+use super::{Record, StoreStats, recovery};
 use std::fs::{self, DirBuilder};
 use std::io;
-use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 /// A verified copy of a stopped store.
 pub struct ReadStore {
     view: View, // dropped before the copy is removed
+    snapshots: Snapshots,
     _copy: PrivateDir,
 }
 
@@ -29,7 +31,12 @@ pub fn read_stopped(dir: &Path) -> Result<ReadStore, StoreError> {
     let missing = || StoreError::Missing { path: dir.to_owned() };
     let sled_dir = dir.join(SLED_DIR);
     if !fs::exists(sled_dir.join("db")).map_err(StoreError::io(&sled_dir, "looking into"))? {
-        return Err(missing());
+        return Err(match Witness::hear(dir)? {
+            Testimony::Absent => missing(),
+            Testimony::Of { .. } | Testimony::Unreadable => {
+                of_original(StoreError::corrupt(dir, "the database is gone"), dir)
+            }
+        });
     }
     let lock = Lock::shared(dir)?;
     let copy = PrivateDir::make()?;
@@ -40,7 +47,21 @@ pub fn read_stopped(dir: &Path) -> Result<ReadStore, StoreError> {
     let mut view =
         load(&copied, &copied, u16::MAX, &testimony).map_err(|e| of_original(e, dir))?.ok_or_else(missing)?;
     view.dir = dir.to_owned();
-    Ok(ReadStore { view, _copy: copy })
+    Ok(ReadStore { view, snapshots: Snapshots::of(dir), _copy: copy })
+}
+
+/// Opens a copy of what a snapshot holds.
+///
+/// # Errors
+/// [`StoreError::BadSnapshot`] when it is damaged, [`StoreError::Newer`], or [`StoreError::Io`].
+pub fn read_snapshot(path: &Path) -> Result<ReadStore, StoreError> {
+    let copy = PrivateDir::make()?;
+    let sled_dir = copy.path.join(SLED_DIR);
+    recovery::build_from(path, &copy.path, &sled_dir)?;
+    let mut view = load(&copy.path, &sled_dir, u16::MAX, &Testimony::Absent)?
+        .ok_or_else(|| StoreError::Missing { path: path.to_owned() })?;
+    view.dir = path.to_owned();
+    Ok(ReadStore { view, snapshots: Snapshots::default(), _copy: copy })
 }
 
 impl ReadStore {
@@ -74,14 +95,23 @@ impl ReadStore {
 
     /// Sizes and epoch.
     pub fn stats(&self) -> StoreStats {
-        self.view.stats()
+        self.snapshots.with(self.view.stats())
     }
 }
 
-/// Damage is reported as of the directory that the user knows.
+/// Damage is reported as of the directory that the user knows, with what helps a reader.
 fn of_original(error: StoreError, dir: &Path) -> StoreError {
     match error {
-        StoreError::Corrupt { what, .. } => StoreError::corrupt(dir, what),
+        StoreError::Corrupt { what, advice, .. } => {
+            let advice = match snapshot::list(dir).first() {
+                Some(newest) => format!(
+                    "the agent falls back to a sound snapshot when it starts; --state {} reads the newest",
+                    newest.path.display()
+                ),
+                None => advice,
+            };
+            StoreError::Corrupt { path: dir.to_owned(), what, advice }
+        }
         StoreError::Newer { what, found, ours, .. } => StoreError::Newer { path: dir.to_owned(), what, found, ours },
         other => other,
     }
@@ -105,12 +135,31 @@ struct PrivateDir {
     path: PathBuf,
 }
 
+/// What the names of these directories begin with; the process id follows.
+const PRIVATE: &str = "exfil-agent-copy-";
+
 impl PrivateDir {
     fn make() -> Result<PrivateDir, StoreError> {
-        let name = format!("exfil-agent-{:032x}", u128::from_le_bytes(random_id()));
-        let path = std::env::temp_dir().join(name);
+        remove_left_behind();
+        let random = u128::from_le_bytes(random_id());
+        let path = std::env::temp_dir().join(format!("{PRIVATE}{}-{random:032x}", std::process::id()));
         DirBuilder::new().mode(0o700).create(&path).map_err(StoreError::create(&path))?;
         Ok(PrivateDir { path })
+    }
+}
+
+/// Removes copies whose process was killed before it could do so itself.
+fn remove_left_behind() {
+    let me = rustix::process::geteuid().as_raw();
+    for entry in fs::read_dir(std::env::temp_dir()).into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        let pid = name.to_str().and_then(|n| n.strip_prefix(PRIVATE)?.split_once('-')?.0.parse::<u32>().ok());
+        let ours = entry.metadata().is_ok_and(|m| m.is_dir() && m.uid() == me);
+        if let (Some(pid), true) = (pid, ours)
+            && !Path::new("/proc").join(pid.to_string()).exists()
+        {
+            let _ = fs::remove_dir_all(entry.path());
+        }
     }
 }
 

@@ -102,7 +102,7 @@ impl View {
         self.delta_bytes = self.deltas.iter().filter(|d| d.epoch > folded).map(|d| d.bytes).sum();
     }
 
-    /// Sizes, for status.
+    /// Sizes, for status; without the snapshots.
     pub(super) fn stats(&self) -> StoreStats {
         let (disk_bytes, blobs) = self.engine.disk();
         StoreStats {
@@ -116,6 +116,7 @@ impl View {
             records: self.records(),
             disk_bytes,
             blobs,
+            ..StoreStats::default()
         }
     }
 

@@ -305,8 +305,7 @@ fn a_hostile_alert_of_an_unknown_rule_is_shown_all_the_same() {
           came again        3 times
           detected          2026-03-14T09:16:02.000Z
           rule revision     2
-          suppressed        yes: too many of this rule and entity on one day; kept here,
-                            not delivered
+          suppressed        yes: kept here, not delivered
           sink file         delivered
           sink syslog       waiting
 

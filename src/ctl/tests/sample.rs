@@ -65,6 +65,9 @@ impl View for Sample {
             files: 3,
             payload_bytes: 123_456,
             disk_bytes: 1_048_576,
+            snapshots: 3,
+            snapshot_bytes: 99_000,
+            snapshot_epoch: Some(4700),
             schema: 1,
         })
     }

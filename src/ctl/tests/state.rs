@@ -104,6 +104,7 @@ fn stats_are_a_page_an_object_and_names_with_values() {
           spool files       3
           payload           120.6 KiB
           on disk           1.0 MiB
+          snapshots         3, 96.7 KiB; the newest of commit 4700
           schema            1
 
         Models

@@ -3,33 +3,26 @@
 use super::super::StoreError;
 use super::super::engine::{Engine, ROOT_KEY};
 use super::*;
+use crate::effort::Draw;
 use std::path::PathBuf;
 
-/// Numbers that follow from a seed and look random.
-struct Draw(u64);
-
-impl Draw {
-    fn below(&mut self, n: usize) -> usize {
-        self.0 += 1;
-        let bytes = noise(self.0, 16);
-        (u64::from_le_bytes(bytes[8..].try_into().unwrap()) % n.max(1) as u64) as usize
-    }
-}
-
 /// A store with pages, dead and live deltas, in two states: closed, and as after kill -9. `old` is an earlier state.
-struct Specimen {
+pub(super) struct Specimen {
     _root: TempDir,
-    closed: PathBuf,
-    killed: PathBuf,
-    old: PathBuf,
-    model: Model,
+    pub closed: PathBuf,
+    pub killed: PathBuf,
+    pub old: PathBuf,
+    pub model: Model,
+    /// What the newest snapshot holds, and its commit.
+    pub snapshot: (u64, Model),
 }
 
-fn specimen() -> Specimen {
+pub(super) fn specimen() -> Specimen {
     let root = scratch();
     let [live, killed, old] = ["closed", "killed", "old"].map(|name| root.path().join(name));
     let mut store = open(&live);
     let mut model = Model::new();
+    let mut snapshot = (0, Model::new());
     for round in 0..12u64 {
         let puts = (0..120).map(|i| {
             let n = (i * 37 + round * 11) % 700;
@@ -43,10 +36,14 @@ fn specimen() -> Specimen {
         if round == 8 {
             copy_dir(&live, &old);
         }
+        if round == 5 || round == 9 {
+            store.snapshot().unwrap();
+            snapshot = (store.stats().epoch, model.clone());
+        }
     }
     copy_dir(&live, &killed);
     store.close().unwrap();
-    Specimen { _root: root, closed: live, killed, old, model }
+    Specimen { _root: root, closed: live, killed, old, model, snapshot }
 }
 
 /// Opens a damaged copy. An error is right, and so is the last state; anything else is not.
@@ -66,7 +63,7 @@ fn used_byte(bytes: &[u8], rng: &mut Draw) -> usize {
     (0..10_000).map(|_| rng.below(bytes.len())).find(|&at| bytes[at] != 0).unwrap_or(0)
 }
 
-fn damage_db(dir: &Path, kind: usize, rng: &mut Draw) -> String {
+pub(super) fn damage_db(dir: &Path, kind: usize, rng: &mut Draw) -> String {
     let path = dir.join("sled/db");
     let mut bytes = fs::read(&path).unwrap();
     let at = used_byte(&bytes, rng);
@@ -104,7 +101,7 @@ fn damage_db(dir: &Path, kind: usize, rng: &mut Draw) -> String {
 #[test]
 fn a_damaged_data_file_is_never_opened_with_other_contents() {
     let specimen = specimen();
-    let mut rng = Draw(7 << 32);
+    let mut rng = Draw::new(7);
     let mut noticed = 0;
     for case in 0..120 {
         let dir = scratch();
@@ -118,7 +115,7 @@ fn a_damaged_data_file_is_never_opened_with_other_contents() {
 #[test]
 fn other_damaged_files_are_never_opened_with_other_contents() {
     let specimen = specimen();
-    let mut rng = Draw(9 << 32);
+    let mut rng = Draw::new(9);
     for case in 0..30 {
         let dir = scratch();
         copy_dir(&specimen.closed, dir.path());
@@ -228,31 +225,4 @@ fn what_sled_was_still_writing_and_a_lost_witness_do_no_harm() {
     assert_eq!(all(&store), specimen.model);
     drop(store);
     assert!(!Store::open(dir.path(), &options()).unwrap().1.witness_renewed);
-}
-
-#[test]
-fn an_empty_state_is_accepted_only_when_told_so_and_the_damaged_one_is_kept() {
-    let specimen = specimen();
-    let dir = scratch();
-    let accept = StoreOptions { accept_empty: true, ..options() };
-    for (n, damage) in ["emptied", "deleted", "old"].into_iter().enumerate() {
-        copy_dir(&specimen.closed, dir.path());
-        match damage {
-            "emptied" => fs::write(dir.path().join("sled/db"), "").unwrap(),
-            "deleted" => fs::remove_dir_all(dir.path().join("sled")).unwrap(),
-            _ => {
-                fs::copy(specimen.old.join("sled/db"), dir.path().join("sled/db")).unwrap();
-            }
-        }
-        let refused = Store::open(dir.path(), &options()).map(|_| ()).unwrap_err();
-        assert_eq!(refused.exit_code(), 65, "{refused}");
-        let (mut store, opened) = Store::open(dir.path(), &accept).unwrap();
-        assert!(opened.created && opened.damage.is_some(), "{n}: {opened:?}");
-        assert_eq!(opened.kept.is_some(), damage != "deleted");
-        assert_eq!(all(&store), Model::new());
-        store.commit(Delta { puts: vec![put("a", "1")] }).unwrap();
-        drop(store);
-        assert_eq!(Store::open(dir.path(), &options()).unwrap().1.epoch, 1);
-    }
-    assert!(dir.path().join("sled.damaged-1/db").exists() && dir.path().join("sled.damaged-2/db").exists());
 }

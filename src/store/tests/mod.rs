@@ -3,8 +3,9 @@
 mod behaviour;
 mod damage;
 mod model;
+mod recovery;
 
-use super::{Delta, Pair, Store, StoreOptions};
+use super::{Delta, OnDamage, Pair, Store, StoreOptions};
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
@@ -26,7 +27,13 @@ fn scratch() -> TempDir {
 }
 
 fn options() -> StoreOptions {
-    StoreOptions { max_delta_bytes: 8 << 10, schema: SCHEMA, accept_empty: false }
+    StoreOptions {
+        max_delta_bytes: 8 << 10,
+        schema: SCHEMA,
+        on_damage: OnDamage::Refuse,
+        must_exist: false,
+        snapshots_kept: 3,
+    }
 }
 
 fn open(dir: &Path) -> Store {
