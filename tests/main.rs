@@ -16,6 +16,7 @@ mod cases; // spools in, alerts and state out, whatever the threads and restarts
 mod crash; // the real daemon: killed anywhere, at random and at every failpoint
 mod daemon; // the real daemon: asked, given bad starts
 mod determinism; // the same input, the same output, whatever the threads and their timing
+mod golden; // states of every schema, read for ever
 mod readme; // every command of the README
 mod recovery; // the real daemon with a damaged state: snapshots, learning anew
 mod seed; // the shipped content against the published list of rules and models

@@ -12,7 +12,7 @@ use exfil_agent::source::Mode;
 use exfil_agent::state::dump::{Dumper, ModelFacts, Row};
 use exfil_agent::state::key::Key;
 use exfil_agent::state::record::FileRecord;
-use exfil_agent::store::{self, codec};
+use exfil_agent::store::{self, ReadStore, codec};
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -98,7 +98,11 @@ impl Replay {
 
 /// The canonical dump of a stopped store, and its files' tallies.
 pub fn dump(dir: &Path, content: &Content, settings: &Settings) -> (String, String) {
-    let store = store::read_stopped(dir).unwrap();
+    dump_of(&store::read_stopped(dir).unwrap(), content, settings)
+}
+
+/// The same of a store or snapshot that is open for reading.
+pub fn dump_of(store: &ReadStore, content: &Content, settings: &Settings) -> (String, String) {
     let facts = |m: &exfil_agent::model::ModelSpec| {
         (m.id.clone(), ModelFacts::of(m, settings.detection.min_confidence, settings.detection.window_days))
     };
