@@ -46,6 +46,7 @@ fn committed(view: &mut Recorded, live: Option<&Live>) -> Result<StatusReport, V
         newest_day: agent.newest_day.map(format_day),
         alerts: agent.alerts,
         suppressed: agent.suppressed,
+        limits: agent.limits.all().into_iter().map(|(name, count, _)| (name.to_owned(), count)).collect(),
         inert: inert_rules(view, &agent, &total),
         models: models(view)?,
         sinks: sinks(view, &agent, live)?,
@@ -221,14 +222,8 @@ fn running(report: &mut StatusReport, live: &Live) {
 
 fn warn(report: &mut StatusReport, agent: &AgentRecord, live: Option<&Live>) {
     let mut say = |text: String| report.warnings.push(text);
-    if agent.guards_dropped > 0 {
-        say(format!(
-            "{} guards left because of limits.max_guards: what they guarded may fire again",
-            agent.guards_dropped
-        ));
-    }
-    if agent.instances_dropped > 0 {
-        say(format!("{} model instances left because of limits.max_instances", agent.instances_dropped));
+    for (name, count, what) in agent.limits.all().into_iter().filter(|l| l.1 > 0) {
+        say(format!("limits.{name} was reached {count} times: {what}"));
     }
     let Some(live) = live else { return };
     if let Some(why) = &live.commits.failing {

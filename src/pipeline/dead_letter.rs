@@ -1,7 +1,8 @@
 //! Dead letters: records that are no events, copied as they were to a file of the spool's choice.
 //!
 //! A help for whoever mends an export, not a record of truth: a record may be copied twice after a crash, and a file that
-//! cannot be written costs a warning and nothing else.
+//! cannot be written costs a warning and nothing else. A file that has grown to its limit is renamed to `*.1` and begun anew,
+//! so that a flood of bad lines takes twice the limit and no more.
 
 use crate::batch::EventBatch;
 use crate::config::SpoolSettings;
@@ -14,20 +15,22 @@ use std::path::PathBuf;
 #[derive(Debug, Default)]
 pub struct DeadLetters {
     files: Vec<Option<Letter>>,
+    max_bytes: u64,
 }
 
 #[derive(Debug)]
 struct Letter {
     path: PathBuf,
     open: Option<File>,
+    bytes: u64,
     warned: bool,
 }
 
 impl DeadLetters {
-    /// The files that the spools name.
-    pub fn of(spools: &[SpoolSettings]) -> DeadLetters {
-        let letter = |path: &PathBuf| Letter { path: path.clone(), open: None, warned: false };
-        DeadLetters { files: spools.iter().map(|s| s.dead_letter.as_ref().map(letter)).collect() }
+    /// The files that the spools name; each may grow to `max_bytes`.
+    pub fn of(spools: &[SpoolSettings], max_bytes: u64) -> DeadLetters {
+        let letter = |path: &PathBuf| Letter { path: path.clone(), open: None, bytes: 0, warned: false };
+        DeadLetters { files: spools.iter().map(|s| s.dead_letter.as_ref().map(letter)).collect(), max_bytes }
     }
 
     /// Copies a batch's rejected records.
@@ -41,7 +44,7 @@ impl DeadLetters {
             text.extend_from_slice(batch.text().get(*record));
             text.push(b'\n');
         }
-        match letter.write(&text) {
+        match letter.write(&text, self.max_bytes) {
             Ok(()) => letter.warned = false,
             Err(e) => {
                 letter.open = None;
@@ -57,13 +60,23 @@ impl DeadLetters {
 }
 
 impl Letter {
-    fn write(&mut self, text: &[u8]) -> std::io::Result<()> {
-        if self.open.is_none() {
-            self.open = Some(OpenOptions::new().create(true).append(true).mode(0o640).open(&self.path)?);
+    fn write(&mut self, text: &[u8], max_bytes: u64) -> std::io::Result<()> {
+        if self.open.is_some() && self.bytes > 0 && self.bytes + text.len() as u64 > max_bytes {
+            self.open = None;
+            let mut older = self.path.clone().into_os_string();
+            older.push(".1");
+            std::fs::rename(&self.path, older)?;
         }
-        match &mut self.open {
-            Some(file) => file.write_all(text),
-            None => Ok(()),
-        }
+        let file = match &mut self.open {
+            Some(file) => file,
+            None => {
+                let file = OpenOptions::new().create(true).append(true).mode(0o640).open(&self.path)?;
+                self.bytes = file.metadata()?.len();
+                self.open.insert(file)
+            }
+        };
+        file.write_all(text)?;
+        self.bytes += text.len() as u64;
+        Ok(())
     }
 }

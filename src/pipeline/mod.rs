@@ -29,7 +29,7 @@ use crate::source::{self, Mode, Sniff, SourceOptions, SourceStatus};
 use crate::state::State;
 use crate::state::entity::Names;
 use crate::state::key::{ALERTS, Key};
-use crate::state::record::SCHEMA;
+use crate::state::record::{LimitCounts, SCHEMA};
 use crate::store::{Opened, Store, StoreOptions, codec};
 use crate::worker::{Visit, Worker};
 use committer::{Backing, CommitStatus, Committer};
@@ -85,6 +85,8 @@ pub struct Pipeline {
     pub store: Sender<committer::Command>,
     /// How commits are doing.
     pub commits: Arc<Mutex<CommitStatus>>,
+    /// What limits had cut off before this start.
+    pub limits_at_start: LimitCounts,
     /// How reading is doing.
     pub source: Arc<SourceStatus>,
     /// How the sinks are doing.
@@ -130,6 +132,7 @@ impl Pipeline {
         let (ack_sender, acks) = unbounded();
         let (lanes, sink_status) = start_sinks(sinks, &mut state, &ack_sender)?;
         drop(ack_sender);
+        let limits_at_start = state.agent.limits.clone();
         let mut outbox = Outbox::new(lanes, acks, state.agent.alerts);
         outbox.release(undelivered);
 
@@ -196,10 +199,10 @@ impl Pipeline {
             operational: operational_inbox,
             zone,
             time,
+            dead_letters: DeadLetters::of(&settings.spools, limits.max_dead_letter_bytes),
             limits,
             progress,
             drain_fully,
-            dead_letters: DeadLetters::of(&settings.spools),
             last_sample: None,
         };
         let detect = std::thread::Builder::new()
@@ -212,6 +215,7 @@ impl Pipeline {
             operational,
             store,
             commits,
+            limits_at_start,
             source: source_status,
             sinks: sink_status,
             detect,
