@@ -27,9 +27,11 @@ pub(super) fn bind_socket(path: &Path) -> std::io::Result<UnixListener> {
         Err(_) => {}
     }
     let socket = socket(SocketFlags::CLOEXEC)?;
-    // Before the name exists: a mode set afterwards would leave a moment in which everyone may connect.
+    // Before the name exists: a mode set afterwards alone would leave a moment in which everyone may connect.
     rustix::fs::fchmod(&socket, MODE)?;
     bind(&socket, &SocketAddrUnix::new(path)?)?;
+    // The umask may have taken the group's part.
+    rustix::fs::chmod(path, MODE)?;
     listen(&socket, BACKLOG)?;
     Ok(UnixListener::from(socket))
 }
@@ -59,7 +61,7 @@ mod tests {
         let path = dir.path().join("control.sock");
         let listening = bind_socket(&path).unwrap();
         let mode = std::fs::metadata(&path).unwrap().permissions().mode();
-        assert_eq!(mode & 0o007, 0, "{mode:o}");
+        assert_eq!(mode & 0o777, 0o660, "{mode:o}");
         assert_eq!(bind_socket(&path).unwrap_err().kind(), ErrorKind::AddrInUse);
         drop(listening);
         assert!(path.exists(), "what a crash leaves behind");

@@ -11,6 +11,9 @@ use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::PathBuf;
 
+/// Bytes written at once, and one record more: by so much a file may pass its limit.
+const CHUNK_BYTES: usize = 32 * 1024;
+
 /// The dead-letter files by spool.
 #[derive(Debug, Default)]
 pub struct DeadLetters {
@@ -43,40 +46,56 @@ impl DeadLetters {
         for (_, _, record) in &batch.rejected {
             text.extend_from_slice(batch.text().get(*record));
             text.push(b'\n');
-        }
-        match letter.write(&text, self.max_bytes) {
-            Ok(()) => letter.warned = false,
-            Err(e) => {
-                letter.open = None;
-                if !std::mem::replace(&mut letter.warned, true) {
-                    log::warn!(
-                        "dead-letter file {}: {e}; rejected records are counted but not copied",
-                        letter.path.display()
-                    );
-                }
+            if text.len() >= CHUNK_BYTES {
+                letter.put(&mut text, self.max_bytes);
             }
         }
+        letter.put(&mut text, self.max_bytes);
     }
 }
 
 impl Letter {
+    /// Writes what has gathered; trouble is said once.
+    fn put(&mut self, text: &mut Vec<u8>, max_bytes: u64) {
+        match self.write(text, max_bytes) {
+            Ok(()) => self.warned = false,
+            Err(e) => {
+                self.open = None;
+                if !std::mem::replace(&mut self.warned, true) {
+                    log::warn!(
+                        "dead-letter file {}: {e}; rejected records are counted but not copied",
+                        self.path.display()
+                    );
+                }
+            }
+        }
+        text.clear();
+    }
+
     fn write(&mut self, text: &[u8], max_bytes: u64) -> std::io::Result<()> {
-        if self.open.is_some() && self.bytes > 0 && self.bytes + text.len() as u64 > max_bytes {
-            self.open = None;
+        if text.is_empty() {
+            return Ok(());
+        }
+        if self.open.is_none() {
+            self.reopen()?;
+        }
+        if self.bytes > 0 && self.bytes + text.len() as u64 > max_bytes {
             let mut older = self.path.clone().into_os_string();
             older.push(".1");
             std::fs::rename(&self.path, older)?;
+            self.reopen()?;
         }
-        let file = match &mut self.open {
-            Some(file) => file,
-            None => {
-                let file = OpenOptions::new().create(true).append(true).mode(0o640).open(&self.path)?;
-                self.bytes = file.metadata()?.len();
-                self.open.insert(file)
-            }
-        };
-        file.write_all(text)?;
-        self.bytes += text.len() as u64;
+        if let Some(file) = &mut self.open {
+            file.write_all(text)?;
+            self.bytes += text.len() as u64;
+        }
+        Ok(())
+    }
+
+    fn reopen(&mut self) -> std::io::Result<()> {
+        let file = OpenOptions::new().create(true).append(true).mode(0o640).open(&self.path)?;
+        self.bytes = file.metadata()?.len();
+        self.open = Some(file);
         Ok(())
     }
 }

@@ -199,3 +199,59 @@ impl Untold {
 fn subject(key: &GuardKey) -> (Day, Subject) {
     (key.day, (key.rule.clone(), key.kind, key.entity.clone()))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(day: Day, entity: &str, value: &str) -> GuardKey {
+        GuardKey { day, rule: "R".into(), kind: EntityKind::User, entity: entity.into(), value: value.into() }
+    }
+
+    /// A day with `held` alerts held back.
+    fn flooded(guards: &mut Guards, day: Day, held: usize) {
+        for i in 0..held {
+            let key = key(day, "eve", &format!("{i}"));
+            guards.set(key.clone());
+            guards.suppress(&key);
+        }
+    }
+
+    #[test]
+    fn what_was_held_back_is_told_when_the_period_is_closed_and_the_numbers_add_up() {
+        let mut guards = Guards::default();
+        flooded(&mut guards, 10, 3);
+        flooded(&mut guards, 12, 4);
+        let mut told = |guards: &mut Guards, open_from: Day| -> Vec<(Day, u64, u64)> {
+            guards.take_untold(|day, _| day < open_from).iter().map(|u| (u.day, u.count, u.told_before)).collect()
+        };
+        assert_eq!(told(&mut guards, 10), []);
+        assert_eq!(told(&mut guards, 11), [(10, 3, 0)]);
+        assert_eq!(told(&mut guards, 11), []);
+        // A late event adds to a day that was told.
+        guards.suppress(&key(10, "eve", "late"));
+        assert_eq!(told(&mut guards, 13), [(10, 1, 3), (12, 4, 0)]);
+    }
+
+    #[test]
+    fn the_oldest_guards_leave_first_a_step_at_a_time_and_nothing_is_lost_untold() {
+        let mut guards = Guards::default();
+        for i in 0..MAX_REMOVED + 50 {
+            guards.set(key(1, "old", &format!("{i:06}")));
+        }
+        flooded(&mut guards, 5, 7);
+        assert_eq!(guards.age(1, usize::MAX).0, 0, "expiry is no loss by a limit");
+        assert_eq!(guards.len(), 50 + 7, "one commit is not asked to hold them all");
+        guards.age(1, usize::MAX);
+        assert_eq!(guards.len(), 7);
+
+        flooded(&mut guards, 6, 400);
+        let (dropped, _) = guards.age(1, 300);
+        assert_eq!((dropped, guards.len()), (407 - 297, 297), "a little more than needed");
+        assert!(guards.is_fresh(&key(5, "eve", "0")), "the oldest day left");
+        assert!(!guards.is_fresh(&key(6, "eve", "99")));
+        let (_, untold) = guards.age(6, usize::MAX);
+        assert_eq!(untold.iter().map(|u| (u.day, u.count)).collect::<Vec<_>>(), [(5, 7), (6, 400)]);
+        assert!(guards.is_empty());
+    }
+}
