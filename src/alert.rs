@@ -270,6 +270,15 @@ impl Alert {
         }
     }
 
+    /// About how many bytes of memory it takes.
+    pub fn size(&self) -> usize {
+        let text = |pair: &(String, String)| pair.0.len() + pair.1.len() + 48;
+        let fields: usize = self.fields.iter().map(text).sum();
+        let matched: usize = self.evidence.matched.iter().map(|m| m.value.len() + m.test.len() + 72).sum();
+        let bins: usize = self.evidence.model.iter().flat_map(|m| &m.top_bins).map(|b| b.value.len() + 32).sum();
+        std::mem::size_of::<Alert>() + self.entity.len() + fields + matched + bins
+    }
+
     /// The band of the score.
     pub fn severity(&self) -> Severity {
         Severity::of(self.score)

@@ -183,6 +183,7 @@ impl Worker {
         }
         let user = capped(raw, &mut out.arena, draft.span(Field::UserKey));
         let host = capped(raw, &mut out.arena, draft.span(Field::HostKey));
+        let department = capped(raw, &mut out.arena, draft.span(Field::Department));
         let text = Text { raw, arena: &out.arena };
         out.events.push(BatchEvent {
             kind: draft.kind,
@@ -194,7 +195,7 @@ impl Worker {
             user_hash: self.hasher.hash(text.get(user)),
             host,
             host_hash: self.hasher.hash(text.get(host)),
-            department: draft.span(Field::Department),
+            department,
             hits: (hits as u32, out.hits.len() as u32),
             trainings: (trainings as u32, out.trainings.len() as u32),
             record,

@@ -11,6 +11,7 @@ mod site; // the real daemon in a directory of its own
 mod skip; // how a test says that it cannot run here
 mod support; // a replay through the library, with its state kept
 
+mod abuse; // hostile and huge input: bounded, and said
 mod agentctl; // agentctl's exit codes and streams, from outside
 mod cases; // spools in, alerts and state out, whatever the threads and restarts
 mod crash; // the real daemon: killed anywhere, at random and at every failpoint

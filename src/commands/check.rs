@@ -18,6 +18,7 @@ pub struct Arguments {
 /// Runs the command.
 pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let settings = config::load(&arguments.config)?;
+    super::warn_of_strangers(Some(&arguments.config), &settings);
     settings.check_for_run(&arguments.config.display().to_string()).check(())?;
     let (content, _) = load_content(&settings)?;
     content::run_tests(&content).check(())?;

@@ -2,6 +2,7 @@
 
 mod check;
 mod demo;
+mod reached;
 mod replay;
 mod run;
 mod simulate;
@@ -49,6 +50,14 @@ fn settings(path: Option<&Path>) -> Result<Settings, Failure> {
     match path {
         Some(path) => Ok(config::load(path)?),
         None => Ok(Settings::default()),
+    }
+}
+
+/// Says what `run` would refuse: who can write config or content decides what is detected.
+fn warn_of_strangers(config: Option<&Path>, settings: &Settings) {
+    let euid = rustix::process::geteuid().as_raw();
+    for warning in config::check_trust(config, settings, euid).into_warnings() {
+        eprintln!("warning: {warning}");
     }
 }
 

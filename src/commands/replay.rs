@@ -1,6 +1,6 @@
 //! `exfil-agent replay`: the same pipeline over files, to the end.
 
-use super::{existing, load_content, parse_now, settings};
+use super::{existing, load_content, parse_now, settings, warn_of_strangers};
 use crate::alert::AgentIdentity;
 use crate::calendar::wall_clock_ms;
 use crate::config::{FileSinkSettings, FormatSetting, FsyncSetting};
@@ -54,6 +54,7 @@ enum FormatArgument {
 pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     crate::logging::init("warn");
     let mut settings = settings(arguments.config.as_deref())?;
+    warn_of_strangers(arguments.config.as_deref(), &settings);
     if let Some(workers) = arguments.workers {
         settings.limits.workers = workers;
     }

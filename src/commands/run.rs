@@ -1,10 +1,10 @@
 //! `exfil-agent run`: the daemon.
 
 use super::load_content;
+use super::reached::Reached;
 use crate::alert::{AgentIdentity, Alert};
 use crate::calendar::wall_clock_ms;
 use crate::config::{self, DEFAULT_CONFIG, Settings};
-use crate::content::Faults;
 use crate::control;
 use crate::exit::Failure;
 use crate::pipeline::detecting::TimeSource;
@@ -36,9 +36,10 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let signals = signals::listen().map_err(|e| Failure::new(crate::exit::RUNTIME, e))?;
     let settings = config::load(&arguments.config)?;
     let euid = rustix::process::geteuid().as_raw();
-    let warnings = config::check_permissions(&arguments.config, euid).map_err(|fault| Faults(vec![fault]))?;
-    warnings.iter().for_each(|w| warn!("{w}"));
-    settings.check_for_run(&arguments.config.display().to_string()).check(())?;
+    let mut trust = config::check_trust(Some(&arguments.config), &settings, euid);
+    trust.warnings.iter().for_each(|w| warn!("{w}"));
+    trust.faults.0.extend(settings.check_for_run(&arguments.config.display().to_string()).0);
+    trust.faults.check(())?;
     let (content, directory) = load_content(&settings)?;
     let identity = AgentIdentity::here();
     let plan = Plan {
@@ -58,6 +59,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     info!("reading {} spool(s), state in {}", settings.spools.len(), settings.state.dir.display());
     service::ready();
     let mut silence = Silence::of(&settings);
+    let mut reached = Reached::since(&pipeline.limits_at_start);
     loop {
         match signals.recv_timeout(Duration::from_secs(5)) {
             Ok(Signal::Stop) => break,
@@ -67,6 +69,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
             Err(_) if pipeline.is_finished() => break,
             Err(_) => {
                 silence.check(&pipeline);
+                reached.check(&pipeline);
                 service::alive(&pipeline);
             }
         }

@@ -1,11 +1,10 @@
-//! What `run` needs beyond a config without faults: something to read, somewhere to report, no loops, safe permissions.
+//! What `run` needs beyond a config without faults: something to read, somewhere to report, no loops.
 //!
 //! Looks at directories only to follow links; opens and changes nothing.
 
 use super::Settings;
-use crate::content::fault::{Fault, Faults};
+use crate::content::fault::Faults;
 use std::fmt;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Component, Path, PathBuf};
 
 impl Settings {
@@ -24,43 +23,6 @@ impl Settings {
         }
         faults
     }
-}
-
-/// Whether a config may be trusted by a daemon that runs as `euid`: others must not be able to write it.
-/// Gives warnings (one sentence each) for what is unwise but allowed.
-///
-/// # Errors
-/// The one fault that forbids its use.
-pub fn check_permissions(path: &Path, euid: u32) -> Result<Vec<String>, Fault> {
-    let fault = |message: String| Fault { file: path.display().to_string(), line: 0, item: "config".into(), message };
-    let about = std::fs::metadata(path).map_err(|e| fault(format!("cannot be looked at: {e}")))?;
-    let file = judge(path, about.mode(), about.uid(), euid, false).map_err(fault)?;
-    let dir = match path.parent() {
-        Some(p) if p.as_os_str().is_empty() => Path::new("."),
-        Some(p) => p,
-        None => Path::new("/"),
-    };
-    let about = std::fs::metadata(dir).map_err(|e| fault(format!("its directory cannot be looked at: {e}")))?;
-    let dir = judge(dir, about.mode(), about.uid(), euid, true).map_err(fault)?;
-    Ok(file.into_iter().chain(dir).collect())
-}
-
-/// The verdict on one path: a warning, or why it must not be used.
-fn judge(path: &Path, mode: u32, owner: u32, euid: u32, is_dir: bool) -> Result<Option<String>, String> {
-    const STICKY: u32 = 0o1000;
-    let what = if is_dir { format!("the directory {}", path.display()) } else { format!("{}", path.display()) };
-    // In a sticky directory only the owner of a file can replace it.
-    let guarded = is_dir && mode & STICKY != 0;
-    if mode & 0o002 != 0 && !guarded {
-        return Err(format!("{what} can be written by everyone; run chmod o-w {}", path.display()));
-    }
-    if owner != 0 && owner != euid {
-        return Err(format!("{what} belongs to user {owner}; give it to root or to the agent's own user ({euid})"));
-    }
-    if mode & 0o020 != 0 && !guarded {
-        return Ok(Some(format!("{what} can be written by its group; run chmod g-w {}", path.display())));
-    }
-    Ok(None)
 }
 
 /// The table that a contradiction between two settings is reported at.
@@ -161,47 +123,6 @@ fn resolved(path: &Path) -> PathBuf {
 mod tests {
     use super::super::{FileSinkSettings, SpoolSettings, StateSettings};
     use super::*;
-
-    #[test]
-    fn a_config_that_others_can_write_is_refused_and_group_writable_is_a_warning() {
-        let verdict = |mode, owner, is_dir| match judge(Path::new("c"), mode, owner, 500, is_dir) {
-            Ok(None) => "good",
-            Ok(Some(_)) => "warning",
-            Err(_) => "refused",
-        };
-        for (mode, owner, is_dir, wanted) in [
-            (0o100_644, 0, false, "good"),
-            (0o100_600, 500, false, "good"),
-            (0o100_600, 501, false, "refused"),
-            (0o100_646, 0, false, "refused"),
-            (0o100_664, 0, false, "warning"),
-            (0o101_646, 0, false, "refused"),
-            (0o040_755, 0, true, "good"),
-            (0o040_777, 0, true, "refused"),
-            (0o041_777, 0, true, "good"),
-            (0o040_775, 500, true, "warning"),
-            (0o040_755, 501, true, "refused"),
-        ] {
-            assert_eq!(verdict(mode, owner, is_dir), wanted, "{mode:o} of {owner}");
-        }
-    }
-
-    #[test]
-    fn permissions_of_a_real_file_are_read() {
-        use std::os::unix::fs::PermissionsExt;
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("c.toml");
-        std::fs::write(&path, "").unwrap();
-        let euid = std::fs::metadata(&path).unwrap().uid();
-        let with = |mode| {
-            std::fs::set_permissions(&path, PermissionsExt::from_mode(mode)).unwrap();
-            check_permissions(&path, euid)
-        };
-        assert_eq!(with(0o640).unwrap(), Vec::<String>::new());
-        assert_eq!(with(0o660).unwrap().len(), 1);
-        assert!(with(0o646).unwrap_err().message.contains("chmod o-w"));
-        assert!(check_permissions(&dir.path().join("none"), euid).unwrap_err().message.contains("cannot be looked at"));
-    }
 
     #[test]
     fn run_needs_a_spool_and_a_sink() {

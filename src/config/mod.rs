@@ -1,14 +1,16 @@
 //! Settings: every one with a name, a unit and a default. Read from TOML; unknown keys are refused with a suggestion.
 //!
-//! `read` makes settings from TOML, `write` makes TOML from settings, `check` says what `run` needs beyond that. Nothing
-//! in here opens what a setting names; `check` follows links, to see whether two paths are the same place.
+//! `read` makes settings from TOML, `write` makes TOML from settings, `check` says what `run` needs beyond that,
+//! `trust` whom one has to trust with it. Nothing in here opens what a setting names; the last two look at the file system:
+//! links, owners, modes.
 
 mod check;
 mod read;
+mod trust;
 mod write;
 
-pub use check::check_permissions;
 pub use read::{load, parse};
+pub use trust::{Trust, check_trust};
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -307,18 +309,26 @@ pub struct Limits {
     pub max_delta_bytes: usize,
     /// Undelivered alerts at which detection waits for the sinks.
     pub max_queued_alerts: usize,
+    /// The same by their size, bytes.
+    pub max_queued_alert_bytes: usize,
     /// Alerts kept for agentctl.
     pub max_alerts_kept: usize,
     /// Alerts per rule and entity and day before the rest is suppressed.
     pub max_alerts_per_day: u32,
     /// Guards kept.
     pub max_guards: usize,
+    /// Users, hosts and peer groups remembered, of each kind.
+    pub max_entities: usize,
+    /// Open sums, histories by value, and trainings of a model on a day that a user or host has, of each.
+    pub max_values: usize,
     /// Instances of a model.
     pub max_instances: usize,
     /// Bins of an instance (user models).
     pub max_bins: usize,
     /// Bins of an instance (organisation and peer models).
     pub max_bins_wide: usize,
+    /// Size at which a dead-letter file is begun anew, bytes; one older file is kept beside it.
+    pub max_dead_letter_bytes: u64,
 }
 
 impl Default for Limits {
@@ -336,12 +346,16 @@ impl Default for Limits {
             max_uncommitted_bytes: 16 << 20,
             max_delta_bytes: 8 << 20,
             max_queued_alerts: 10_000,
+            max_queued_alert_bytes: 64 << 20,
             max_alerts_kept: 10_000,
             max_alerts_per_day: 1_000,
             max_guards: 1_000_000,
+            max_entities: 1_000_000,
+            max_values: 5_000,
             max_instances: 2_000_000,
             max_bins: 10_000,
             max_bins_wide: 1_000_000,
+            max_dead_letter_bytes: 100 << 20,
         }
     }
 }

@@ -230,12 +230,17 @@ fn read_limits(mut t: Table<'_, '_, '_>) -> Limits {
     t.whole("max_uncommitted_bytes", &mut s.max_uncommitted_bytes, 65_536..=4 * GIB);
     t.whole("max_delta_bytes", &mut s.max_delta_bytes, 65_536..=4 * GIB);
     t.whole("max_queued_alerts", &mut s.max_queued_alerts, 1..=10_000_000);
+    t.whole("max_queued_alert_bytes", &mut s.max_queued_alert_bytes, 65_536..=4 * GIB);
     t.whole("max_alerts_kept", &mut s.max_alerts_kept, 0..=10_000_000);
     t.whole("max_alerts_per_day", &mut s.max_alerts_per_day, 1..=u64::from(u32::MAX));
     t.whole("max_guards", &mut s.max_guards, 1..=1_000_000_000);
+    t.whole("max_entities", &mut s.max_entities, 1..=1_000_000_000);
+    // The record of an entity holds them all and must fit into a value of the store.
+    t.whole("max_values", &mut s.max_values, 1..=5_000);
     t.whole("max_instances", &mut s.max_instances, 1..=1_000_000_000);
     t.whole("max_bins", &mut s.max_bins, 1..=1_000_000_000);
     t.whole("max_bins_wide", &mut s.max_bins_wide, 1..=1_000_000_000);
+    t.whole("max_dead_letter_bytes", &mut s.max_dead_letter_bytes, 65_536..=1024 * GIB);
     t.finish();
     s
 }

@@ -126,12 +126,16 @@ fn write_limits(page: &mut Page, limits: &Limits) {
         max_uncommitted_bytes,
         max_delta_bytes,
         max_queued_alerts,
+        max_queued_alert_bytes,
         max_alerts_kept,
         max_alerts_per_day,
         max_guards,
+        max_entities,
+        max_values,
         max_instances,
         max_bins,
         max_bins_wide,
+        max_dead_letter_bytes,
     } = limits;
     page.table("[limits]");
     page.plain("max_line_bytes", max_line_bytes);
@@ -146,12 +150,16 @@ fn write_limits(page: &mut Page, limits: &Limits) {
     page.plain("max_uncommitted_bytes", max_uncommitted_bytes);
     page.plain("max_delta_bytes", max_delta_bytes);
     page.plain("max_queued_alerts", max_queued_alerts);
+    page.plain("max_queued_alert_bytes", max_queued_alert_bytes);
     page.plain("max_alerts_kept", max_alerts_kept);
     page.plain("max_alerts_per_day", max_alerts_per_day);
     page.plain("max_guards", max_guards);
+    page.plain("max_entities", max_entities);
+    page.plain("max_values", max_values);
     page.plain("max_instances", max_instances);
     page.plain("max_bins", max_bins);
     page.plain("max_bins_wide", max_bins_wide);
+    page.plain("max_dead_letter_bytes", max_dead_letter_bytes);
 }
 
 /// The text under way. Writing to a `String` cannot fail.

@@ -1,13 +1,14 @@
 //! The other side of the control socket: what `agentctl` uses.
 
 use super::{Live, Request, Response, from_hex, to_hex};
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, Error, ErrorKind, Write};
 use std::os::unix::net::UnixStream;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// A connection to a running agent.
 pub struct Client {
+    socket: PathBuf,
     reader: BufReader<UnixStream>,
 }
 
@@ -20,25 +21,42 @@ impl Client {
     /// # Errors
     /// When nobody answers there, or it is not allowed.
     pub fn connect(socket: &Path) -> std::io::Result<Client> {
-        let stream = UnixStream::connect(socket)?;
-        stream.set_read_timeout(Some(Duration::from_secs(30)))?;
-        stream.set_write_timeout(Some(Duration::from_secs(30)))?;
-        Ok(Client { reader: BufReader::new(stream) })
+        Ok(Client { socket: socket.to_owned(), reader: open(socket)? })
     }
 
     fn ask(&mut self, request: &Request) -> std::io::Result<Response> {
+        let answer = match self.exchange(request) {
+            // The agent gives the place of an idle client to others: someone may be reading our rows in a pager. Each
+            // question stands for itself, so it is asked again on a new connection.
+            Err(e)
+                if matches!(
+                    e.kind(),
+                    ErrorKind::BrokenPipe | ErrorKind::ConnectionReset | ErrorKind::UnexpectedEof
+                ) =>
+            {
+                self.reader = open(&self.socket)?;
+                self.exchange(request)?
+            }
+            answer => answer?,
+        };
+        match serde_json::from_str(&answer)? {
+            Response::Refused { why } => Err(Error::other(why)),
+            response => Ok(response),
+        }
+    }
+
+    fn exchange(&mut self, request: &Request) -> std::io::Result<String> {
         let mut line = serde_json::to_vec(request)?;
         line.push(b'\n');
-        self.reader.get_mut().write_all(&line)?;
+        // One that is turned away has its answer already, and the connection is closed behind it.
+        let sent = self.reader.get_mut().write_all(&line);
         let mut answer = String::new();
         self.reader.read_line(&mut answer)?;
         if answer.is_empty() {
-            return Err(std::io::Error::new(std::io::ErrorKind::UnexpectedEof, "the agent closed the connection"));
+            sent?;
+            return Err(Error::new(ErrorKind::UnexpectedEof, "the agent closed the connection"));
         }
-        match serde_json::from_str(&answer)? {
-            Response::Refused { why } => Err(std::io::Error::other(why)),
-            response => Ok(response),
-        }
+        Ok(answer)
     }
 
     /// A page of committed records from a key on; an empty page is the end.
@@ -46,12 +64,8 @@ impl Client {
     /// # Errors
     /// When the agent does not answer or refuses.
     pub fn scan(&mut self, from: &[u8], prefix: &[u8]) -> std::io::Result<Page> {
-        let bad = || {
-            std::io::Error::new(
-                std::io::ErrorKind::InvalidData,
-                "the agent's answer is not understood; is it of the same version?",
-            )
-        };
+        let bad =
+            || Error::new(ErrorKind::InvalidData, "the agent's answer is not understood; is it of the same version?");
         match self.ask(&Request::Scan { from: to_hex(from), prefix: to_hex(prefix) })? {
             Response::Records { epoch, pairs } => {
                 let pairs = pairs.iter().map(|(k, v)| Some((from_hex(k)?, from_hex(v)?))).collect::<Option<_>>();
@@ -68,7 +82,14 @@ impl Client {
     pub fn live(&mut self) -> std::io::Result<Live> {
         match self.ask(&Request::Live)? {
             Response::Live(live) => Ok(*live),
-            _ => Err(std::io::Error::new(std::io::ErrorKind::InvalidData, "the agent's answer is not understood")),
+            _ => Err(Error::new(ErrorKind::InvalidData, "the agent's answer is not understood")),
         }
     }
+}
+
+fn open(socket: &Path) -> std::io::Result<BufReader<UnixStream>> {
+    let stream = UnixStream::connect(socket)?;
+    stream.set_read_timeout(Some(Duration::from_secs(30)))?;
+    stream.set_write_timeout(Some(Duration::from_secs(30)))?;
+    Ok(BufReader::new(stream))
 }

@@ -5,6 +5,8 @@
 //! Everything is bounded: length of a request, bytes of an answer, clients at once, time to wait.
 
 pub mod client;
+mod conversation;
+mod listen;
 mod server;
 
 pub use server::{Control, serve};

@@ -1,5 +1,7 @@
 //! The agent's side of the control socket.
 
+use super::conversation::{Conversation, Heard};
+use super::listen::{bind_socket, poke};
 use super::{Live, Request, Response, from_hex, to_hex};
 use crate::alert::EntityKind;
 use crate::calendar::wall_clock_ms;
@@ -12,21 +14,20 @@ use crate::sink::SinkStatus;
 use crate::source::SourceStatus;
 use crossbeam_channel::{Sender, bounded};
 use log::{debug, warn};
-use std::io::{BufRead, BufReader, Read, Write};
-use std::os::unix::fs::PermissionsExt;
+use std::io::Write;
 use std::os::unix::net::{UnixListener, UnixStream};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 /// Longest request, bytes.
-const MAX_REQUEST_BYTES: u64 = 64 * 1024;
+const MAX_REQUEST_BYTES: usize = 64 * 1024;
 /// About how many bytes of records an answer holds.
 const PAGE_BYTES: usize = 256 * 1024;
 /// Clients served at once.
 const MAX_CLIENTS: usize = 8;
-/// How long a client may take to ask or to read, and the agent to answer.
+/// How long a client may take for a whole request and for taking a whole answer, and the agent to find it.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A listening control socket; stops with [`Control::stop`].
@@ -40,7 +41,7 @@ impl Control {
     pub fn stop(self) {
         self.stop.store(true, Ordering::SeqCst);
         // Wakes the listener out of its wait.
-        let _ = UnixStream::connect(&self.path);
+        poke(&self.path);
         let _ = std::fs::remove_file(&self.path);
     }
 }
@@ -68,7 +69,7 @@ pub fn serve(settings: &Settings, pipeline: &Pipeline) -> Result<Control, Failur
             format!("control.socket {}: {e}; the directory must exist and be ours", path.display()),
         )
     };
-    let listener = listen(&path).map_err(cannot)?;
+    let listener = bind_socket(&path).map_err(cannot)?;
     let desk = Arc::new(Desk {
         started_ms: wall_clock_ms(),
         questions: pipeline.questions.clone(),
@@ -87,21 +88,6 @@ pub fn serve(settings: &Settings, pipeline: &Pipeline) -> Result<Control, Failur
     Ok(Control { path, stop })
 }
 
-/// Binds the socket with mode 0660. One that nobody listens on any more (after a crash) is replaced.
-fn listen(path: &Path) -> std::io::Result<UnixListener> {
-    if UnixStream::connect(path).is_ok() {
-        return Err(std::io::Error::new(std::io::ErrorKind::AddrInUse, "another agent answers on it"));
-    }
-    match std::fs::symlink_metadata(path) {
-        Ok(meta) if std::os::unix::fs::FileTypeExt::is_socket(&meta.file_type()) => std::fs::remove_file(path)?,
-        Ok(_) => return Err(std::io::Error::new(std::io::ErrorKind::AlreadyExists, "it exists and is no socket")),
-        Err(_) => {}
-    }
-    let listener = UnixListener::bind(path)?;
-    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o660))?;
-    Ok(listener)
-}
-
 fn accept(listener: &UnixListener, desk: &Arc<Desk>, stop: &AtomicBool) {
     for stream in listener.incoming() {
         if stop.load(Ordering::SeqCst) {
@@ -112,49 +98,64 @@ fn accept(listener: &UnixListener, desk: &Arc<Desk>, stop: &AtomicBool) {
             std::thread::sleep(Duration::from_millis(100));
             continue;
         };
-        if desk.clients.fetch_add(1, Ordering::SeqCst) >= MAX_CLIENTS {
-            desk.clients.fetch_sub(1, Ordering::SeqCst);
-            let busy = Response::Refused { why: format!("{MAX_CLIENTS} clients are being served; try again") };
-            let _ = answer(&stream, &busy);
+        let Some(place) = Place::take(desk) else {
+            turn_away(stream);
             continue;
-        }
-        let client = Arc::clone(desk);
+        };
         let spawned = std::thread::Builder::new().name("control-client".into()).spawn(move || {
-            if let Err(e) = client.serve(&stream) {
+            if let Err(e) = place.0.serve(&stream) {
                 debug!("control client: {e}");
             }
-            client.clients.fetch_sub(1, Ordering::SeqCst);
         });
         if let Err(e) = spawned {
-            desk.clients.fetch_sub(1, Ordering::SeqCst);
             warn!("cannot serve a control client: {e}");
         }
     }
 }
 
+/// Tells a client that there is no place, without waiting for it.
+fn turn_away(mut stream: UnixStream) {
+    let busy = Response::Refused { why: format!("{MAX_CLIENTS} clients are being served; try again") };
+    if let (Ok(()), Ok(line)) = (stream.set_nonblocking(true), line(&busy)) {
+        let _ = stream.write_all(&line);
+    }
+}
+
+/// One of the places at the desk; free again when dropped, however the client went.
+struct Place(Arc<Desk>);
+
+impl Place {
+    fn take(desk: &Arc<Desk>) -> Option<Place> {
+        let place = Place(Arc::clone(desk));
+        (desk.clients.fetch_add(1, Ordering::SeqCst) < MAX_CLIENTS).then_some(place)
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.clients.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
 impl Desk {
     fn serve(&self, stream: &UnixStream) -> std::io::Result<()> {
-        stream.set_read_timeout(Some(PATIENCE))?;
-        stream.set_write_timeout(Some(PATIENCE))?;
         if let Ok(peer) = rustix::net::sockopt::socket_peercred(stream) {
             debug!("control client: uid {}, pid {}", peer.uid.as_raw(), peer.pid.as_raw_nonzero());
         }
-        let mut reader = BufReader::new(stream);
+        let mut conversation = Conversation::new(stream, MAX_REQUEST_BYTES, PATIENCE);
         loop {
-            let mut line = Vec::new();
-            reader.by_ref().take(MAX_REQUEST_BYTES).read_until(b'\n', &mut line)?;
-            if line.is_empty() {
-                return Ok(());
-            }
-            if line.last() != Some(&b'\n') {
-                let why = format!("a request is one line of at most {MAX_REQUEST_BYTES} bytes");
-                return answer(stream, &Response::Refused { why });
-            }
-            let response = match serde_json::from_slice(&line) {
-                Ok(request) => self.respond(request).unwrap_or_else(|why| Response::Refused { why }),
-                Err(e) => Response::Refused { why: format!("not a request: {e}") },
+            let response = match conversation.hear()? {
+                Heard::End => return Ok(()),
+                Heard::TooLong => {
+                    let why = format!("a request is one line of at most {MAX_REQUEST_BYTES} bytes");
+                    return conversation.say(&line(&Response::Refused { why })?);
+                }
+                Heard::Request(request) => match serde_json::from_slice(&request) {
+                    Ok(request) => self.respond(request).unwrap_or_else(|why| Response::Refused { why }),
+                    Err(e) => Response::Refused { why: format!("not a request: {e}") },
+                },
             };
-            answer(stream, &response)?;
+            conversation.say(&line(&response)?)?;
         }
     }
 
@@ -208,8 +209,8 @@ impl Desk {
     }
 }
 
-fn answer(mut stream: &UnixStream, response: &Response) -> std::io::Result<()> {
+fn line(response: &Response) -> std::io::Result<Vec<u8>> {
     let mut line = serde_json::to_vec(response)?;
     line.push(b'\n');
-    stream.write_all(&line)
+    Ok(line)
 }

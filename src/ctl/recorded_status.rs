@@ -4,14 +4,14 @@ use super::recorded::{Recorded, inert};
 use super::view::{
     FileRow, InertRule, LastCommit, ModelProgress, Process, Queue, SinkRow, StatusReport, View, ViewError,
 };
-use crate::alert::EntityKind;
+use crate::alert::{Alert, EntityKind};
 use crate::batch::Tally;
 use crate::calendar::{format_day, format_instant};
 use crate::control::Live;
 use crate::event::{Counts, EventType, Field, Oddity, Reject};
 use crate::rule::{Rule, Verdict};
 use crate::source::FileState;
-use crate::state::key::{Key, guards_of};
+use crate::state::key::{ALERTS, Key, guards_of};
 use crate::state::record::{AgentRecord, FileRecord, GuardRecord, SinkRecord};
 use std::collections::BTreeMap;
 
@@ -46,6 +46,7 @@ fn committed(view: &mut Recorded, live: Option<&Live>) -> Result<StatusReport, V
         newest_day: agent.newest_day.map(format_day),
         alerts: agent.alerts,
         suppressed: agent.suppressed,
+        limits: agent.limits.all().into_iter().map(|(name, count, _)| (name.to_owned(), count)).collect(),
         inert: inert_rules(view, &agent, &total),
         models: models(view)?,
         sinks: sinks(view, &agent, live)?,
@@ -181,14 +182,27 @@ fn sanction_hints(view: &mut Recorded, agent: &AgentRecord) -> Result<Vec<String
 
 fn sinks(view: &mut Recorded, agent: &AgentRecord, live: Option<&Live>) -> Result<Vec<SinkRow>, ViewError> {
     let records: Vec<(Key, SinkRecord)> = view.table(b"k")?;
+    // What waits is kept; some of it waits to be passed over.
+    let held: Vec<u64> = if records.iter().all(|(_, r)| r.seq >= agent.alerts) {
+        Vec::new()
+    } else {
+        let kept: Vec<(Key, Alert)> = view.table(ALERTS)?;
+        let number = |(key, alert): (Key, Alert)| match key {
+            Key::Alert(seq) if alert.suppressed => Some(seq),
+            _ => None,
+        };
+        kept.into_iter().filter_map(number).collect()
+    };
     let mut rows = Vec::new();
     for (key, record) in records {
         let Key::Sink(name) = key else { continue };
         let now = live.and_then(|l| l.sinks.iter().find(|s| s.0 == name)).map(|s| &s.1);
+        let waiting = held.iter().filter(|seq| **seq > record.seq).count() as u64;
+        let suppressed = agent.suppressed.saturating_sub(waiting);
         rows.push(SinkRow {
-            delivered: record.seq.saturating_sub(record.below_min_score + agent.suppressed),
+            delivered: record.seq.saturating_sub(record.below_min_score + suppressed),
             below_min_score: record.below_min_score,
-            suppressed: agent.suppressed,
+            suppressed,
             queued: agent.alerts.saturating_sub(record.seq),
             errors: now.map_or(0, |n| n.errors),
             last_error: now.and_then(|n| n.last_error.clone()),
@@ -221,14 +235,8 @@ fn running(report: &mut StatusReport, live: &Live) {
 
 fn warn(report: &mut StatusReport, agent: &AgentRecord, live: Option<&Live>) {
     let mut say = |text: String| report.warnings.push(text);
-    if agent.guards_dropped > 0 {
-        say(format!(
-            "{} guards left because of limits.max_guards: what they guarded may fire again",
-            agent.guards_dropped
-        ));
-    }
-    if agent.instances_dropped > 0 {
-        say(format!("{} model instances left because of limits.max_instances", agent.instances_dropped));
+    for (name, count, what) in agent.limits.all().into_iter().filter(|l| l.1 > 0) {
+        say(format!("limits.{name} was reached {count} times: {what}"));
     }
     if let Some(until) = agent.quiet_before_ms {
         let until = format_instant(until);

@@ -393,6 +393,8 @@ pub struct StatusReport {
     pub alerts: u64,
     /// Of these, held back by flood suppression.
     pub suppressed: u64,
+    /// What left because of a limit: the setting's name in `[limits]` and how often.
+    pub limits: BTreeMap<String, u64>,
     /// Rules that cannot fire.
     pub inert: Vec<InertRule>,
     /// Models.

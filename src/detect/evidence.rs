@@ -2,11 +2,12 @@
 
 use super::verdict::lossy;
 use super::{Detector, Subject};
-use crate::alert::{Alert, AlertKind, AlertRule, EntityKind, Evidence, Origin, Sequence, alert_id};
+use crate::alert::{Alert, AlertKind, AlertRule, Evidence, Origin, Sequence, alert_id};
 use crate::batch::BatchEvent;
 use crate::calendar::Day;
 use crate::event::EventView;
-use crate::rule::Rule;
+use crate::rule::{Period, Rule};
+use crate::state::guard::Untold;
 use crate::state::key::{GuardKey, Key};
 use crate::store::codec;
 
@@ -69,21 +70,33 @@ impl Detector {
             suppressed,
         };
         self.outbox(alert, raised);
-        self.state.agent.guards_dropped += self.state.guards.age(Day::MIN, self.limits.max_guards);
+        self.age_guards(s.event, raised);
     }
 
-    /// Raises the alert that tells how many alerts of a rule and entity were held back on a day.
-    pub(super) fn raise_summary(
-        &mut self,
-        event: &BatchEvent,
-        (day, rule_id, kind, entity, count): (Day, String, EntityKind, Vec<u8>, u64),
-        raised: &mut Vec<(u64, Alert)>,
-    ) {
-        let Some(rule) = self.content.rules.iter().find(|r| r.id == rule_id) else { return };
-        let entity = lossy(&entity);
-        let sequence = Sequence::Day(day);
+    /// Old guards leave, and the oldest when there are too many.
+    pub(super) fn age_guards(&mut self, event: &BatchEvent, raised: &mut Vec<(u64, Alert)>) {
+        let newest = self.state.agent.newest_day.unwrap_or(Day::MIN);
+        let last_gone = newest.saturating_sub_unsigned(self.settings.window_days);
+        let (dropped, untold) = self.state.guards.age(last_gone, self.limits.max_guards);
+        self.state.agent.limits.max_guards += dropped;
+        for untold in untold {
+            self.raise_summary(event, &untold, raised);
+        }
+    }
+
+    /// Raises the alert that tells how many alerts of a rule and entity were held back in a period. Numbers of several
+    /// summaries of one period add up.
+    pub(super) fn raise_summary(&mut self, event: &BatchEvent, untold: &Untold, raised: &mut Vec<(u64, Alert)>) {
+        let Untold { day, rule: rule_id, kind, entity, count, told_before } = untold;
+        let Some(rule) = self.content.rules.iter().find(|r| r.id == *rule_id) else { return };
+        let (entity, kind) = (lossy(entity), *kind);
+        let sequence = match rule.period {
+            Period::Day => Sequence::Day(*day),
+            Period::Month => Sequence::Month(*day),
+        };
+        let told = if *told_before > 0 { told_before.to_string() } else { String::new() };
         let alert = Alert {
-            id: alert_id(&format!("summary {rule_id}"), rule.revision, kind, &entity, "", sequence),
+            id: alert_id(&format!("summary {rule_id}"), rule.revision, kind, &entity, &told, sequence),
             time_ms: event.time_ms,
             detected_ms: self.clock.detected_ms.unwrap_or(event.time_ms),
             kind: AlertKind::Summary,
@@ -98,7 +111,7 @@ impl Detector {
             fields: Vec::new(),
             evidence: Evidence {
                 notes: vec![format!(
-                    "{count} more alerts of this rule and {} were held back on {}",
+                    "{count} more alerts of this rule and {} were held back in {}",
                     kind.name(),
                     sequence.label()
                 )],

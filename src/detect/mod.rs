@@ -8,7 +8,7 @@ mod verdict;
 
 use crate::alert::{Alert, EntityKind};
 use crate::batch::{BatchEvent, EventBatch, Hit, Remember, Training};
-use crate::calendar::Day;
+use crate::calendar::{Day, first_of_month};
 use crate::config::{DetectionSettings, Limits};
 use crate::content::Content;
 use crate::enrich::Directory;
@@ -16,7 +16,7 @@ use crate::event::EventType;
 use crate::extract::Extractor;
 use crate::model::{ModelSpec, Scope};
 use crate::rule::Scratch;
-use crate::rule::{Rule, Verdict};
+use crate::rule::{Period, Rule, Verdict};
 use crate::state::State;
 use crate::state::entity::EntityId;
 use std::sync::Arc;
@@ -199,12 +199,16 @@ impl Detector {
             self.hit(&subject, hit, raised);
         }
         if future {
+            user.into_iter().chain(host).for_each(|id| self.state.forget_if_blank(id));
             return;
         }
         for training in slice(&batch.trainings, event.trainings) {
             self.train(&subject, training);
         }
         self.note_history(&subject);
+        for kind in [EntityKind::User, EntityKind::Host, EntityKind::Group] {
+            self.state.bound_entities(kind, self.limits.max_entities);
+        }
     }
 
     /// Moves an entity's latest day. Says whether the event is late for it.
@@ -241,18 +245,21 @@ impl Detector {
     fn new_day(&mut self, event: &BatchEvent, raised: &mut Vec<(u64, Alert)>) {
         self.state.agent.newest_day = Some(event.day);
         self.state.agent_dirty = true;
-        let last_gone = event.day.saturating_sub_unsigned(self.settings.window_days);
-        self.state.guards.age(last_gone, usize::MAX);
-        let closed = event.day.saturating_sub_unsigned(self.settings.late_days);
-        for suppressed in self.state.guards.take_unreported(closed) {
-            self.raise_summary(event, suppressed, raised);
+        let open_from = event.day.saturating_sub_unsigned(self.settings.late_days);
+        let content = Arc::clone(&self.content);
+        let by_month = |rule: &str| content.rules.iter().any(|r| r.id == rule && r.period == Period::Month);
+        let is_closed = |day: Day, rule: &str| day < if by_month(rule) { first_of_month(open_from) } else { open_from };
+        for untold in self.state.guards.take_untold(is_closed) {
+            self.raise_summary(event, &untold, raised);
         }
+        self.age_guards(event, raised);
     }
 
     fn note_history(&mut self, s: &Subject<'_>) {
         if let (Some(user), false) = (s.user, s.user_stale) {
             self.note_day(user, s.event);
-            if !self.history.group.is_empty()
+            // Only where something is noted: a group without a record would be forgotten by a restart alone.
+            if self.history.group.iter().any(|t| s.event.kind.is_a(*t))
                 && let Some(group) = self.group_entity(user)
             {
                 self.note_day(group, s.event);
@@ -340,8 +347,18 @@ impl Detector {
             }
         }
         let Some(bounds) = self.state.bounds.get(training.model as usize).copied() else { return };
+        let mut pushed_out = 0;
         if let Some(instance) = self.state.entities.train(scope, training.model) {
             instance.train(value, day, s.event.time_ms, &bounds);
+            pushed_out = u64::from(instance.take_pushed_out());
+        }
+        if pushed_out > 0 {
+            let counts = &mut self.state.agent.limits;
+            match model.scope {
+                Scope::User | Scope::Host => counts.max_bins += pushed_out,
+                Scope::PeerGroup | Scope::Org => counts.max_bins_wide += pushed_out,
+            }
+            self.state.agent_dirty = true;
         }
         let event = model.events.first().map_or(0, |e| e.index() as u8);
         self.state.bound_instances(training.model, event, self.limits.max_instances);
@@ -351,7 +368,13 @@ impl Detector {
     fn note_once(&mut self, owner: EntityId, model: u16, day: Day, [mark, unique]: &[u64; 2]) -> bool {
         let Some(entity) = self.state.entities.get(owner) else { return false };
         let list = entity.once.iter().find(|o| o.0 == model && o.1 == day).map(|o| &o.2);
-        if list.is_some_and(|l| l.binary_search(unique).is_ok() || l.len() >= self.limits.max_bins) {
+        if list.is_some_and(|l| l.binary_search(unique).is_ok()) {
+            return false;
+        }
+        // Each training leaves up to two marks. One user cannot train what belongs to all without end.
+        if list.is_some_and(|l| l.len() >= self.limits.max_values.saturating_mul(2)) {
+            self.state.agent.limits.max_values += 1;
+            self.state.agent_dirty = true;
             return false;
         }
         let Some(entity) = self.state.entities.change(owner) else { return false };

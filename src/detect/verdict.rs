@@ -68,7 +68,6 @@ impl Detector {
     ) -> Option<SumEvidence> {
         let day = s.event.day;
         let value = s.batch.text().get(hit.value);
-        let max_values = self.limits.max_bins;
         if hit.amount == 0 {
             // Nothing to add up: the value was met, which is history for later days.
             if let Some(none) = without_history.filter(|n| n.per_value) {
@@ -77,19 +76,11 @@ impl Detector {
             return None;
         }
         let subject = self.state.entities.change(entity)?;
-        let at = match subject.sums.iter().position(|t| t.0 == index && t.1 == day && *t.2 == *value) {
-            Some(at) => at,
-            None if subject.sums.len() >= max_values => return None,
-            None => {
-                subject.sums.push((index, day, value.into(), 0));
-                subject.sums.len() - 1
-            }
-        };
-        let total = {
-            let sum = subject.sums.get_mut(at)?;
-            sum.3 = sum.3.saturating_add(hit.amount);
-            sum.3
-        };
+        let (total, left) = subject.add(index, day, value, hit.amount, self.limits.max_values);
+        if left {
+            self.state.agent.limits.max_values += 1;
+            self.state.agent_dirty = true;
+        }
         let mut history_days = None;
         if let Some(none) = without_history {
             let from = window_start(day, self.settings.window_days);
@@ -112,18 +103,11 @@ impl Detector {
     }
 
     fn note_value_day(&mut self, entity: EntityId, event: u8, value: &[u8], day: Day) {
-        let (window, max) = (self.settings.window_days, self.limits.max_bins);
         let Some(subject) = self.state.entities.change(entity) else { return };
-        let at = match subject.history_by_value.iter().position(|h| h.0 == event && *h.1 == *value) {
-            Some(at) => at,
-            None if subject.history_by_value.len() >= max => return,
-            None => {
-                subject.history_by_value.push((event, value.into(), Default::default()));
-                subject.history_by_value.len() - 1
-            }
-        };
-        if let Some(history) = subject.history_by_value.get_mut(at) {
-            history.2.insert(day, window);
+        let left = subject.note_value(event, value, day, self.settings.window_days, self.limits.max_values);
+        if left {
+            self.state.agent.limits.max_values += 1;
+            self.state.agent_dirty = true;
         }
     }
 

@@ -4,6 +4,7 @@
 //! cut-off of N and a confidence; *first* is a count of 0; *abnormal* is a count below the count of the bin at which the
 //! ascending running sum passes a percentile of N. Counts are exact per day, so that ageing subtracts whole days.
 
+use super::oldest::Oldest;
 use super::rank::RankIndex;
 use crate::calendar::Day;
 use foldhash::fast::RandomState;
@@ -66,6 +67,10 @@ pub struct Instance {
     n: u64,
     latest: Option<Day>,
     saturated: bool,
+    /// Made once the instance is full.
+    oldest: Option<Box<Oldest>>,
+    /// Bins pushed out since the last question.
+    pushed_out: u32,
     /// Slots whose record must be written.
     dirty: Vec<u32>,
     /// Values whose record must be removed.
@@ -133,6 +138,10 @@ impl Instance {
     /// Whether bins were lost to the limit, so that "never seen" can no longer be said.
     pub fn saturated(&self) -> bool {
         self.saturated
+    }
+    /// How many bins new ones have pushed out since the last call.
+    pub fn take_pushed_out(&mut self) -> u32 {
+        std::mem::take(&mut self.pushed_out)
     }
     /// The rank window, for models that rank.
     pub fn rank(&self) -> Option<&RankIndex> {
@@ -228,10 +237,14 @@ impl Instance {
             }
             Err(at) => bin.days.insert(at, (day, 1)),
         }
+        let seen_later = bin.total == 0 || time_ms > bin.last_ms;
         bin.total += 1;
         self.n += 1;
         bin.first_ms = bin.first_ms.min(time_ms);
         bin.last_ms = bin.last_ms.max(time_ms);
+        if let (true, Some(oldest)) = (seen_later, &mut self.oldest) {
+            oldest.note(slot, bin);
+        }
         if !bin.dirty {
             bin.dirty = true;
             self.dirty.push(slot);
@@ -289,21 +302,15 @@ impl Instance {
 
     /// The bin seen longest ago leaves (of equals, the smallest value), and the instance is saturated.
     fn make_room(&mut self) {
-        let oldest = self
-            .bins
-            .iter()
-            .enumerate()
-            .filter(|(_, b)| b.total > 0)
-            .min_by(|(_, a), (_, b)| (a.last_ms, &a.value).cmp(&(b.last_ms, &b.value)))
-            .map(|(slot, _)| slot as u32);
-        let Some(slot) = oldest else { return };
+        let Some(slot) = self.oldest.get_or_insert_default().take(&self.bins) else { return };
         if let Some(bin) = self.bins.get_mut(slot as usize) {
             self.n -= bin.total;
             if let Some(rank) = &mut self.rank {
-                rank.forget(slot);
+                rank.forget(slot, bin.days.iter().map(|d| d.0));
             }
         }
         self.remove_slot(slot);
+        self.pushed_out += 1;
         self.saturated = true;
         self.meta_dirty = true;
     }

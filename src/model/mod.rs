@@ -47,6 +47,7 @@ pub struct ModelSpec {
 
 pub mod days;
 pub mod histogram;
+mod oldest;
 pub mod rank;
 
 #[cfg(test)]

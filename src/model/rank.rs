@@ -11,7 +11,33 @@ pub struct RankIndex {
     /// Count → how many bins have it (counts above 0).
     table: BTreeMap<u32, u64>,
     /// Day → slots that were trained on it.
-    by_day: BTreeMap<Day, Vec<u32>>,
+    by_day: BTreeMap<Day, Slots>,
+}
+
+/// Slots of one day. One that was given to another value stands in `gone`, too, once for each time, and cancels out:
+/// a search for it each time would cost too much under a flood of new values.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Slots {
+    trained: Vec<u32>,
+    gone: Vec<u32>,
+}
+
+impl Slots {
+    /// Cancels out what stands in both.
+    fn settle(&mut self) {
+        if self.gone.is_empty() {
+            return;
+        }
+        self.gone.sort_unstable();
+        self.trained.sort_unstable();
+        let mut gone = std::mem::take(&mut self.gone).into_iter().peekable();
+        self.trained.retain(|slot| {
+            while gone.peek().is_some_and(|g| g < slot) {
+                gone.next();
+            }
+            gone.next_if_eq(slot).is_none()
+        });
+    }
 }
 
 impl RankIndex {
@@ -21,7 +47,7 @@ impl RankIndex {
             return;
         }
         if first_of_day {
-            self.by_day.entry(day).or_default().push(slot);
+            self.by_day.entry(day).or_default().trained.push(slot);
         }
         let count = self.of(slot);
         self.set(slot, count + 1);
@@ -34,19 +60,24 @@ impl RankIndex {
             if *entry.key() > last_gone {
                 break;
             }
-            let (day, slots) = entry.remove_entry();
-            for slot in slots {
+            let (day, mut slots) = entry.remove_entry();
+            slots.settle();
+            for slot in slots.trained {
                 let count = self.of(slot);
                 self.set(slot, count.saturating_sub(count_on(slot, day)));
             }
         }
     }
 
-    /// A slot is given to another value.
-    pub(super) fn forget(&mut self, slot: u32) {
+    /// A slot is given to another value; `days` are those on which it was trained.
+    pub(super) fn forget(&mut self, slot: u32, days: impl Iterator<Item = Day>) {
         self.set(slot, 0);
-        for slots in self.by_day.values_mut() {
-            slots.retain(|s| *s != slot);
+        for day in days {
+            let Some(slots) = self.by_day.get_mut(&day) else { continue };
+            slots.gone.push(slot);
+            if slots.gone.len() > slots.trained.len() / 2 {
+                slots.settle();
+            }
         }
     }
 

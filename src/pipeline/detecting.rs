@@ -20,8 +20,6 @@ use std::time::{Duration, Instant};
 
 /// Idle time after which acknowledgements are committed by themselves.
 const ACK_DELAY: Duration = Duration::from_secs(1);
-/// About what one changed record adds to a commit, bytes.
-const RECORD_BYTES: usize = 96;
 /// How long undelivered alerts are waited for at the end.
 const DRAIN_TIME: Duration = Duration::from_secs(10);
 
@@ -125,9 +123,9 @@ impl Detecting {
             if ended && in_flight.is_none() && raised.is_empty() {
                 break;
             }
-            let uncommitted = self.detector.state.pending() * RECORD_BYTES;
-            let room = uncommitted < self.limits.max_uncommitted_bytes
-                && self.outbox.queued() < self.limits.max_queued_alerts as u64;
+            let room = self.detector.state.pending_bytes() < self.limits.max_uncommitted_bytes
+                && self.outbox.queued() < self.limits.max_queued_alerts as u64
+                && self.outbox.queued_bytes() < self.limits.max_queued_alert_bytes;
             let batches = if room && !ended { self.batches.clone() } else { never() };
             let acks = if self.outbox.lanes.is_empty() { never() } else { self.outbox.acks.clone() };
             select! {

@@ -29,6 +29,7 @@ use crate::sink::{self, FileMark};
 use crate::source::{self, Mode, Sniff, SourceOptions, SourceStatus};
 use crate::state::State;
 use crate::state::entity::Names;
+use crate::state::record::LimitCounts;
 use crate::worker::{Visit, Worker};
 use committer::{CommitStatus, Committer};
 use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
@@ -84,6 +85,8 @@ pub struct Pipeline {
     pub store: Sender<committer::Command>,
     /// How commits are doing.
     pub commits: Arc<Mutex<CommitStatus>>,
+    /// What limits had cut off before this start.
+    pub limits_at_start: LimitCounts,
     /// How reading is doing.
     pub source: Arc<SourceStatus>,
     /// How the sinks are doing.
@@ -130,6 +133,7 @@ impl Pipeline {
         let (ack_sender, acks) = unbounded();
         let (lanes, sink_status) = start_sinks(sinks, &mut state, &ack_sender)?;
         drop(ack_sender);
+        let limits_at_start = state.agent.limits.clone();
         let mut outbox = Outbox::new(lanes, acks, state.agent.alerts);
         outbox.release(undelivered);
 
@@ -192,10 +196,10 @@ impl Pipeline {
             operational: operational_inbox,
             zone,
             time,
+            dead_letters: DeadLetters::of(&settings.spools, limits.max_dead_letter_bytes),
             limits,
             progress,
             drain_fully,
-            dead_letters: DeadLetters::of(&settings.spools),
             reports,
             last_sample: None,
         };
@@ -209,6 +213,7 @@ impl Pipeline {
             operational,
             store,
             commits,
+            limits_at_start,
             source: source_status,
             sinks: sink_status,
             detect,

@@ -70,19 +70,26 @@ pub struct Outbox {
     pub acks: Receiver<Acknowledged>,
     /// Number of the last durable alert.
     durable: u64,
+    /// Number and size of each that some sink still has to deliver.
+    sizes: VecDeque<(u64, usize)>,
+    /// The sum of these sizes.
+    queued_bytes: usize,
 }
 
 impl Outbox {
     /// An outbox whose durable alerts end at `durable`; `acked` is what each sink had delivered before.
     pub fn new(sinks: Vec<(SinkHandle, u64)>, acks: Receiver<Acknowledged>, durable: u64) -> Outbox {
         let lanes = sinks.into_iter().map(|(sink, acked)| Lane { sink, acked, waiting: VecDeque::new() }).collect();
-        Outbox { lanes, acks, durable }
+        Outbox { lanes, acks, durable, sizes: VecDeque::new(), queued_bytes: 0 }
     }
 
     /// Alerts have become durable: every sink gets them.
     pub fn release(&mut self, alerts: Vec<(u64, Alert)>) {
         for (seq, alert) in alerts {
             self.durable = self.durable.max(seq);
+            let size = alert.size();
+            self.sizes.push_back((seq, size));
+            self.queued_bytes += size;
             let alert = Arc::new(alert);
             for lane in &mut self.lanes {
                 if seq > lane.acked {
@@ -90,6 +97,7 @@ impl Outbox {
                 }
             }
         }
+        self.forget_delivered();
         self.push();
     }
 
@@ -113,12 +121,25 @@ impl Outbox {
         if let Some(lane) = self.lanes.get_mut(ack.sink) {
             lane.acked = lane.acked.max(ack.seq);
         }
+        self.forget_delivered();
         self.push();
     }
 
     /// The number up to which every sink has delivered.
     pub fn delivered(&self) -> u64 {
         self.lanes.iter().map(|l| l.acked).min().unwrap_or(self.durable)
+    }
+
+    fn forget_delivered(&mut self) {
+        let delivered = self.delivered();
+        while let Some((_, size)) = self.sizes.pop_front_if(|s| s.0 <= delivered) {
+            self.queued_bytes -= size;
+        }
+    }
+
+    /// About how many bytes the alerts have that some sink still has to deliver.
+    pub fn queued_bytes(&self) -> usize {
+        self.queued_bytes
     }
 
     /// Durable alerts that some sink still has to deliver.

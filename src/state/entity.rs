@@ -12,7 +12,7 @@ use crate::model::histogram::{Change, Instance};
 use hashbrown::HashTable;
 use serde::Serialize;
 
-/// Slot of an entity; stays valid while the agent runs.
+/// Slot of an entity; stays valid until the entity is dropped, never while an event is judged.
 pub type EntityId = u32;
 
 /// Days of one value: event type, value, days.
@@ -33,9 +33,9 @@ pub struct Entity {
     pub noted: (Day, u16),
     /// Days with events by event type.
     pub history: Vec<(u8, DaySet)>,
-    /// The same for single values.
+    /// The same for single values, sorted.
     pub history_by_value: Vec<ValueHistory>,
-    /// Sums: rule, day, value, total.
+    /// Sums: rule, day, value, total; sorted.
     pub sums: Vec<(u16, Day, Box<[u8]>, u64)>,
     /// What has trained a model: model, day, sorted hashes.
     pub once: Vec<(u16, Day, Vec<u64>)>,
@@ -58,7 +58,75 @@ impl Entity {
 
     /// Days on which this value was met.
     pub fn value_days(&self, event: u8, value: &[u8], from: Day, to: Day) -> u32 {
-        self.history_by_value.iter().find(|h| h.0 == event && *h.1 == *value).map_or(0, |h| h.2.count(from, to))
+        let at = self.value_place(event, value).ok();
+        at.and_then(|at| self.history_by_value.get(at)).map_or(0, |h| h.2.count(from, to))
+    }
+
+    /// Where the history of a value stands, or would.
+    fn value_place(&self, event: u8, value: &[u8]) -> Result<usize, usize> {
+        self.history_by_value.binary_search_by(|h| (h.0, &*h.1).cmp(&(event, value)))
+    }
+
+    /// Notes that a value was met on a day. Of more than `max` values the one met longest ago leaves; says
+    /// whether one did.
+    pub fn note_value(&mut self, event: u8, value: &[u8], day: Day, window_days: u32, max: usize) -> bool {
+        let mut left = false;
+        if self.value_place(event, value).is_err() {
+            left = self.history_by_value.len() >= max;
+            let oldest = |h: &(usize, &ValueHistory)| h.1.2.newest();
+            if let (true, Some((at, _))) = (left, self.history_by_value.iter().enumerate().min_by_key(oldest)) {
+                self.history_by_value.remove(at);
+            }
+        }
+        let at = self.value_place(event, value).unwrap_or_else(|at| {
+            self.history_by_value.insert(at, (event, value.into(), DaySet::default()));
+            at
+        });
+        if let Some(history) = self.history_by_value.get_mut(at) {
+            history.2.insert(day, window_days);
+        }
+        left
+    }
+
+    /// Adds to the sum of a rule, day and value: the total, and whether another sum had to leave. Of more than `max` sums
+    /// the smallest leaves, so that many small ones do not hide a large one.
+    pub fn add(&mut self, rule: u16, day: Day, value: &[u8], amount: u64, max: usize) -> (u64, bool) {
+        let place =
+            |sums: &[(u16, Day, Box<[u8]>, u64)]| sums.binary_search_by(|s| (s.0, s.1, &*s.2).cmp(&(rule, day, value)));
+        let mut left = false;
+        if place(&self.sums).is_err() {
+            left = self.sums.len() >= max;
+            let smallest = |s: &(usize, &(u16, Day, Box<[u8]>, u64))| s.1.3;
+            if let (true, Some((at, _))) = (left, self.sums.iter().enumerate().min_by_key(smallest)) {
+                self.sums.remove(at);
+            }
+        }
+        let at = place(&self.sums).unwrap_or_else(|at| {
+            self.sums.insert(at, (rule, day, value.into(), 0));
+            at
+        });
+        let Some(sum) = self.sums.get_mut(at) else { return (0, left) };
+        sum.3 = sum.3.saturating_add(amount);
+        (sum.3, left)
+    }
+
+    /// Nothing about it is worth a record: no day, no department, nothing learned.
+    pub fn is_blank(&self) -> bool {
+        self.latest.is_none() && self.department.is_none() && self.history.is_empty() && self.instances.is_empty()
+    }
+
+    /// How well it is known; who is least known leaves first when there are too many. Days of history count most, so that
+    /// names invented today never push out one that has been there for weeks.
+    pub(super) fn standing(&self) -> Standing {
+        let days = self.history.iter().map(|h| h.1.iter().count()).max().unwrap_or(0);
+        let sum = self.sums.iter().map(|s| s.3).max().unwrap_or(0);
+        (days, self.latest, sum)
+    }
+
+    /// About how many bytes its record has.
+    fn record_bytes(&self) -> usize {
+        let once: usize = self.once.iter().map(|o| o.2.len()).sum();
+        96 + self.history.len() * 48 + (self.sums.len() + self.history_by_value.len()) * 96 + once * 9
     }
 
     fn record(&self, names: &Names) -> EntityRecord {
@@ -101,10 +169,19 @@ impl Names {
     }
 }
 
+/// History days, latest day, largest open sum: in this order.
+pub(super) type Standing = (usize, Option<Day>, u64);
+
+/// About what one changed bin adds to a commit, bytes.
+const BIN_BYTES: usize = 128;
+
 /// All entities.
 #[derive(Debug)]
 pub struct Entities {
-    slots: Vec<Entity>,
+    slots: Vec<Option<Entity>>,
+    free: Vec<EntityId>,
+    /// About how many bytes the next commit has to write.
+    pending_bytes: usize,
     tables: [HashTable<EntityId>; 4],
     hasher: KeyHasher,
     dirty: Vec<EntityId>,
@@ -126,6 +203,8 @@ impl Entities {
     pub fn new(hasher: KeyHasher, models: usize) -> Entities {
         Entities {
             slots: Vec::new(),
+            free: Vec::new(),
+            pending_bytes: 0,
             tables: Default::default(),
             hasher,
             dirty: Vec::new(),
@@ -140,7 +219,7 @@ impl Entities {
 
     /// All entities.
     pub fn iter(&self) -> impl Iterator<Item = (EntityId, &Entity)> {
-        self.slots.iter().enumerate().map(|(i, e)| (i as EntityId, e))
+        (0..).zip(&self.slots).filter_map(|(i, e)| Some((i, e.as_ref()?)))
     }
 
     /// The slot of a key, made when it is new. `hash` is the worker's hash of the key.
@@ -148,11 +227,14 @@ impl Entities {
     pub fn id(&mut self, kind: EntityKind, key: &[u8], hash: u64) -> EntityId {
         let Some(table) = self.tables.get_mut(table_of(kind)) else { return 0 };
         let slots = &mut self.slots;
-        if let Some(id) = table.find(hash, |id| slots.get(*id as usize).is_some_and(|e| *e.key == *key)) {
+        if let Some(id) = table.find(hash, |id| key_in(slots, *id) == Some(key)) {
             return *id;
         }
-        let id = slots.len() as EntityId;
-        slots.push(Entity {
+        let id = self.free.pop().unwrap_or_else(|| {
+            slots.push(None);
+            (slots.len() - 1) as EntityId
+        });
+        let entity = Entity {
             kind,
             key: key.into(),
             latest: None,
@@ -165,9 +247,12 @@ impl Entities {
             instances: Vec::new(),
             dirty: false,
             queued: false,
-        });
+        };
+        if let Some(slot) = slots.get_mut(id as usize) {
+            *slot = Some(entity);
+        }
         let hasher = &self.hasher;
-        table.insert_unique(hash, id, |id| slots.get(*id as usize).map_or(0, |e| hasher.hash(&e.key)));
+        table.insert_unique(hash, id, |id| key_in(slots, *id).map_or(0, |key| hasher.hash(key)));
         id
     }
 
@@ -180,27 +265,31 @@ impl Entities {
     /// An entity.
     #[inline]
     pub fn get(&self, id: EntityId) -> Option<&Entity> {
-        self.slots.get(id as usize)
+        self.slots.get(id as usize)?.as_ref()
     }
 
     /// An entity to change without its record becoming dirty (its instances keep their own books).
     #[inline]
     pub fn get_mut(&mut self, id: EntityId) -> Option<&mut Entity> {
-        self.slots.get_mut(id as usize)
+        self.slots.get_mut(id as usize)?.as_mut()
     }
 
     /// An entity whose record changes.
     pub fn change(&mut self, id: EntityId) -> Option<&mut Entity> {
         self.queue(id);
-        let entity = self.slots.get_mut(id as usize)?;
-        entity.dirty = true;
+        let entity = self.slots.get_mut(id as usize)?.as_mut()?;
+        if !entity.dirty {
+            entity.dirty = true;
+            self.pending_bytes += entity.record_bytes();
+        }
         Some(entity)
     }
 
     /// The instance of a model to train, made when it is new.
     pub fn train(&mut self, id: EntityId, model: u16) -> Option<&mut Instance> {
         self.queue(id);
-        let entity = self.slots.get_mut(id as usize)?;
+        self.pending_bytes += BIN_BYTES;
+        let entity = self.slots.get_mut(id as usize)?.as_mut()?;
         let at = match entity.instances.iter().position(|i| i.0 == model) {
             Some(at) => at,
             None => {
@@ -215,7 +304,7 @@ impl Entities {
     }
 
     fn queue(&mut self, id: EntityId) {
-        if let Some(entity) = self.slots.get_mut(id as usize)
+        if let Some(entity) = self.get_mut(id)
             && !entity.queued
         {
             entity.queued = true;
@@ -228,10 +317,17 @@ impl Entities {
         self.dirty.len()
     }
 
+    /// About how many bytes the changes since the last drain have.
+    pub fn pending_bytes(&self) -> usize {
+        self.pending_bytes
+    }
+
     /// Writes what changed since the last call.
     pub fn drain(&mut self, names: &Names, put: &mut Put<'_>) {
+        self.pending_bytes = 0;
         for id in std::mem::take(&mut self.dirty) {
-            let Some(entity) = self.slots.get_mut(id as usize) else { continue };
+            // One that was dropped meanwhile has left its removals behind.
+            let Some(Some(entity)) = self.slots.get_mut(id as usize) else { continue };
             entity.queued = false;
             if std::mem::take(&mut entity.dirty) {
                 put.record(Key::Entity(entity.kind, entity.key.to_vec()).encode(), &entity.record(names));
@@ -256,13 +352,16 @@ impl Entities {
     /// Takes an entity as the store kept it. Sums and trainings of rules and models that are gone are left behind.
     pub fn restore(&mut self, kind: EntityKind, key: &[u8], record: EntityRecord, names: &Names) -> EntityId {
         let id = self.id_of(kind, key);
-        if let Some(entity) = self.slots.get_mut(id as usize) {
+        if let Some(entity) = self.get_mut(id) {
             entity.latest = record.latest;
             entity.department = record.department.map(Into::into);
             entity.history = record.history;
             entity.history_by_value = record.history_by_value.into_iter().map(|h| (h.0, h.1.into(), h.2)).collect();
             entity.sums =
                 record.sums.into_iter().filter_map(|s| Some((names.rule(&s.0)?, s.1, s.2.into(), s.3))).collect();
+            entity.history_by_value.sort_unstable_by(|a, b| (a.0, &a.1).cmp(&(b.0, &b.1)));
+            // Indices of rules may have another order than when the record was written.
+            entity.sums.sort_unstable();
             entity.once = record.once.into_iter().filter_map(|o| Some((names.model(&o.0)?, o.1, o.2))).collect();
         }
         id
@@ -270,7 +369,7 @@ impl Entities {
 
     /// Takes a model instance as the store kept it.
     pub fn restore_instance(&mut self, id: EntityId, model: u16, instance: Instance) {
-        if let Some(entity) = self.slots.get_mut(id as usize) {
+        if let Some(entity) = self.get_mut(id) {
             entity.instances.push((model, Box::new(instance)));
             entity.instances.sort_by_key(|i| i.0);
         }
@@ -281,7 +380,7 @@ impl Entities {
 
     /// Drops an instance with its records.
     pub fn drop_instance(&mut self, id: EntityId, model: u16, names: &Names, put: &mut Put<'_>) {
-        let Some(entity) = self.slots.get_mut(id as usize) else { return };
+        let Some(Some(entity)) = self.slots.get_mut(id as usize) else { return };
         let Some(at) = entity.instances.iter().position(|i| i.0 == model) else { return };
         let (_, instance) = entity.instances.remove(at);
         if let Some(count) = self.instance_counts.get_mut(model as usize) {
@@ -293,6 +392,27 @@ impl Entities {
         }
         put.remove(Key::Instance(entity.kind, entity.key.to_vec(), name.clone()).encode());
     }
+
+    /// Forgets an entity, with its instances and records.
+    pub fn drop_entity(&mut self, id: EntityId, names: &Names, put: &mut Put<'_>) {
+        let models: Vec<u16> = self.get(id).map(|e| e.instances.iter().map(|i| i.0).collect()).unwrap_or_default();
+        for model in models {
+            self.drop_instance(id, model, names, put);
+        }
+        let Some(entity) = self.slots.get_mut(id as usize).and_then(Option::take) else { return };
+        self.free.push(id);
+        let hash = self.hasher.hash(&entity.key);
+        if let Some(table) = self.tables.get_mut(table_of(entity.kind))
+            && let Ok(entry) = table.find_entry(hash, |other| *other == id)
+        {
+            entry.remove();
+        }
+        put.remove(Key::Entity(entity.kind, entity.key.to_vec()).encode());
+    }
+}
+
+fn key_in(slots: &[Option<Entity>], id: EntityId) -> Option<&[u8]> {
+    Some(&slots.get(id as usize)?.as_ref()?.key)
 }
 
 /// Where changed records go: encoded puts and removals of one commit.

@@ -7,41 +7,59 @@ use crate::alert::EntityKind;
 use crate::calendar::Day;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// A day's guards: key without the day → repeats.
-type DayGuards = std::collections::HashMap<GuardKey, u64, foldhash::fast::RandomState>;
 /// Rule, kind, entity.
 type Subject = (String, EntityKind, Vec<u8>);
+
+/// Guards that leave at once at most: they all stand in one commit.
+const MAX_REMOVED: usize = 10_000;
 
 /// All guards.
 #[derive(Debug, Default)]
 pub struct Guards {
-    days: BTreeMap<Day, DayGuards>,
-    len: usize,
+    /// Guard → repeats; the oldest day comes first.
+    all: BTreeMap<GuardKey, u64>,
     dirty: BTreeSet<GuardKey>,
     removed: Vec<GuardKey>,
     /// Alerts raised by day and subject, for flood suppression.
-    fired: BTreeMap<Day, BTreeMap<Subject, u32>>,
+    fired: BTreeMap<(Day, Subject), u32>,
     suppressed: BTreeMap<(Day, Subject), SuppressedRecord>,
     suppressed_dirty: BTreeSet<(Day, Subject)>,
+}
+
+/// Alerts that were held back and that no summary has told yet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Untold {
+    /// The day, or the first of the month.
+    pub day: Day,
+    /// Id of the rule.
+    pub rule: String,
+    /// Kind of the entity.
+    pub kind: EntityKind,
+    /// Key of the entity.
+    pub entity: Vec<u8>,
+    /// How many.
+    pub count: u64,
+    /// How many earlier summaries have told.
+    pub told_before: u64,
 }
 
 impl Guards {
     /// How many guards are kept.
     pub fn len(&self) -> usize {
-        self.len
+        self.all.len()
     }
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
-        self.len == 0
+        self.all.is_empty()
     }
     /// All guards with their repeats.
     pub fn iter(&self) -> impl Iterator<Item = (&GuardKey, u64)> {
-        self.days.values().flatten().map(|(k, r)| (k, *r))
+        self.all.iter().map(|(k, r)| (k, *r))
     }
 
     /// Whether this has not fired yet. If it has, it is counted as a repeat.
     pub fn is_fresh(&mut self, key: &GuardKey) -> bool {
-        match self.days.get_mut(&key.day).and_then(|day| day.get_mut(key)) {
+        match self.all.get_mut(key) {
             Some(repeats) => {
                 *repeats += 1;
                 if !self.dirty.contains(key) {
@@ -55,73 +73,83 @@ impl Guards {
 
     /// Notes that this has fired. Returns how many alerts of this rule and entity the period had before.
     pub fn set(&mut self, key: GuardKey) -> u32 {
-        let before = self.note_fired(&key);
         self.dirty.insert(key.clone());
-        if self.days.entry(key.day).or_default().insert(key, 0).is_none() {
-            self.len += 1;
+        self.keep(key, 0)
+    }
+
+    fn keep(&mut self, key: GuardKey, repeats: u64) -> u32 {
+        let fired = self.fired.entry(subject(&key)).or_default();
+        let before = *fired;
+        if self.all.insert(key, repeats).is_none() {
+            *fired += 1;
         }
         before
     }
 
-    fn note_fired(&mut self, key: &GuardKey) -> u32 {
-        let subject = (key.rule.clone(), key.kind, key.entity.clone());
-        let count = self.fired.entry(key.day).or_default().entry(subject).or_default();
-        *count += 1;
-        *count - 1
-    }
-
     /// Counts an alert that was held back.
     pub fn suppress(&mut self, key: &GuardKey) {
-        let at = (key.day, (key.rule.clone(), key.kind, key.entity.clone()));
+        let at = subject(key);
         self.suppressed.entry(at.clone()).or_default().count += 1;
         self.suppressed_dirty.insert(at);
     }
 
-    /// Suppressions of days before `day` that have not been reported; marks them.
-    pub fn take_unreported(&mut self, day: Day) -> Vec<(Day, String, EntityKind, Vec<u8>, u64)> {
+    /// What was held back in closed periods and has not been told; marks it as told. A late event may add to a period that
+    /// was told: then the rest is told at the next call.
+    pub fn take_untold(&mut self, is_closed: impl Fn(Day, &str) -> bool) -> Vec<Untold> {
         let mut out = Vec::new();
-        for ((d, subject), record) in &mut self.suppressed {
-            if *d < day && !record.reported {
-                record.reported = true;
-                self.suppressed_dirty.insert((*d, subject.clone()));
-                out.push((*d, subject.0.clone(), subject.1, subject.2.clone(), record.count));
+        for ((day, subject), record) in &mut self.suppressed {
+            if record.count > record.told && is_closed(*day, &subject.0) {
+                out.push(Untold::of(*day, subject, record));
+                record.told = record.count;
+                self.suppressed_dirty.insert((*day, subject.clone()));
             }
         }
         out
     }
 
-    /// Guards of days up to `last_gone` leave; then the oldest days, while there are more than `max`. Returns how many
-    /// left because of `max`.
-    pub fn age(&mut self, last_gone: Day, max: usize) -> u64 {
-        let mut dropped = 0;
-        while let Some(entry) = self.days.first_entry() {
-            let over = self.len > max;
-            if *entry.key() > last_gone && !over {
+    /// Guards of days up to `last_gone` leave, then the oldest while there are more than `max`: a step at a time, in the order
+    /// of their keys. Returns how many left because of `max`, and what was held back and would otherwise never be told.
+    pub fn age(&mut self, last_gone: Day, max: usize) -> (u64, Vec<Untold>) {
+        let (mut dropped, mut untold) = (0, Vec::new());
+        // When there are too many, a few more leave than need to: the next ones then do not each take a step.
+        let keep = if self.all.len() > max { max - max / 100 } else { max };
+        for _ in 0..MAX_REMOVED {
+            let over = self.all.len() > keep;
+            let Some(entry) = self.all.first_entry() else { break };
+            let expired = entry.key().day <= last_gone;
+            if !expired && !over {
                 break;
             }
-            let by_limit = *entry.key() > last_gone;
-            let (day, guards) = entry.remove_entry();
-            self.len -= guards.len();
-            if by_limit {
-                dropped += guards.len() as u64;
+            let (key, _) = entry.remove_entry();
+            dropped += u64::from(!expired);
+            self.dirty.remove(&key);
+            let at = subject(&key);
+            if let Some(fired) = self.fired.get_mut(&at) {
+                *fired -= 1;
+                if *fired == 0 {
+                    self.fired.remove(&at);
+                }
             }
-            for (key, _) in guards {
-                self.dirty.remove(&key);
-                self.removed.push(key);
-            }
-            self.fired.remove(&day);
-            let old: Vec<_> = self.suppressed.keys().filter(|k| k.0 <= day).cloned().collect();
-            for key in old {
-                self.suppressed.remove(&key);
-                self.suppressed_dirty.insert(key);
-            }
+            self.removed.push(key);
         }
-        dropped
+        for _ in 0..MAX_REMOVED {
+            let too_many = self.suppressed.len() > max;
+            let Some(entry) = self.suppressed.first_entry() else { break };
+            if entry.key().0 > last_gone && !too_many {
+                break;
+            }
+            let (at, record) = entry.remove_entry();
+            if record.count > record.told {
+                untold.push(Untold::of(at.0, &at.1, &record));
+            }
+            self.suppressed_dirty.insert(at);
+        }
+        (dropped, untold)
     }
 
     /// How many records have changed since the last drain.
     pub fn dirty_count(&self) -> usize {
-        self.dirty.len() + self.removed.len()
+        self.dirty.len() + self.removed.len() + self.suppressed_dirty.len()
     }
 
     /// Writes what changed since the last call.
@@ -130,7 +158,7 @@ impl Guards {
             put.remove(Key::Guard(key).encode());
         }
         for key in std::mem::take(&mut self.dirty) {
-            let repeats = self.days.get(&key.day).and_then(|d| d.get(&key)).copied().unwrap_or(0);
+            let repeats = self.all.get(&key).copied().unwrap_or(0);
             put.record(Key::Guard(key).encode(), &GuardRecord { repeats });
         }
         for at in std::mem::take(&mut self.suppressed_dirty) {
@@ -145,10 +173,7 @@ impl Guards {
 
     /// Takes a guard as the store kept it.
     pub fn restore(&mut self, key: GuardKey, record: &GuardRecord) {
-        self.note_fired(&key);
-        if self.days.entry(key.day).or_default().insert(key, record.repeats).is_none() {
-            self.len += 1;
-        }
+        self.keep(key, record.repeats);
     }
 
     /// Takes a suppression as the store kept it.
@@ -161,5 +186,72 @@ impl Guards {
         record: SuppressedRecord,
     ) {
         self.suppressed.insert((day, (rule, kind, entity)), record);
+    }
+}
+
+impl Untold {
+    fn of(day: Day, (rule, kind, entity): &Subject, record: &SuppressedRecord) -> Untold {
+        let (count, told_before) = (record.count - record.told, record.told);
+        Untold { day, rule: rule.clone(), kind: *kind, entity: entity.clone(), count, told_before }
+    }
+}
+
+fn subject(key: &GuardKey) -> (Day, Subject) {
+    (key.day, (key.rule.clone(), key.kind, key.entity.clone()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(day: Day, entity: &str, value: &str) -> GuardKey {
+        GuardKey { day, rule: "R".into(), kind: EntityKind::User, entity: entity.into(), value: value.into() }
+    }
+
+    /// A day with `held` alerts held back.
+    fn flooded(guards: &mut Guards, day: Day, held: usize) {
+        for i in 0..held {
+            let key = key(day, "eve", &format!("{i}"));
+            guards.set(key.clone());
+            guards.suppress(&key);
+        }
+    }
+
+    #[test]
+    fn what_was_held_back_is_told_when_the_period_is_closed_and_the_numbers_add_up() {
+        let mut guards = Guards::default();
+        flooded(&mut guards, 10, 3);
+        flooded(&mut guards, 12, 4);
+        let mut told = |guards: &mut Guards, open_from: Day| -> Vec<(Day, u64, u64)> {
+            guards.take_untold(|day, _| day < open_from).iter().map(|u| (u.day, u.count, u.told_before)).collect()
+        };
+        assert_eq!(told(&mut guards, 10), []);
+        assert_eq!(told(&mut guards, 11), [(10, 3, 0)]);
+        assert_eq!(told(&mut guards, 11), []);
+        // A late event adds to a day that was told.
+        guards.suppress(&key(10, "eve", "late"));
+        assert_eq!(told(&mut guards, 13), [(10, 1, 3), (12, 4, 0)]);
+    }
+
+    #[test]
+    fn the_oldest_guards_leave_first_a_step_at_a_time_and_nothing_is_lost_untold() {
+        let mut guards = Guards::default();
+        for i in 0..MAX_REMOVED + 50 {
+            guards.set(key(1, "old", &format!("{i:06}")));
+        }
+        flooded(&mut guards, 5, 7);
+        assert_eq!(guards.age(1, usize::MAX).0, 0, "expiry is no loss by a limit");
+        assert_eq!(guards.len(), 50 + 7, "one commit is not asked to hold them all");
+        guards.age(1, usize::MAX);
+        assert_eq!(guards.len(), 7);
+
+        flooded(&mut guards, 6, 400);
+        let (dropped, _) = guards.age(1, 300);
+        assert_eq!((dropped, guards.len()), (407 - 297, 297), "a little more than needed");
+        assert!(guards.is_fresh(&key(5, "eve", "0")), "the oldest day left");
+        assert!(!guards.is_fresh(&key(6, "eve", "99")));
+        let (_, untold) = guards.age(6, usize::MAX);
+        assert_eq!(untold.iter().map(|u| (u.day, u.count)).collect::<Vec<_>>(), [(5, 7), (6, 400)]);
+        assert!(guards.is_empty());
     }
 }

@@ -3,6 +3,7 @@
 //! Owned by the detect thread, the only one that changes it. A commit takes the records that changed since the last one;
 //! values are absolute, so that writing one twice changes nothing. No I/O, no clock.
 
+mod bound;
 pub mod dump;
 pub mod entity;
 pub mod guard;
@@ -11,7 +12,6 @@ pub mod record;
 
 use crate::alert::EntityKind;
 use crate::batch::{FileId, KeyHasher};
-use crate::calendar::Day;
 use crate::model::histogram::{Bin, Bounds, Instance};
 use crate::store::{Pair, codec};
 use entity::{Entities, EntityId, Names, Put};
@@ -19,6 +19,9 @@ use guard::Guards;
 use key::Key;
 use record::{AgentRecord, BinRecord, FileRecord, InstanceRecord, SinkRecord};
 use std::collections::{BTreeMap, BTreeSet};
+
+/// About what one changed guard adds to a commit, bytes.
+const GUARD_BYTES: usize = 128;
 
 /// Everything learned.
 #[derive(Debug)]
@@ -40,6 +43,7 @@ pub struct State {
     sinks: BTreeMap<String, SinkRecord>,
     sinks_dirty: BTreeSet<String>,
     extra: Vec<Pair>,
+    extra_bytes: usize,
 }
 
 /// A stored record that cannot be read.
@@ -67,6 +71,7 @@ impl State {
             sinks: BTreeMap::new(),
             sinks_dirty: BTreeSet::new(),
             extra: Vec::new(),
+            extra_bytes: 0,
         }
     }
 
@@ -103,7 +108,14 @@ impl State {
 
     /// Writes a record that is not part of the working set (an alert) with the next commit.
     pub fn put(&mut self, key: &Key, value: Option<Vec<u8>>) {
-        self.extra.push((key.encode(), value.map(Into::into)));
+        self.add_extra([(key.encode(), value.map(Into::into))]);
+    }
+
+    fn add_extra(&mut self, pairs: impl IntoIterator<Item = Pair>) {
+        for pair in pairs {
+            self.extra_bytes += pair.0.len() + pair.1.as_ref().map_or(0, |value| value.len());
+            self.extra.push(pair);
+        }
     }
 
     /// The slot of the agent itself.
@@ -121,9 +133,15 @@ impl State {
         self.entities.dirty_count() + self.guards.dirty_count() + self.files_dirty.len() + self.extra.len()
     }
 
+    /// About how many bytes they have.
+    pub fn pending_bytes(&self) -> usize {
+        self.entities.pending_bytes() + self.guards.dirty_count() * GUARD_BYTES + self.extra_bytes
+    }
+
     /// The changes since the last call, as one delta's pairs, in the order of their keys.
     pub fn drain(&mut self) -> Vec<Pair> {
         let mut pairs = std::mem::take(&mut self.extra);
+        self.extra_bytes = 0;
         let mut put = Put { pairs: &mut pairs };
         self.entities.drain(&self.names, &mut put);
         self.guards.drain(&mut put);
@@ -144,31 +162,6 @@ impl State {
         // Stable: of two entries for one key, the later one still wins.
         pairs.sort_by(|a, b| a.0.cmp(&b.0));
         pairs
-    }
-
-    /// Drops the instance with the fewest history days (of equals, the one trained longest ago) when a model has too many.
-    /// Works in steps of one per cent, so that a flood of new names costs a sort now and then and not one each.
-    pub fn bound_instances(&mut self, model: u16, event: u8, max: usize) {
-        if self.entities.instance_counts.get(model as usize).is_none_or(|n| *n <= max) {
-            return;
-        }
-        let mut all: Vec<(u32, i64, Box<[u8]>, EntityId)> = Vec::new();
-        for (id, entity) in self.entities.iter() {
-            if let Some(instance) = entity.instance(model) {
-                let trained = instance.bins().map(|b| b.last_ms).max().unwrap_or(i64::MIN);
-                let days = entity.history_days(event, Day::MIN, Day::MAX);
-                all.push((days, trained, entity.key.clone(), id));
-            }
-        }
-        all.sort_unstable();
-        let leave = (all.len() - max).max(max / 100);
-        let mut pairs = Vec::new();
-        for (.., id) in all.into_iter().take(leave) {
-            self.entities.drop_instance(id, model, &self.names, &mut Put { pairs: &mut pairs });
-            self.agent.instances_dropped += 1;
-            self.agent_dirty = true;
-        }
-        self.extra.extend(pairs);
     }
 
     /// Rebuilds the working set from the store's records, which must come in the order of their keys.

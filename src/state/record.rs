@@ -58,8 +58,39 @@ pub struct GuardRecord {
 pub struct SuppressedRecord {
     /// How many.
     pub count: u64,
-    /// The summary alert has been raised.
-    pub reported: bool,
+    /// How many of them summary alerts have told.
+    pub told: u64,
+}
+
+/// What left the working set because of a limit, by the setting's name in `[limits]`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LimitCounts {
+    /// Users, hosts and peer groups.
+    pub max_entities: u64,
+    /// Values: sums, histories by value, trainings of a day.
+    pub max_values: u64,
+    /// Instances of models.
+    pub max_instances: u64,
+    /// Bins of user and host models.
+    pub max_bins: u64,
+    /// Bins of organisation and peer models.
+    pub max_bins_wide: u64,
+    /// Guards.
+    pub max_guards: u64,
+}
+
+impl LimitCounts {
+    /// Name, count and what it means.
+    pub fn all(&self) -> [(&'static str, u64, &'static str); 6] {
+        [
+            ("max_entities", self.max_entities, "users, hosts or peer groups were forgotten, the least known first"),
+            ("max_values", self.max_values, "values of one user or host were not kept apart"),
+            ("max_instances", self.max_instances, "model instances left, those with the fewest history days first"),
+            ("max_bins", self.max_bins, "values left the model of a user or host, which no longer says \"first\""),
+            ("max_bins_wide", self.max_bins_wide, "values left the model of a peer group or the organisation"),
+            ("max_guards", self.max_guards, "guards left: what they guarded may fire again, with the same id"),
+        ]
+    }
 }
 
 /// A spool file.
@@ -97,10 +128,8 @@ pub struct AgentRecord {
     pub late: u64,
     /// Future events.
     pub future: u64,
-    /// Guards that left because of `max_guards`.
-    pub guards_dropped: u64,
-    /// Instances that left because of `max_instances`.
-    pub instances_dropped: u64,
+    /// What left because of a limit.
+    pub limits: LimitCounts,
     /// What the files gave whose entries have left.
     pub forgotten: Tally,
     /// Fields that some event carried, by event type.

@@ -351,6 +351,7 @@ fn row(stored: &StoredAlert) -> AlertRow {
 pub fn status() -> StatusReport {
     let counts = |all: &[(&str, u64)]| all.iter().map(|(k, n)| ((*k).to_owned(), *n)).collect();
     StatusReport {
+        limits: counts(&[("max_bins", 3)]),
         source: SourceLine::Running { pid: 812, first_epoch: 77, last_epoch: 77 },
         process: Some(Process {
             pid: 812,

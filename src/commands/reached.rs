@@ -1,0 +1,86 @@
+//! Watches the limits: one that cuts something off is reported, once an hour and limit, not once an event.
+
+use crate::alert::Alert;
+use crate::calendar::wall_clock_ms;
+use crate::pipeline::Pipeline;
+use crate::pipeline::detecting::Question;
+use crate::state::record::LimitCounts;
+use crossbeam_channel::bounded;
+use log::warn;
+use std::time::Duration;
+
+/// How long the detect thread may take to answer; a busy one is asked again at the next turn.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// What has been reported, limit by limit.
+pub(super) struct Reached(Vec<Report>);
+
+struct Report {
+    /// The count that the last report told, or that stood at the start.
+    told: u64,
+    /// Hour of the last report.
+    hour: i64,
+}
+
+impl Reached {
+    /// `at_start`: what was cut off before this start was reported then.
+    pub(super) fn since(at_start: &LimitCounts) -> Reached {
+        Reached(at_start.all().iter().map(|(_, told, _)| Report { told: *told, hour: i64::MIN }).collect())
+    }
+
+    /// Looks at the counters and reports the limits that were reached since the last report.
+    pub(super) fn check(&mut self, pipeline: &Pipeline) {
+        let (reply, answer) = bounded(1);
+        let ask: Question = Box::new(move |detector, _, _| {
+            let _ = reply.send(detector.state.agent.limits.clone());
+        });
+        if pipeline.questions.try_send(ask).is_err() {
+            return;
+        }
+        let Ok(counts) = answer.recv_timeout(PATIENCE) else { return };
+        for alert in self.alerts(&counts, wall_clock_ms()) {
+            warn!("{}", alert.evidence.notes.join("; "));
+            let _ = pipeline.operational.try_send(alert);
+        }
+    }
+
+    /// The reports that are due.
+    fn alerts(&mut self, counts: &LimitCounts, now_ms: i64) -> Vec<Alert> {
+        let hour = now_ms.div_euclid(3_600_000);
+        let mut due = Vec::new();
+        for ((name, count, what), report) in counts.all().into_iter().zip(&mut self.0) {
+            if count <= report.told || report.hour == hour {
+                continue;
+            }
+            let new = count - report.told;
+            *report = Report { told: count, hour };
+            let sentence = format!("limits.{name} was reached {new} times since the last report: {what}");
+            due.push(Alert::operational("limit-reached", name, sentence, now_ms));
+        }
+        due
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_limit_is_reported_once_an_hour_with_all_that_came_since() {
+        let mut counts = LimitCounts { max_guards: 7, ..LimitCounts::default() };
+        let mut reached = Reached::since(&counts);
+        let mut at = |counts: &LimitCounts, minutes: i64| -> Vec<String> {
+            let alerts = reached.alerts(counts, minutes * 60_000);
+            alerts.iter().map(|a| a.evidence.notes[0].split(" since").next().unwrap().to_owned()).collect()
+        };
+        assert!(at(&counts, 0).is_empty(), "what was cut before the start");
+        counts.max_guards += 5;
+        assert_eq!(at(&counts, 1), ["limits.max_guards was reached 5 times"]);
+        counts.max_guards += 5;
+        counts.max_bins += 1;
+        assert_eq!(at(&counts, 2), ["limits.max_bins was reached 1 times"], "one limit does not silence another");
+        counts.max_guards += 5;
+        assert_eq!(at(&counts, 61), ["limits.max_guards was reached 10 times"]);
+        assert!(at(&counts, 200).is_empty());
+    }
+}

@@ -1,0 +1,83 @@
+//! What leaves when the working set holds too much: the least known first, counted, in steps.
+//!
+//! A step takes two per cent at once, so that a flood of new names costs a sort now and then and not one each. Who leaves
+//! follows from the events alone: any number of threads and restarts gives the same.
+
+use super::State;
+use super::entity::{EntityId, Put, Standing};
+use crate::alert::EntityKind;
+use crate::calendar::Day;
+
+/// Records that one step may remove, about: they all stand in one commit.
+const MAX_REMOVED: usize = 50_000;
+
+/// How many of `all` leave so that `max` stay, with room for a while.
+fn leaving(all: usize, max: usize) -> usize {
+    (all.saturating_sub(max)).max(max / 50).max(1).min(all)
+}
+
+impl State {
+    /// Drops the instance with the fewest history days (of equals, the one trained longest ago) when a model has too many.
+    pub fn bound_instances(&mut self, model: u16, event: u8, max: usize) {
+        if self.entities.instance_counts.get(model as usize).is_none_or(|n| *n <= max) {
+            return;
+        }
+        let mut all: Vec<((u32, i64), &[u8], EntityId)> = Vec::new();
+        for (id, entity) in self.entities.iter() {
+            if let Some(instance) = entity.instance(model) {
+                let trained = instance.bins().map(|b| b.last_ms).max().unwrap_or(i64::MIN);
+                let days = entity.history_days(event, Day::MIN, Day::MAX);
+                all.push(((days, trained), &entity.key, id));
+            }
+        }
+        let mut pairs = Vec::new();
+        for id in least(all, max) {
+            self.entities.drop_instance(id, model, &self.names, &mut Put { pairs: &mut pairs });
+            self.agent.limits.max_instances += 1;
+            if pairs.len() >= MAX_REMOVED {
+                break;
+            }
+        }
+        self.agent_dirty = true;
+        self.add_extra(pairs);
+    }
+
+    /// Forgets the entities of a kind that are known least when there are too many: those with the fewest history days, of
+    /// equals those that were met longest ago.
+    pub fn bound_entities(&mut self, kind: EntityKind, max: usize) {
+        if self.entities.count(kind) <= max {
+            return;
+        }
+        let of_kind = self.entities.iter().filter(|(_, e)| e.kind == kind);
+        let all: Vec<(Standing, &[u8], EntityId)> = of_kind.map(|(id, e)| (e.standing(), &*e.key, id)).collect();
+        let mut pairs = Vec::new();
+        for id in least(all, max) {
+            self.entities.drop_entity(id, &self.names, &mut Put { pairs: &mut pairs });
+            self.agent.limits.max_entities += 1;
+            if pairs.len() >= MAX_REMOVED {
+                break;
+            }
+        }
+        self.agent_dirty = true;
+        self.add_extra(pairs);
+    }
+
+    /// Forgets an entity that an event named without leaving anything to remember.
+    pub fn forget_if_blank(&mut self, id: EntityId) {
+        if self.entities.get(id).is_some_and(super::entity::Entity::is_blank) {
+            // It was never written: there is nothing to remove.
+            self.entities.drop_entity(id, &self.names, &mut Put { pairs: &mut Vec::new() });
+        }
+    }
+}
+
+/// Who leaves, the least known first.
+fn least<K: Ord>(mut all: Vec<(K, &[u8], EntityId)>, max: usize) -> Vec<EntityId> {
+    let leave = leaving(all.len(), max);
+    if leave < all.len() {
+        all.select_nth_unstable(leave);
+        all.truncate(leave);
+    }
+    all.sort_unstable();
+    all.into_iter().map(|(.., id)| id).collect()
+}
