@@ -82,9 +82,14 @@ impl Site {
     }
     /// Starts the daemon with these variables in its environment.
     pub fn start_with(&self, environment: &[(&str, &str)]) -> Daemon {
+        self.start_through(&[], environment)
+    }
+    /// Starts the daemon through a program that replaces itself by it, such as `setpriv`.
+    pub fn start_through(&self, through: &[&str], environment: &[(&str, &str)]) -> Daemon {
         let log = OpenOptions::new().create(true).append(true).open(self.root().join("log")).unwrap();
-        let child = Command::new(env!("CARGO_BIN_EXE_exfil-agent"))
-            .args(["run", "--config"])
+        let mut words = through.iter().copied().chain([env!("CARGO_BIN_EXE_exfil-agent"), "run", "--config"]);
+        let child = Command::new(words.next().unwrap())
+            .args(words)
             .arg(self.config())
             .envs(environment.iter().copied())
             .stderr(Stdio::from(log))

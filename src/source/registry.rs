@@ -105,6 +105,18 @@ impl Registry {
         self.absent.iter().map(|(id, a)| Candidate { id: *id, position: &a.position, marks: &a.marks })
     }
 
+    /// Moves the instants at which files were missed. Returns what is to be remembered.
+    pub(super) fn shift_gone(&mut self, by_ms: i64) -> Vec<(FileId, Position)> {
+        let mut moved = Vec::new();
+        for (id, absent) in &mut self.absent {
+            if let Some(since) = &mut absent.position.gone_since_ms {
+                *since = since.saturating_add(by_ms);
+                moved.push((*id, absent.position.clone()));
+            }
+        }
+        moved
+    }
+
     /// Files that have been gone since before this instant.
     pub(super) fn gone_before(&self, instant_ms: i64) -> Vec<FileId> {
         let old = |a: &Absent| a.position.gone_since_ms.is_some_and(|since| since < instant_ms);

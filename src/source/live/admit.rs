@@ -6,7 +6,7 @@
 use super::{Followed, Live};
 use crate::batch::{FileId, Position};
 use crate::source::decode::End;
-use crate::source::fingerprint::{Inode, Mark, Stat};
+use crate::source::fingerprint::{Inode, Mark, Stat, WINDOW};
 use crate::source::outlet::Stopped;
 use crate::source::reader::{Reader, open_regular};
 use crate::source::registry::{Candidate, Relative, relatives};
@@ -49,11 +49,12 @@ impl Live {
                     n.retry.fail(now);
                     n.considered = None;
                     let text = e.to_string();
-                    log::warn!(
-                        "{} cannot be read: {text}; trying again in {} s",
-                        n.path.display(),
-                        n.retry.pause.as_secs()
-                    );
+                    if n.retry.is_news(&e) {
+                        log::warn!(
+                            "{} cannot be read: {text}; tried again every minute, or when it changes",
+                            n.path.display()
+                        );
+                    }
                     self.say(inode, FileState::Unreadable, Some(text));
                 }
                 Ok(())
@@ -103,6 +104,12 @@ impl Live {
                 self.status.count(|c| c.corrupt += 1);
             }
             self.say(inode, state, error);
+            return Ok(None);
+        }
+        let head = reader.head()?.len();
+        if head < WINDOW && matches!(reader.end(), Some(End::Incomplete)) && !settled {
+            // Too little to know what it is a copy of: its writer is still at it.
+            self.say(inode, FileState::Incomplete, None);
             return Ok(None);
         }
         let followed = self.files.values().filter(|f| f.tail.position.offset > 0).map(|f| Candidate {

@@ -221,7 +221,7 @@ impl Live {
         }
         let mut tail = f.tail;
         if tail.position.offset > 0 {
-            tail.position.gone_since_ms = Some(wall_clock_ms());
+            tail.position.gone_since_ms = Some(self.clock.now_ms());
             self.batches.push(tail.bookmark());
             self.report_absent(id, &tail.position);
             self.registry.put(id, Absent { position: tail.position, marks: tail.marks });
@@ -250,7 +250,9 @@ impl Live {
         f.retry.fail(now);
         f.state = FileState::Unreadable;
         let text = e.to_string();
-        log::warn!("{} cannot be read: {text}; trying again in {} s", f.tail.label, f.retry.pause.as_secs());
+        if f.retry.is_news(e) {
+            log::warn!("{} cannot be read: {text}; tried again every minute, or when it changes", f.tail.label);
+        }
         let rest = f.seen.size.saturating_sub(f.tail.position.offset);
         let snapshot = FileSnapshot {
             size: f.seen.size,
