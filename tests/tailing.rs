@@ -17,7 +17,7 @@ use agent::{Agent, InProcess, Process};
 use outcome::Outcome;
 use script::{Script, Step};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -80,7 +80,7 @@ fn play(script: &Script, run: Run, agent: &mut dyn Agent) {
     agent.stop();
 }
 
-fn play_folder(folder: &PathBuf, run: Run) {
+fn play_folder(folder: &Path, run: Run) {
     let script = Script::load(folder);
     let mut agent: Box<dyn Agent> = if run == Run::Killed || script.needs_permissions {
         Box::new(Process::of(&script))

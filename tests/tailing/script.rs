@@ -162,7 +162,7 @@ pub enum Step {
     Start,
     Settle,
     Pauses,
-    Act(Act),
+    Act(Box<Act>),
 }
 
 impl Script {
@@ -208,14 +208,15 @@ fn taken_apart(act: &Act) -> Vec<Step> {
         let at = bytes.windows(inside.len()).position(|w| w == inside.as_bytes());
         vec![at.unwrap_or_else(|| panic!("no {inside:?} in the text")) + 1]
     } else {
-        return vec![Step::Act(act.clone())];
+        return vec![Step::Act(Box::new(act.clone()))];
     };
     assert!(act.append.is_some(), "only what is appended comes in pieces");
     let mut from = 0;
     let mut steps = Vec::new();
     for to in cuts.into_iter().chain([bytes.len()]) {
         let hex: String = bytes[from..to].iter().map(|b| format!("{b:02x}")).collect();
-        steps.push(Step::Act(Act { append: act.append.clone(), hex: Some(hex), ..Act::default() }));
+        let piece = Act { append: act.append.clone(), hex: Some(hex), ..Act::default() };
+        steps.push(Step::Act(Box::new(piece)));
         steps.push(Step::Settle);
         from = to;
     }

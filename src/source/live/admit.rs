@@ -112,12 +112,12 @@ impl Live {
             self.say(inode, FileState::Incomplete, None);
             return Ok(None);
         }
-        let followed = self.files.values().filter(|f| f.tail.position.offset > 0).map(|f| Candidate {
-            id: f.tail.id,
-            position: &f.tail.position,
-            marks: &f.tail.marks,
+        let alike = self.heads.like(reader.head()?);
+        let candidates = alike.iter().filter_map(|id| match self.files.get(id) {
+            Some(f) => Some(Candidate { id: *id, position: &f.tail.position, marks: &f.tail.marks }),
+            None => self.registry.get(*id).map(|a| Candidate { id: *id, position: &a.position, marks: &a.marks }),
         });
-        let found = relatives(&mut reader, self.registry.absent().chain(followed))?;
+        let found = relatives(&mut reader, candidates.filter(|c| c.position.offset > 0))?;
         let verdict = self.judge(&found, &mut reader, &stat, settled)?;
         if matches!(verdict, Verdict::Wait) {
             self.say(inode, FileState::Held, None);
@@ -280,8 +280,8 @@ impl Live {
 
     /// One more than the last generation of the same path.
     fn next_generation(&self, path: &std::path::Path) -> u32 {
-        let absent = self.registry.absent().filter(|c| c.position.path == path).map(|c| c.position.generation);
-        let followed = self.files.values().filter(|f| f.tail.path == path).map(|f| f.tail.position.generation);
+        let absent = self.registry.at(path).map(|a| a.position.generation);
+        let followed = self.by_path.get(path).and_then(|id| self.files.get(id)).map(|f| f.tail.position.generation);
         absent.chain(followed).max().map_or(0, |last| last + 1)
     }
 

@@ -112,6 +112,7 @@ impl Live {
         let step = f.tail.read(stat, last, &mut reading);
         let consumed = f.tail.position.offset - before;
         if consumed > 0 {
+            self.heads.learn(id, &f.tail.position);
             if f.missing_since.is_some() {
                 // It still grows: whoever writes it has it open.
                 f.missing_since = Some(Instant::now() + self.skew);
@@ -226,6 +227,7 @@ impl Live {
             self.report_absent(id, &tail.position);
             self.registry.put(id, Absent { position: tail.position, marks: tail.marks });
         } else {
+            self.heads.forget(id);
             self.status.drop_file(Key::File(id));
         }
         // A newcomer may have waited for this.

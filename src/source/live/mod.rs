@@ -6,6 +6,7 @@
 
 use super::fingerprint::{Inode, Stat};
 use super::glob::Globs;
+use super::heads::Heads;
 use super::outlet::{Outlet, Stopped};
 use super::registry::Registry;
 use super::scan::Refuse;
@@ -68,6 +69,7 @@ pub(super) struct Live {
     status: Arc<SourceStatus>,
     watch: Watch,
     registry: Registry,
+    heads: Heads,
     files: HashMap<FileId, Followed>,
     by_inode: HashMap<Inode, FileId>,
     by_path: HashMap<PathBuf, FileId>,
@@ -190,6 +192,9 @@ impl Live {
             listed: false,
             unwatched: trouble.clone(),
         });
+        let registry = Registry::new(settings.known);
+        let mut heads = Heads::default();
+        registry.absent().for_each(|c| heads.learn(c.id, c.position));
         let live = Live {
             timing: Timing::of(rescan_secs),
             spools: spools.collect(),
@@ -199,7 +204,8 @@ impl Live {
             outlet,
             status,
             watch,
-            registry: Registry::new(settings.known),
+            registry,
+            heads,
             files: HashMap::new(),
             by_inode: HashMap::new(),
             by_path: HashMap::new(),

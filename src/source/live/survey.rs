@@ -148,6 +148,8 @@ impl Live {
 
     pub(super) fn add_file(&mut self, inode: Inode, followed: Followed) {
         let id = followed.tail.id;
+        self.heads.learn(id, &followed.tail.position);
+        self.heads.learn_marks(id, &followed.tail.marks);
         self.by_inode.insert(inode, id);
         self.by_path.insert(followed.tail.path.clone(), id);
         self.files.insert(id, followed);
@@ -271,6 +273,7 @@ impl Live {
         for id in self.registry.gone_before(self.clock.now_ms().saturating_sub(keep_ms)) {
             if let Some(absent) = self.registry.take(id) {
                 self.status.drop_file(Key::File(id));
+                self.heads.forget(id);
                 self.status.count(|c| c.forgotten += 1);
                 let batch = RawBatch { remember: Remember::Forget, ..empty_batch(id, &absent.position) };
                 self.batches.push(batch);
