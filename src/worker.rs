@@ -77,7 +77,8 @@ impl Worker {
     pub fn screen(&mut self, batch: RawBatch, parsers: &ParserTable, mut out: EventBatch) -> EventBatch {
         out.reset(&batch);
         out.columns = self.columns(&batch, parsers);
-        let RawBatch { data, offset, line, refused, format, leading_header, .. } = batch;
+        let RawBatch { data, offset, line, refused, skipped, format, leading_header, .. } = batch;
+        out.tally.bytes += skipped;
         for r in refused {
             out.tally.bytes += r.bytes;
             out.tally.records += 1;

@@ -88,16 +88,21 @@ impl Site {
     }
     /// Starts the daemon with these arguments more.
     pub fn start_with_arguments(&self, arguments: &[&str]) -> Daemon {
-        self.spawn(arguments, &[])
+        self.spawn(&[], arguments, &[])
     }
     /// Starts the daemon with these variables in its environment.
     pub fn start_with(&self, environment: &[(&str, &str)]) -> Daemon {
-        self.spawn(&[], environment)
+        self.spawn(&[], &[], environment)
     }
-    fn spawn(&self, arguments: &[&str], environment: &[(&str, &str)]) -> Daemon {
+    /// Starts the daemon through a program that replaces itself by it, such as `setpriv`.
+    pub fn start_through(&self, through: &[&str], environment: &[(&str, &str)]) -> Daemon {
+        self.spawn(through, &[], environment)
+    }
+    fn spawn(&self, through: &[&str], arguments: &[&str], environment: &[(&str, &str)]) -> Daemon {
         let log = OpenOptions::new().create(true).append(true).open(self.root().join("log")).unwrap();
-        let child = Command::new(env!("CARGO_BIN_EXE_exfil-agent"))
-            .args(["run", "--config"])
+        let mut words = through.iter().copied().chain([env!("CARGO_BIN_EXE_exfil-agent"), "run", "--config"]);
+        let child = Command::new(words.next().unwrap())
+            .args(words)
             .arg(self.config())
             .args(arguments)
             .envs(environment.iter().copied())

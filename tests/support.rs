@@ -47,6 +47,13 @@ impl Replay {
         Replay { settings, content, now, dir: TempDir::new().unwrap() }
     }
 
+    /// With content that is compiled already.
+    #[allow(dead_code)]
+    pub fn with(settings: Settings, content: Arc<Content>) -> Replay {
+        let now = exfil_agent::calendar::Zone::utc().parse("2026-12-31T12:00:00").unwrap();
+        Replay { settings, content, now, dir: TempDir::new().unwrap() }
+    }
+
     pub fn state_dir(&self) -> PathBuf {
         self.dir.path().join("state")
     }

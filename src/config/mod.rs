@@ -92,7 +92,7 @@ pub struct SpoolSettings {
     pub format: FormatSetting,
     /// Zone of CSV times without an offset.
     pub timezone: String,
-    /// Seconds between two scans of the directory; notify wakes the agent in between.
+    /// Seconds between two scans of the directory; notify wakes the agent in between. 0, which a config cannot say, is as often as can be.
     pub rescan_secs: u64,
     /// Seconds without a new byte after which an operational alert is raised; 0 is never.
     pub silent_after_secs: u64,

@@ -5,12 +5,13 @@
 //!
 //! One thread reads. `live` follows spools for ever, `once` reads paths to their end; both turn files (`tail`) into parts
 //! (`cut`, `rows`) and hand them to the `outlet`. `scan` lists directories, `watch` hears the kernel's hints, `registry`
-//! knows a file again by its `fingerprint`, `reader` and `decode` give its uncompressed bytes, `order` sorts a replay.
+//! knows a file again by its `fingerprint` (`heads` is its index), `reader` and `decode` give its uncompressed bytes, `order` sorts a replay.
 
 mod cut;
 mod decode;
 mod fingerprint;
 mod glob;
+mod heads;
 mod live;
 mod once;
 mod order;

@@ -6,8 +6,9 @@
 use super::fingerprint::{Inode, Mark, WINDOW, hash};
 use super::reader::Reader;
 use crate::batch::{FileId, Position};
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::io;
+use std::path::{Path, PathBuf};
 
 /// The positions of files that are not being followed.
 #[derive(Default)]
@@ -15,6 +16,8 @@ pub(super) struct Registry {
     absent: BTreeMap<FileId, Absent>,
     /// Kept positions whose file has not been looked for yet.
     unmet: HashMap<Inode, FileId>,
+    /// The absent by their paths.
+    paths: HashMap<PathBuf, BTreeSet<FileId>>,
     next_id: FileId,
 }
 
@@ -50,7 +53,7 @@ impl Registry {
             if position.gone_since_ms.is_none() {
                 registry.unmet.insert(Inode::of(&position), id);
             }
-            registry.absent.insert(id, Absent { position, marks: VecDeque::new() });
+            registry.put(id, Absent { position, marks: VecDeque::new() });
         }
         registry
     }
@@ -63,8 +66,8 @@ impl Registry {
 
     /// Takes the kept position of the file that had this inode when the agent stopped.
     pub(super) fn meet(&mut self, inode: Inode) -> Option<(FileId, Absent)> {
-        let id = self.unmet.remove(&inode)?;
-        Some((id, self.absent.remove(&id)?))
+        let id = self.unmet.get(&inode).copied()?;
+        Some((id, self.take(id)?))
     }
 
     /// Kept positions of files that should be there and were not met.
@@ -85,11 +88,18 @@ impl Registry {
     }
 
     pub(super) fn put(&mut self, id: FileId, absent: Absent) {
+        self.paths.entry(absent.position.path.clone()).or_default().insert(id);
         self.absent.insert(id, absent);
     }
 
     pub(super) fn take(&mut self, id: FileId) -> Option<Absent> {
         let absent = self.absent.remove(&id)?;
+        if let Some(ids) = self.paths.get_mut(&absent.position.path) {
+            ids.remove(&id);
+            if ids.is_empty() {
+                self.paths.remove(&absent.position.path);
+            }
+        }
         let inode = Inode::of(&absent.position);
         if self.unmet.get(&inode) == Some(&id) {
             self.unmet.remove(&inode);
@@ -101,8 +111,25 @@ impl Registry {
         self.absent.get(&id)
     }
 
+    /// The absent files that were last seen under this path.
+    pub(super) fn at(&self, path: &Path) -> impl Iterator<Item = &Absent> {
+        self.paths.get(path).into_iter().flatten().filter_map(|id| self.absent.get(id))
+    }
+
     pub(super) fn absent(&self) -> impl Iterator<Item = Candidate<'_>> {
         self.absent.iter().map(|(id, a)| Candidate { id: *id, position: &a.position, marks: &a.marks })
+    }
+
+    /// Moves the instants at which files were missed. Returns what is to be remembered.
+    pub(super) fn shift_gone(&mut self, by_ms: i64) -> Vec<(FileId, Position)> {
+        let mut moved = Vec::new();
+        for (id, absent) in &mut self.absent {
+            if let Some(since) = &mut absent.position.gone_since_ms {
+                *since = since.saturating_add(by_ms);
+                moved.push((*id, absent.position.clone()));
+            }
+        }
+        moved
     }
 
     /// Files that have been gone since before this instant.

@@ -123,6 +123,9 @@ pub struct SourceSnapshot {
     pub spools: Vec<SpoolSnapshot>,
     /// The counters.
     pub counters: SourceCounters,
+    /// Listings of all spools since the start, as far as everything that they found has been read, or has to wait.
+    #[serde(default)]
+    pub listings: u64,
     /// Why there are no hints from the kernel, when there are none: new bytes are then seen at the next rescan.
     pub polling_only: Option<String>,
     /// Files that a replay left out because they were read to their end before.

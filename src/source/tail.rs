@@ -202,7 +202,7 @@ impl Tail {
         for (i, part) in parts.into_iter().enumerate() {
             let Some(buf) = &whole else { break };
             self.position.tail_hash = tail_hash(&lookback, buf, part.upto);
-            self.position.offset = base + part.upto as u64;
+            let before = std::mem::replace(&mut self.position.offset, base + part.upto as u64);
             self.position.lines = part.lines_upto;
             if part.format.is_some() {
                 self.position.format = part.format;
@@ -233,7 +233,9 @@ impl Tail {
             } else {
                 buf.get(part.start..part.end).unwrap_or_default().to_vec()
             };
-            let batch = self.batch(part, data, base);
+            let mut batch = self.batch(part, data, base);
+            let refused: u64 = batch.refused.iter().map(|r| r.bytes).sum();
+            batch.skipped = (self.position.offset - before).saturating_sub(batch.data.len() as u64 + refused);
             work.batches.push(batch);
         }
         Ok(())
@@ -268,6 +270,7 @@ impl Tail {
             offset: base + part.start as u64,
             line: part.lines_before + 1,
             refused: part.refused,
+            skipped: 0,
             remember: Remember::Position(Box::new(self.position.clone())),
         }
     }

@@ -58,7 +58,7 @@ impl Watch {
         self.watcher.is_none() || self.watched.get(index).copied().flatten() == Some(dir)
     }
 
-    /// Watches a directory that is new or was replaced.
+    /// Watches a directory that is new or was replaced. The text says why that cannot be.
     pub(super) fn follow(&mut self, index: usize, path: &Path, dir: Inode) -> Result<(), String> {
         let Some(watcher) = &mut self.watcher else { return Ok(()) };
         let Some(slot) = self.watched.get_mut(index) else { return Ok(()) };

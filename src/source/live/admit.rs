@@ -6,7 +6,7 @@
 use super::{Followed, Live};
 use crate::batch::{FileId, Position};
 use crate::source::decode::End;
-use crate::source::fingerprint::{Inode, Mark, Stat};
+use crate::source::fingerprint::{Inode, Mark, Stat, WINDOW};
 use crate::source::outlet::Stopped;
 use crate::source::reader::{Reader, open_regular};
 use crate::source::registry::{Candidate, Relative, relatives};
@@ -49,11 +49,12 @@ impl Live {
                     n.retry.fail(now);
                     n.considered = None;
                     let text = e.to_string();
-                    log::warn!(
-                        "{} cannot be read: {text}; trying again in {} s",
-                        n.path.display(),
-                        n.retry.pause.as_secs()
-                    );
+                    if n.retry.is_news(&e) {
+                        log::warn!(
+                            "{} cannot be read: {text}; tried again every minute, or when it changes",
+                            n.path.display()
+                        );
+                    }
                     self.say(inode, FileState::Unreadable, Some(text));
                 }
                 Ok(())
@@ -105,12 +106,18 @@ impl Live {
             self.say(inode, state, error);
             return Ok(None);
         }
-        let followed = self.files.values().filter(|f| f.tail.position.offset > 0).map(|f| Candidate {
-            id: f.tail.id,
-            position: &f.tail.position,
-            marks: &f.tail.marks,
+        let head = reader.head()?.len();
+        if head < WINDOW && matches!(reader.end(), Some(End::Incomplete)) && !settled {
+            // Too little to know what it is a copy of: its writer is still at it.
+            self.say(inode, FileState::Incomplete, None);
+            return Ok(None);
+        }
+        let alike = self.heads.like(reader.head()?);
+        let candidates = alike.iter().filter_map(|id| match self.files.get(id) {
+            Some(f) => Some(Candidate { id: *id, position: &f.tail.position, marks: &f.tail.marks }),
+            None => self.registry.get(*id).map(|a| Candidate { id: *id, position: &a.position, marks: &a.marks }),
         });
-        let found = relatives(&mut reader, self.registry.absent().chain(followed))?;
+        let found = relatives(&mut reader, candidates.filter(|c| c.position.offset > 0))?;
         let verdict = self.judge(&found, &mut reader, &stat, settled)?;
         if matches!(verdict, Verdict::Wait) {
             self.say(inode, FileState::Held, None);
@@ -273,8 +280,8 @@ impl Live {
 
     /// One more than the last generation of the same path.
     fn next_generation(&self, path: &std::path::Path) -> u32 {
-        let absent = self.registry.absent().filter(|c| c.position.path == path).map(|c| c.position.generation);
-        let followed = self.files.values().filter(|f| f.tail.path == path).map(|f| f.tail.position.generation);
+        let absent = self.registry.at(path).map(|a| a.position.generation);
+        let followed = self.by_path.get(path).and_then(|id| self.files.get(id)).map(|f| f.tail.position.generation);
         absent.chain(followed).max().map_or(0, |last| last + 1)
     }
 

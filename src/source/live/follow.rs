@@ -112,6 +112,7 @@ impl Live {
         let step = f.tail.read(stat, last, &mut reading);
         let consumed = f.tail.position.offset - before;
         if consumed > 0 {
+            self.heads.learn(id, &f.tail.position);
             if f.missing_since.is_some() {
                 // It still grows: whoever writes it has it open.
                 f.missing_since = Some(Instant::now() + self.skew);
@@ -221,11 +222,12 @@ impl Live {
         }
         let mut tail = f.tail;
         if tail.position.offset > 0 {
-            tail.position.gone_since_ms = Some(wall_clock_ms());
+            tail.position.gone_since_ms = Some(self.clock.now_ms());
             self.batches.push(tail.bookmark());
             self.report_absent(id, &tail.position);
             self.registry.put(id, Absent { position: tail.position, marks: tail.marks });
         } else {
+            self.heads.forget(id);
             self.status.drop_file(Key::File(id));
         }
         // A newcomer may have waited for this.
@@ -250,7 +252,9 @@ impl Live {
         f.retry.fail(now);
         f.state = FileState::Unreadable;
         let text = e.to_string();
-        log::warn!("{} cannot be read: {text}; trying again in {} s", f.tail.label, f.retry.pause.as_secs());
+        if f.retry.is_news(e) {
+            log::warn!("{} cannot be read: {text}; tried again every minute, or when it changes", f.tail.label);
+        }
         let rest = f.seen.size.saturating_sub(f.tail.position.offset);
         let snapshot = FileSnapshot {
             size: f.seen.size,

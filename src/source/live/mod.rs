@@ -6,6 +6,7 @@
 
 use super::fingerprint::{Inode, Stat};
 use super::glob::Globs;
+use super::heads::Heads;
 use super::outlet::{Outlet, Stopped};
 use super::registry::Registry;
 use super::scan::Refuse;
@@ -18,13 +19,17 @@ use crate::config::{Limits, SpoolSettings};
 use crossbeam_channel::select;
 use std::collections::{HashMap, VecDeque};
 use std::fs::File;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 mod admit;
+mod clock;
 mod follow;
 mod survey;
+
+use clock::Clock;
 
 pub(super) struct LiveSettings {
     pub(super) spools: Vec<SpoolSettings>,
@@ -46,6 +51,14 @@ pub(super) struct Timing {
     pub(super) grace: Duration,
 }
 
+impl Timing {
+    /// 0 seconds, which no config may say, is as often as can be.
+    fn of(rescan_secs: u64) -> Timing {
+        let rescan = Duration::from_secs(rescan_secs).max(Duration::from_millis(25));
+        Timing { rescan, hold: rescan * 3, grace: (rescan * 15).min(Duration::from_secs(30)) }
+    }
+}
+
 pub(super) struct Live {
     pub(super) timing: Timing,
     spools: Vec<Spool>,
@@ -56,6 +69,7 @@ pub(super) struct Live {
     status: Arc<SourceStatus>,
     watch: Watch,
     registry: Registry,
+    heads: Heads,
     files: HashMap<FileId, Followed>,
     by_inode: HashMap<Inode, FileId>,
     by_path: HashMap<PathBuf, FileId>,
@@ -76,6 +90,7 @@ pub(super) struct Live {
     batches: Vec<RawBatch>,
     /// Added to the clock; tests move it.
     pub(super) skew: Duration,
+    pub(super) clock: Clock,
 }
 
 struct Spool {
@@ -84,6 +99,8 @@ struct Spool {
     missing: bool,
     /// Whether the last listing worked.
     listed: bool,
+    /// Why the kernel gives no hints about it.
+    unwatched: Option<String>,
 }
 
 /// A file that is being followed.
@@ -135,6 +152,8 @@ enum Item {
 struct Retry {
     until: Option<Instant>,
     pause: Duration,
+    /// The trouble as it was said: the same again is not said again.
+    said: Option<io::ErrorKind>,
 }
 
 impl Retry {
@@ -144,6 +163,14 @@ impl Retry {
     fn fail(&mut self, now: Instant) {
         self.pause = (self.pause * 2).clamp(Duration::from_secs(1), Duration::from_secs(60));
         self.until = Some(now + self.pause);
+    }
+    /// Whether this trouble is news.
+    fn is_news(&mut self, e: &io::Error) -> bool {
+        self.said.replace(e.kind()) != Some(e.kind())
+    }
+    /// Tries again at once. What was said stays said until it works.
+    fn hurry(&mut self) {
+        (self.until, self.pause) = (None, Duration::ZERO);
     }
     fn reset(&mut self) {
         *self = Retry::default();
@@ -156,17 +183,20 @@ impl Live {
         if let Some(why) = &trouble {
             log::warn!("no hints about new bytes, they are seen at the next rescan: {why}");
         }
-        status.change(|s| s.polling_only = trouble);
         status.set_spools(settings.spools.iter().map(|s| s.path.as_path()));
-        let rescan = Duration::from_secs(settings.spools.iter().map(|s| s.rescan_secs.max(1)).min().unwrap_or(2));
+        let rescan_secs = settings.spools.iter().map(|s| s.rescan_secs).min().unwrap_or(2);
         let spools = settings.spools.into_iter().map(|settings| Spool {
             globs: Globs::new(&settings.include, &settings.exclude),
             settings,
             missing: false,
             listed: false,
+            unwatched: trouble.clone(),
         });
-        Live {
-            timing: Timing { rescan, hold: rescan * 3, grace: Duration::from_secs(30) },
+        let registry = Registry::new(settings.known);
+        let mut heads = Heads::default();
+        registry.absent().for_each(|c| heads.learn(c.id, c.position));
+        let live = Live {
+            timing: Timing::of(rescan_secs),
             spools: spools.collect(),
             limits: settings.limits,
             sniff: settings.sniff,
@@ -174,7 +204,8 @@ impl Live {
             outlet,
             status,
             watch,
-            registry: Registry::new(settings.known),
+            registry,
+            heads,
             files: HashMap::new(),
             by_inode: HashMap::new(),
             by_path: HashMap::new(),
@@ -191,7 +222,10 @@ impl Live {
             idle: false,
             batches: Vec::new(),
             skew: Duration::ZERO,
-        }
+            clock: Clock::new(),
+        };
+        live.say_unwatched();
+        live
     }
 
     /// Until it is told to stop or nobody takes batches any more.
@@ -247,7 +281,8 @@ impl Live {
 
     /// Sleeps until a hint, a stop or the next listing.
     fn wait(&mut self) {
-        let now = self.now();
+        let (now, scans) = (self.now(), self.scans);
+        self.status.change(|s| s.listings = scans);
         let until = if self.scan_wanted { self.scan_after.min(self.next_scan) } else { self.next_scan };
         let timeout = until.saturating_duration_since(now);
         let mut hang_up = false;
@@ -368,6 +403,7 @@ fn empty_batch(id: FileId, position: &Position) -> RawBatch {
         offset: position.offset,
         line: position.lines + 1,
         refused: Vec::new(),
+        skipped: 0,
         remember: Remember::Position(Box::new(position.clone())),
     }
 }

@@ -2,7 +2,6 @@
 
 use super::{Followed, Item, Live, Newcomer, Spool, empty_batch};
 use crate::batch::{FileId, Position, RawBatch, Remember};
-use crate::calendar::wall_clock_ms;
 use crate::failpoint::{self, Point};
 use crate::source::fingerprint::Inode;
 use crate::source::order::name_key;
@@ -20,6 +19,7 @@ impl Live {
         let begun = Instant::now();
         self.scans += 1;
         self.scan_wanted = false;
+        self.follow_clock();
         let mut due: Vec<(i128, PathBuf, Item)> = Vec::new();
         for index in 0..self.spools.len() {
             for entry in self.list(index) {
@@ -49,13 +49,19 @@ impl Live {
             && !self.watch.covers(index, *dir)
         {
             let trouble = self.watch.follow(index, &path, *dir).err();
-            if let Some(why) = &trouble {
-                log::warn!("no hints about {}, it is looked at every rescan: {why}", path.display());
+            // Tried again at every listing, said when it changes.
+            if trouble != spool.unwatched {
+                match &trouble {
+                    Some(why) => log::warn!("no hints about {}, it is looked at every rescan: {why}", path.display()),
+                    None => log::info!("the kernel gives hints about {} again", path.display()),
+                }
+                spool.unwatched = trouble;
             }
-            self.status.change(|s| s.polling_only = trouble);
             // What came between the listing and the watch.
             listed = scan::list(&path, &spool.globs, &self.refuse);
+            self.say_unwatched();
         }
+        let Some(spool) = self.spools.get_mut(index) else { return Vec::new() };
         spool.listed = listed.is_ok();
         let count = listed.as_ref().map_or(0, |(_, files)| files.len() as u64);
         let missing = listed.as_ref().err().map(ToString::to_string);
@@ -75,13 +81,21 @@ impl Live {
         listed.map(|(_, files)| files).unwrap_or_default()
     }
 
+    /// Tells the status which spools are seen at the rescan only.
+    pub(super) fn say_unwatched(&self) {
+        let mut reasons: Vec<&str> = self.spools.iter().filter_map(|s| s.unwatched.as_deref()).collect();
+        reasons.dedup();
+        let text = (!reasons.is_empty()).then(|| reasons.join("; "));
+        self.status.change(|s| s.polling_only = text);
+    }
+
     /// One entry of a listing. A second name of the same file (a hard link) is left alone.
     fn notice(&mut self, spool: usize, entry: Listed, due: &mut Vec<(i128, PathBuf, Item)>) {
         let (scan, now) = (self.scans, self.now());
         let inode = entry.stat.inode;
         if let Some(f) = self.by_inode.get(&inode).and_then(|id| self.files.get_mut(id)) {
             if f.seen.changed_ns != entry.stat.changed_ns {
-                f.retry.reset();
+                f.retry.hurry();
             }
             f.seen = entry.stat;
             f.missing_since = None;
@@ -94,7 +108,7 @@ impl Live {
         } else if let Some(n) = self.newcomers.get_mut(&inode) {
             if n.stat != entry.stat {
                 n.quiet_since = now;
-                n.retry.reset();
+                n.retry.hurry();
             }
             n.stat = entry.stat;
             if n.scan != scan {
@@ -134,6 +148,8 @@ impl Live {
 
     pub(super) fn add_file(&mut self, inode: Inode, followed: Followed) {
         let id = followed.tail.id;
+        self.heads.learn(id, &followed.tail.position);
+        self.heads.learn_marks(id, &followed.tail.marks);
         self.by_inode.insert(inode, id);
         self.by_path.insert(followed.tail.path.clone(), id);
         self.files.insert(id, followed);
@@ -199,7 +215,7 @@ impl Live {
         let mut unmet: Vec<FileId> = self.registry.unmet().filter(|(_, p)| !hidden(p)).map(|(id, _)| id).collect();
         unmet.sort_unstable();
         for id in unmet {
-            if let Some(position) = self.registry.miss(id, wall_clock_ms()) {
+            if let Some(position) = self.registry.miss(id, self.clock.now_ms()) {
                 self.report_absent(id, &position);
                 self.batches.push(empty_batch(id, &position));
             }
@@ -240,12 +256,24 @@ impl Live {
         }
     }
 
+    /// A clock that was set moves the instants that were kept by it.
+    fn follow_clock(&mut self) {
+        let by_ms = self.clock.set_since();
+        if by_ms != 0 {
+            log::info!("the clock was set by {} s", by_ms / 1000);
+            for (id, position) in self.registry.shift_gone(by_ms) {
+                self.batches.push(empty_batch(id, &position));
+            }
+        }
+    }
+
     /// Lets go of positions whose file has been gone long enough.
     fn forget(&mut self) -> Result<(), Stopped> {
         let keep_ms = i64::try_from(self.limits.forget_gone_hours.saturating_mul(3_600_000)).unwrap_or(i64::MAX);
-        for id in self.registry.gone_before(wall_clock_ms().saturating_sub(keep_ms)) {
+        for id in self.registry.gone_before(self.clock.now_ms().saturating_sub(keep_ms)) {
             if let Some(absent) = self.registry.take(id) {
                 self.status.drop_file(Key::File(id));
+                self.heads.forget(id);
                 self.status.count(|c| c.forgotten += 1);
                 let batch = RawBatch { remember: Remember::Forget, ..empty_batch(id, &absent.position) };
                 self.batches.push(batch);

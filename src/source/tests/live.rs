@@ -242,6 +242,28 @@ fn positions_of_vanished_files_are_forgotten_in_time() {
 }
 
 #[test]
+fn a_clock_that_is_set_makes_no_vanished_file_look_long_gone() {
+    let mut b = Bench::new();
+    b.write("a.log", lines(0, 1000));
+    b.settle();
+    b.remove("a.log");
+    b.settle();
+    b.after_all_pauses();
+    const DAY_MS: i64 = 86_400_000;
+    for set_by_ms in [366 * DAY_MS, 365 * DAY_MS, 0, -2 * DAY_MS, -2 * DAY_MS + 3_600_000, 0] {
+        b.live().clock.set_by_ms = set_by_ms;
+        b.settle();
+        let gone_since = b.taken.known.values().next().and_then(|p| p.gone_since_ms).expect("the position is kept");
+        let ago_ms = crate::calendar::wall_clock_ms() + set_by_ms - gone_since;
+        assert!((0..60_000).contains(&ago_ms), "gone for {ago_ms} ms with the clock set by {set_by_ms}");
+    }
+    // Read once all the same.
+    b.write("a.log.1.gz", gz(lines(0, 1000).as_bytes()));
+    b.settle();
+    assert_eq!(b.taken.lines.len(), 1000);
+}
+
+#[test]
 fn a_copy_beside_the_original_is_not_read_again() {
     let mut b = Bench::new();
     b.write("a.log", lines(0, 1000));

@@ -1,6 +1,7 @@
 //! The source against a plain model: whatever is done to the files, every whole line arrives exactly once.
 
 use super::*;
+use crate::effort;
 use proptest::prelude::*;
 
 #[derive(Clone, Copy, Debug)]
@@ -33,8 +34,18 @@ enum Action {
     },
     /// Truncates the current file after it was read.
     Truncate,
+    /// Deletes the current file after it was read; the next append makes it again.
+    DeleteCurrent,
+    /// Renames a new file over the current one after that was read.
+    Replace(usize),
+    /// Adds a member to a file that was compressed before.
+    AddMember {
+        which: usize,
+    },
     Settle,
     Stop,
+    /// Killed: of what was read this many batches were committed, and neither records nor positions of the rest.
+    Kill(usize),
     Wait,
 }
 
@@ -50,8 +61,12 @@ fn action() -> impl Strategy<Value = Action> {
         1 => (0_usize..5).prop_map(|which| Action::Rename { which }),
         1 => (0_usize..5).prop_map(|which| Action::Delete { which }),
         1 => Just(Action::Truncate),
+        1 => Just(Action::DeleteCurrent),
+        1 => (1_usize..20).prop_map(Action::Replace),
+        1 => (0_usize..5).prop_map(|which| Action::AddMember { which }),
         5 => Just(Action::Settle),
         2 => Just(Action::Stop),
+        2 => (0_usize..6).prop_map(Action::Kill),
         1 => Just(Action::Wait),
     ]
 }
@@ -176,7 +191,33 @@ impl Model {
                 self.settle();
                 self.bench.write("a.log", "");
             }
+            Action::DeleteCurrent if self.has_current() => {
+                self.end_line();
+                self.settle();
+                self.bench.remove("a.log");
+            }
+            Action::Replace(n) if self.has_current() => {
+                self.end_line();
+                self.settle();
+                let text: String = (0..n).map(|_| self.line(80)).collect();
+                self.bench.write(".new", text);
+                self.bench.rename(".new", "a.log");
+            }
+            Action::AddMember { which } => {
+                if let Some(i) = self.rotated(which).filter(|i| self.rotated[*i].contains('z')) {
+                    let text = self.line(60);
+                    let bytes = match fs::read(self.bench.path(&self.rotated[i])).unwrap().first() {
+                        Some(0x1f) => gz(text.as_bytes()),
+                        _ => zstd::encode_all(text.as_bytes(), 3).unwrap(),
+                    };
+                    self.bench.append(&self.rotated[i], bytes);
+                }
+            }
             Action::Settle => self.settle(),
+            Action::Kill(committed) => {
+                self.bench.settle_and_kill(committed);
+                self.running = false;
+            }
             Action::Stop => {
                 self.bench.stop();
                 self.running = false;
@@ -206,7 +247,7 @@ impl Model {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 150, failure_persistence: None, ..Default::default() })]
+    #![proptest_config(ProptestConfig { cases: effort::of(256, 10_000) as u32, failure_persistence: None, ..Default::default() })]
     #[test]
     fn every_line_arrives_exactly_once(
         actions in proptest::collection::vec(action(), 1..40),
