@@ -5,8 +5,8 @@ use crate::calendar::wall_clock_ms;
 use crate::pipeline::Pipeline;
 use crate::pipeline::detecting::Question;
 use crate::state::record::LimitCounts;
-use crossbeam_channel::bounded;
 use log::warn;
+use std::sync::mpsc::sync_channel;
 use std::time::Duration;
 
 /// How long the detect thread may take to answer; a busy one is asked again at the next turn.
@@ -30,7 +30,7 @@ impl Reached {
 
     /// Looks at the counters and reports the limits that were reached since the last report.
     pub(super) fn check(&mut self, pipeline: &Pipeline) {
-        let (reply, answer) = bounded(1);
+        let (reply, answer) = sync_channel(1);
         let ask: Question = Box::new(move |detector, _, _| {
             let _ = reply.send(detector.state.agent.limits.clone());
         });

@@ -132,8 +132,11 @@ impl Outbox {
 
     fn forget_delivered(&mut self) {
         let delivered = self.delivered();
-        while let Some((_, size)) = self.sizes.pop_front_if(|s| s.0 <= delivered) {
+        while let Some((seq, size)) = self.sizes.front().copied()
+            && seq <= delivered
+        {
             self.queued_bytes -= size;
+            self.sizes.pop_front();
         }
     }
 

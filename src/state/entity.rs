@@ -18,6 +18,9 @@ pub type EntityId = u32;
 /// Days of one value: event type, value, days.
 pub type ValueHistory = (u8, Box<[u8]>, DaySet);
 
+/// A sum: rule, day, value, total.
+pub type Sum = (u16, Day, Box<[u8]>, u64);
+
 /// One entity.
 #[derive(Debug)]
 pub struct Entity {
@@ -35,8 +38,8 @@ pub struct Entity {
     pub history: Vec<(u8, DaySet)>,
     /// The same for single values, sorted.
     pub history_by_value: Vec<ValueHistory>,
-    /// Sums: rule, day, value, total; sorted.
-    pub sums: Vec<(u16, Day, Box<[u8]>, u64)>,
+    /// Sums of open days, sorted.
+    pub sums: Vec<Sum>,
     /// What has trained a model: model, day, sorted hashes.
     pub once: Vec<(u16, Day, Vec<u64>)>,
     /// Instances by model.
@@ -91,12 +94,11 @@ impl Entity {
     /// Adds to the sum of a rule, day and value: the total, and whether another sum had to leave. Of more than `max` sums
     /// the smallest leaves, so that many small ones do not hide a large one.
     pub fn add(&mut self, rule: u16, day: Day, value: &[u8], amount: u64, max: usize) -> (u64, bool) {
-        let place =
-            |sums: &[(u16, Day, Box<[u8]>, u64)]| sums.binary_search_by(|s| (s.0, s.1, &*s.2).cmp(&(rule, day, value)));
+        let place = |sums: &[Sum]| sums.binary_search_by(|s| (s.0, s.1, &*s.2).cmp(&(rule, day, value)));
         let mut left = false;
         if place(&self.sums).is_err() {
             left = self.sums.len() >= max;
-            let smallest = |s: &(usize, &(u16, Day, Box<[u8]>, u64))| s.1.3;
+            let smallest = |s: &(usize, &Sum)| s.1.3;
             if let (true, Some((at, _))) = (left, self.sums.iter().enumerate().min_by_key(smallest)) {
                 self.sums.remove(at);
             }

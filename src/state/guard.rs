@@ -222,7 +222,7 @@ mod tests {
         let mut guards = Guards::default();
         flooded(&mut guards, 10, 3);
         flooded(&mut guards, 12, 4);
-        let mut told = |guards: &mut Guards, open_from: Day| -> Vec<(Day, u64, u64)> {
+        let told = |guards: &mut Guards, open_from: Day| -> Vec<(Day, u64, u64)> {
             guards.take_untold(|day, _| day < open_from).iter().map(|u| (u.day, u.count, u.told_before)).collect()
         };
         assert_eq!(told(&mut guards, 10), []);

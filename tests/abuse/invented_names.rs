@@ -5,6 +5,10 @@ use super::stream::{DAY, MONDAY, process, temp_write, visit, write_zst};
 use super::watched::Watched;
 use crate::effort;
 use crate::support::Replay;
+use exfil_agent::alert::EntityKind;
+use exfil_agent::config::FormatSetting;
+use exfil_agent::pipeline::Pipeline;
+use exfil_agent::source::Mode;
 
 /// Low enough that a small flood reaches each of them.
 const LIMITS: &str = "[limits]
@@ -117,8 +121,11 @@ fn a_future_date_leaves_no_trace_of_the_name_that_bears_it() {
     let lines: Vec<String> =
         (0..500).map(|i| process(MONDAY + 40 * DAY, &format!("PC{i}"), &format!("u{i}"), "notepad.exe")).collect();
     std::fs::write(&file, lines.join("\n") + "\n").unwrap();
-    let agent = Watched::new("");
-    agent.replay(&file, "2026-03-04T00:00:00Z");
-    assert_eq!(agent.status()["future"], 500);
-    assert_eq!((&agent.stats()["users"], &agent.stats()["hosts"]), (&0.into(), &0.into()));
+    // The replay's clock says March.
+    let replay = Replay::new("# now: 2026-03-04", 1);
+    let mode = Mode::Once { paths: vec![file], format: FormatSetting::Auto };
+    let (detector, _) = Pipeline::start(replay.plan(mode), Box::new(|_| {})).unwrap().join().unwrap();
+    assert_eq!(detector.state.agent.future, 500);
+    let known = |kind| detector.state.entities.count(kind);
+    assert_eq!((known(EntityKind::User), known(EntityKind::Host)), (0, 0));
 }
