@@ -2,9 +2,12 @@
 //!
 //! A commit that fails is tried again with back-off after the store was opened anew; the values are absolute, so trying
 //! again is harmless. While that goes on nothing else is committed, detection stops at its limit, and reading stops
-//! behind it: the spool is the queue.
+//! behind it: the spool is the queue. A store that has lost commits ends the agent: the working set knows more than the
+//! store does, and only a start can bring the two together again.
 
-use crate::store::{Delta, Store, StoreError, StoreOptions, StoreStats};
+use crate::exit::{self, Failure};
+use crate::failpoint;
+use crate::store::{Delta, Known, Store, StoreError, StoreOptions, StoreStats};
 use crossbeam_channel::{Receiver, Sender, bounded, select};
 use log::{error, info, warn};
 use std::path::PathBuf;
@@ -74,7 +77,7 @@ pub struct Committer {
     pub committed: Receiver<u64>,
     /// How commits are doing.
     pub status: Arc<Mutex<CommitStatus>>,
-    thread: JoinHandle<()>,
+    thread: JoinHandle<Result<(), StoreError>>,
 }
 
 impl Committer {
@@ -86,18 +89,30 @@ impl Committer {
         let shared = Arc::clone(&status);
         let thread = std::thread::Builder::new().name("store".into()).spawn(move || match backing {
             Backing::Durable(store, dir, options) => {
-                Durable { store: Some(*store), dir, options, status: shared }.run(&inbox, &done)
+                let known = store.known();
+                Durable { store: Some(*store), known, dir, options, status: shared }.run(&inbox, &done)
             }
-            Backing::Volatile => volatile(&inbox, &done),
+            Backing::Volatile => {
+                volatile(&inbox, &done);
+                Ok(())
+            }
         })?;
         Ok(Committer { commands, committed, status, thread })
     }
 
     /// Closes the store and waits for the thread.
-    pub fn close(self) {
+    ///
+    /// # Errors
+    /// Why the thread had ended before: it will commit nothing more.
+    pub fn close(self) -> Result<(), Failure> {
         let _ = self.commands.send(Command::Close);
-        if self.thread.join().is_err() {
-            error!("the store thread ended abnormally");
+        match self.thread.join() {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(e)) => Err(Failure::new(i32::from(e.exit_code()), e.to_string())),
+            Err(_) => Err(Failure::new(
+                exit::RUNTIME,
+                "the store thread ended abnormally; what was committed is safe, start the agent again",
+            )),
         }
     }
 }
@@ -122,13 +137,15 @@ fn volatile(inbox: &Receiver<Command>, done: &Sender<u64>) {
 
 struct Durable {
     store: Option<Store>,
+    /// The store as of its last commit, to know it again.
+    known: Known,
     dir: PathBuf,
     options: StoreOptions,
     status: Arc<Mutex<CommitStatus>>,
 }
 
 impl Durable {
-    fn run(mut self, inbox: &Receiver<Command>, done: &Sender<u64>) {
+    fn run(mut self, inbox: &Receiver<Command>, done: &Sender<u64>) -> Result<(), StoreError> {
         self.note(None);
         loop {
             let folding = self.store.as_ref().is_some_and(Store::fold_due);
@@ -142,7 +159,7 @@ impl Durable {
             };
             match command {
                 Some(Command::Commit(delta)) => {
-                    let Some(epoch) = self.commit(delta, inbox) else { break };
+                    let Some(epoch) = self.commit(delta, inbox)? else { break };
                     if done.send(epoch).is_err() {
                         break;
                     }
@@ -157,17 +174,21 @@ impl Durable {
         {
             error!("closing the state: {e}");
         }
+        Ok(())
     }
 
     /// Commits, however often it takes. `None` when the agent shuts down before it succeeds.
-    fn commit(&mut self, delta: Delta, inbox: &Receiver<Command>) -> Option<u64> {
+    fn commit(&mut self, delta: Delta, inbox: &Receiver<Command>) -> Result<Option<u64>, StoreError> {
         let mut wait = Duration::from_secs(1);
         loop {
+            let was_open = self.store.is_some();
             match self.try_commit(&delta) {
                 Ok(epoch) => {
                     self.note(None);
-                    return Some(epoch);
+                    return Ok(Some(epoch));
                 }
+                // What an open store says after a fault may be the fault's doing; opening it anew tells.
+                Err(e) if !e.is_transient() && !was_open => return Err(e),
                 Err(e) => {
                     warn!(
                         "cannot commit to {}: {e}; trying again in {} s, nothing is lost meanwhile",
@@ -182,24 +203,27 @@ impl Durable {
                 recv(inbox) -> command => match command {
                     Ok(Command::Scan(scan)) => self.scan(scan),
                     Ok(Command::Commit(_)) => {}
-                    Ok(Command::Close) | Err(_) => return None,
+                    Ok(Command::Close) | Err(_) => return Ok(None),
                 },
-                default(wait) => {}
+                default(failpoint::pause(wait)) => {}
             }
             wait = (wait * 2).min(Duration::from_secs(60));
         }
     }
 
     fn try_commit(&mut self, delta: &Delta) -> Result<u64, StoreError> {
-        if self.store.is_none() {
-            let (store, _) = Store::open(&self.dir, &self.options)?;
-            info!("the state in {} is open again", self.dir.display());
-            self.store = Some(store);
-        }
-        match &mut self.store {
-            Some(store) => store.commit(Delta { puts: delta.puts.clone() }),
-            None => Ok(0),
-        }
+        let store = match &mut self.store {
+            Some(store) => store,
+            closed => {
+                let store = Store::open_again(&self.dir, &self.options, &self.known)?;
+                info!("the state in {} is open again", self.dir.display());
+                self.known = store.known();
+                closed.insert(store)
+            }
+        };
+        let epoch = store.commit(Delta { puts: delta.puts.clone() })?;
+        self.known = store.known();
+        Ok(epoch)
     }
 
     fn fold(&mut self) {

@@ -89,7 +89,7 @@ pub struct Pipeline {
     pub source: Arc<SourceStatus>,
     /// How the sinks are doing.
     pub sinks: Vec<(String, Arc<sink::SinkStatus>)>,
-    detect: std::thread::JoinHandle<(Detector, Progress)>,
+    detect: std::thread::JoinHandle<Result<(Detector, Progress), Failure>>,
     others: Vec<std::thread::JoinHandle<()>>,
     reading: source::SourceHandle,
 }
@@ -228,7 +228,7 @@ impl Pipeline {
     /// Waits for the end of the input (or of a stop) and returns what was done.
     ///
     /// # Errors
-    /// When a thread ended abnormally.
+    /// When a thread ended abnormally, or the store gave up.
     pub fn join(self) -> Result<(Detector, Progress), Failure> {
         let abnormal = || {
             Failure::new(exit::RUNTIME, "a thread ended abnormally; what was committed is safe, start the agent again")
@@ -238,7 +238,7 @@ impl Pipeline {
             thread.join().map_err(|_| abnormal())?;
         }
         self.reading.join().map_err(|e| Failure::new(exit::RUNTIME, e.to_string()))?;
-        Ok(done)
+        done
     }
 }
 

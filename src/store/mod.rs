@@ -7,7 +7,7 @@
 //! only an index. A root record with a digest over everything, and a witness file beside sled, make damage visible at open.
 //! docs/format.md describes the bytes. One thread owns a store and makes all its calls.
 //!
-//! In reading order: `run` and `envelope` (the bytes), `root`, `page`, `view` (reading), `fold`, `engine` (sled), `lock`,
+//! In reading order: `run` and `envelope` (the bytes), `root`, `page`, `view` (reading), `fold`, `engine` (sled), `nudge`, `lock`,
 //! `witness`, `open`, `stopped`.
 
 pub mod codec;
@@ -16,6 +16,7 @@ mod envelope;
 mod error;
 mod fold;
 mod lock;
+mod nudge;
 mod open;
 mod page;
 mod root;
@@ -72,6 +73,13 @@ pub struct StoreOptions {
     pub schema: u16,
     /// Whether a damaged store is moved aside and an empty one put in its place.
     pub accept_empty: bool,
+}
+
+/// By what an open store knows itself again after it had to be closed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Known {
+    id: root::StoreId,
+    epoch: u64,
 }
 
 /// What was found when a store was opened.
@@ -135,7 +143,21 @@ impl Store {
     /// # Errors
     /// [`StoreError::InUse`], [`StoreError::Corrupt`], [`StoreError::Newer`], [`StoreError::Create`] or [`StoreError::Io`].
     pub fn open(dir: &Path, options: &StoreOptions) -> Result<(Store, Opened), StoreError> {
-        let open::Parts { view, witness, lock, opened } = open::open(dir, options)?;
+        Ok(Store::of(open::open(dir, options)?, options))
+    }
+
+    /// Opens the store again that `known` was asked of, after it failed. It holds what it held then, and perhaps the commit
+    /// that failed. Nothing is made, moved aside or restored: who asks works with what that store held.
+    ///
+    /// # Errors
+    /// [`StoreError::Gone`] when that store is not there any more, [`StoreError::Corrupt`] when it has lost commits, or what
+    /// [`Store::open`] returns.
+    pub fn open_again(dir: &Path, options: &StoreOptions, known: &Known) -> Result<Store, StoreError> {
+        Ok(Store::of(open::open_again(dir, options.schema, known)?, options).0)
+    }
+
+    fn of(parts: open::Parts, options: &StoreOptions) -> (Store, Opened) {
+        let open::Parts { view, witness, lock, opened } = parts;
         let store = Store {
             view,
             witness,
@@ -145,7 +167,12 @@ impl Store {
             failed: false,
             _lock: lock,
         };
-        Ok((store, opened))
+        (store, opened)
+    }
+
+    /// What [`Store::open_again`] will ask for: this store with its last commit.
+    pub fn known(&self) -> Known {
+        Known { id: self.view.root.id, epoch: self.view.root.epoch }
     }
 
     /// Makes a delta durable, all of it or nothing, and returns its epoch. An empty delta writes nothing.

@@ -12,7 +12,7 @@ use super::root::{BadRoot, Root, StoreId, digest_of};
 use super::run::{Reader, take_number};
 use super::view::{DeltaRef, Overlay, View};
 use super::witness::{Testimony, Witness};
-use super::{Opened, StoreOptions};
+use super::{Known, Opened, StoreOptions};
 use crate::failpoint::{self, Point};
 use std::collections::VecDeque;
 use std::fs::{self, DirBuilder, File};
@@ -22,6 +22,9 @@ use std::path::{Path, PathBuf};
 
 /// Name of the sled directory in a state directory.
 pub(super) const SLED_DIR: &str = "sled";
+
+/// Name of a sled directory that is being made; what an interrupted start leaves there holds nothing.
+const UNFINISHED_DIR: &str = "sled.unfinished";
 
 /// Bytes in sled from which on it is opened a second time after they were checked. It costs about a tenth of the check.
 const REOPEN_BYTES: usize = 4 << 20;
@@ -69,11 +72,41 @@ fn load_or_create(dir: &Path, schema: u16) -> Result<(View, bool), StoreError> {
     if testimony != Testimony::Absent && !Engine::exists(&dir.join(SLED_DIR)) {
         return Err(StoreError::corrupt(dir, "the witness file is there, but the data is gone"));
     }
-    match load(dir, &dir.join(SLED_DIR), schema, &testimony)? {
+    let sled_dir = dir.join(SLED_DIR);
+    let loaded = if Engine::exists(&sled_dir) { load(dir, &sled_dir, schema, &testimony)? } else { None };
+    match loaded {
         Some(view) => Ok((view, false)),
-        None if testimony == Testimony::Absent => Ok((create(dir, schema)?, true)),
+        None if testimony == Testimony::Absent => {
+            // Nothing was ever committed there.
+            move_aside(dir)?;
+            Ok((create(dir, schema)?, true))
+        }
         None => Err(StoreError::corrupt(dir, "the data is empty, but the witness file says otherwise")),
     }
+}
+
+/// Opens the store that this process had open a moment ago, and no other one: makes nothing, moves nothing, starts nothing anew.
+/// The caller knows more than an older state does.
+pub(super) fn open_again(dir: &Path, schema: u16, known: &Known) -> Result<Parts, StoreError> {
+    let gone = || StoreError::Gone { path: dir.to_owned() };
+    let sled_dir = dir.join(SLED_DIR);
+    if !dir.is_dir() || !Engine::exists(&sled_dir) {
+        return Err(gone());
+    }
+    let testimony = Witness::hear(dir)?;
+    if !matches!(testimony, Testimony::Of { id, .. } if id == known.id) {
+        return Err(gone());
+    }
+    let lock = Lock::exclusive(dir)?;
+    let view = load(dir, &sled_dir, schema, &testimony)?.ok_or_else(gone)?;
+    // A commit of which nobody knows how it ended is there or is not.
+    if view.root.epoch != known.epoch && view.root.epoch != known.epoch + 1 {
+        let what = format!("the data is as of commit {}, but commit {} was made", view.root.epoch, known.epoch);
+        return Err(StoreError::corrupt(dir, what));
+    }
+    let witness = Witness::open(dir, view.root.id, view.root.epoch)?;
+    let opened = Opened { epoch: view.root.epoch, schema: view.root.schema, records: view.records(), ..Opened::default() };
+    Ok(Parts { view, witness, lock, opened })
 }
 
 /// Reads and verifies the store in `sled_dir`. `None` when it holds nothing at all.
@@ -132,14 +165,22 @@ fn reopen(dir: &Path, sled_dir: &Path, engine: Engine) -> Result<Engine, StoreEr
     }
 }
 
-/// Writes the first root of a new store and makes its files durable. The witness follows, so that it never stands alone.
+/// Makes a new store under another name and gives it its place when it is whole and durable: a full disk must not leave
+/// half a database. The witness follows, so that it never stands alone.
 fn create(dir: &Path, schema: u16) -> Result<View, StoreError> {
-    let engine = Engine::open(dir, &dir.join(SLED_DIR))?;
+    let (unfinished, place) = (dir.join(UNFINISHED_DIR), dir.join(SLED_DIR));
+    if unfinished.exists() {
+        fs::remove_dir_all(&unfinished).map_err(StoreError::io(&unfinished, "removing"))?;
+    }
+    let engine = Engine::open(dir, &unfinished)?;
     let mut root = Root { id: random_id(), schema, ..Root::default() };
     engine.apply(Change::default(), &mut root)?;
     engine.sync_files()?;
+    engine.close()?;
+    fs::rename(&unfinished, &place).map_err(StoreError::io(&place, "making"))?;
     File::open(dir).and_then(|d| d.sync_all()).map_err(StoreError::io(dir, "syncing"))?;
     failpoint::reach(Point::OpenCreated);
+    let engine = Engine::open(dir, &place)?;
     let (index, overlay, deltas) = (Index::default(), Overlay::default(), VecDeque::default());
     Ok(View { dir: dir.to_owned(), engine, root, index, overlay, deltas, delta_bytes: 0 })
 }
@@ -153,11 +194,11 @@ fn make_dir(dir: &Path) -> Result<(), StoreError> {
     File::open(parent).and_then(|d| d.sync_all()).map_err(StoreError::io(parent, "syncing"))
 }
 
-/// Renames the damaged sled directory to the next free `sled.damaged-<n>` and takes the old witness away.
+/// Renames the sled directory, if it holds anything, to the next free `sled.damaged-<n>` and takes the old witness away.
 fn move_aside(dir: &Path) -> Result<Option<PathBuf>, StoreError> {
     let from = dir.join(SLED_DIR);
     let mut kept = None;
-    if from.exists() {
+    if fs::read_dir(&from).is_ok_and(|mut entries| entries.next().is_some()) {
         let to = (1u32..).map(|n| dir.join(format!("sled.damaged-{n}"))).find(|to| !to.exists());
         let to = to.unwrap_or_else(|| dir.join("sled.damaged"));
         fs::rename(&from, &to).map_err(StoreError::io(&from, "renaming"))?;
