@@ -7,6 +7,7 @@
 #[path = "../src/effort.rs"]
 #[allow(dead_code)]
 mod effort; // how much the programmes do, and by which seeds
+mod mounts; // file systems of a test's own
 mod site; // the real daemon in a directory of its own
 mod skip; // how a test says that it cannot run here
 mod support; // a replay through the library, with its state kept
@@ -15,6 +16,7 @@ mod agentctl; // agentctl's exit codes and streams, from outside
 mod cases; // spools in, alerts and state out, whatever the threads and restarts
 mod daemon; // the real daemon: killed, restarted, asked, given bad starts
 mod faults; // calls that fail, full disks, state that vanishes
+mod power_loss; // what had reached the disk when the power went
 mod readme; // every command of the README
 mod seed; // the shipped content against the published list of rules and models
 mod simulated; // offices that the simulator plans: found, missed, extra

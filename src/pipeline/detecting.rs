@@ -173,19 +173,18 @@ impl Detecting {
                 recv(self.questions) -> question => if let Ok(question) = question {
                     question(&self.detector, &self.outbox, self.batches.len() + early.len());
                 },
-                default(Duration::from_millis(500)) => {
-                    self.outbox.push();
-                    if ended && !self.drain_fully && since_end.get_or_insert_with(Instant::now).elapsed() >= DRAIN_TIME {
-                        warn!("the state cannot be committed; what was judged since the last commit will be judged again at the next start");
-                        let closed = self.committer.close();
-                        self.outbox.lanes.drain(..).for_each(|lane| lane.sink.stop());
-                        return closed.map(|()| (self.detector, progress));
-                    }
-                    if in_flight.is_none() && acks_since.is_some_and(|t| t.elapsed() >= ACK_DELAY) {
-                        in_flight = self.commit(&mut raised);
-                        acks_since = None;
-                    }
-                }
+                default(Duration::from_millis(500)) => self.outbox.push(),
+            }
+            // Looked at after whatever happened: somebody who asks for the status all the time must not hold it up.
+            if ended && !self.drain_fully && since_end.get_or_insert_with(Instant::now).elapsed() >= DRAIN_TIME {
+                warn!("the state cannot be committed; what was judged since the last commit will be judged again at the next start");
+                let closed = self.committer.close();
+                self.outbox.lanes.drain(..).for_each(|lane| lane.sink.stop());
+                return closed.map(|()| (self.detector, progress));
+            }
+            if in_flight.is_none() && acks_since.is_some_and(|t| t.elapsed() >= ACK_DELAY) {
+                in_flight = self.commit(&mut raised);
+                acks_since = None;
             }
         }
         self.finish(progress)

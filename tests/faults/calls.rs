@@ -3,88 +3,230 @@
 //! Under a fault the program either ends with a failure or goes on; it never panics, and success means that nothing is
 //! missing. Once the fault is gone, alerts and state are those of a run without one.
 
+use super::expected::{Expected, assert_decent, detections, wait_for_all};
 use super::shim::{self, EINTR, EIO, ENOSPC, EROFS, Fault, SHORT};
-use crate::effort::{self, Draw};
-use crate::site::{Daemon, Site, id_of, office, wait};
+use crate::effort::{is_torture, of};
+use crate::site::{Site, wait};
 use crate::skip::skip;
-use crate::support::{Replay, dump};
-use exfil_agent::config::Settings;
-use exfil_agent::content::{self, Content};
 use std::collections::BTreeMap;
-use std::fs::{self, File};
-use std::path::{Path, PathBuf};
+use std::ffi::OsString;
+use std::fs::{self, File, OpenOptions};
+use std::io::Write;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
 use std::process::{Child, Command};
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
 use tempfile::TempDir;
 
 /// Batches of 4 KiB, so that a short spool makes several commits.
 const LIMITS: &str = "[limits]\nread_bytes = 4096\nmax_line_bytes = 4096\nmax_delta_bytes = 65536\n";
 const NOW: &str = "2026-12-31T12:00:00Z";
 
-/// What the same spool gives without a fault.
-struct Expected {
-    spool: TempDir,
-    ids: Vec<String>,
-    state: String,
-    files: String,
-    content: Arc<Content>,
+#[test]
+fn a_replay_survives_the_failure_of_every_call() {
+    if let Err(why) = shim::library() {
+        return skip("a_replay_survives_the_failure_of_every_call", why);
+    }
+    let dir = TempDir::new().unwrap();
+    let (expected, spool) = (Expected::of(175), dir.path().join("a.cef"));
+    fs::write(&spool, &expected.text).unwrap();
+    let calls = |kinds| {
+        let dir = TempDir::new().unwrap();
+        let (root, counted) = (dir.path(), dir.path().join("calls"));
+        let mut command = replay(&spool, root);
+        command.envs(aim(Fault { kinds, nth: 0, times: 1, errno: EIO }, root, &spool, &counted));
+        assert_eq!(Process::spawn(&mut command, &root.join("log")).wait("counting", &root.join("log")), 0);
+        shim::report(&counted).0
+    };
+    each("replay", &faults(calls, 1), |fault, tally| replay_under(fault, &spool, &expected, tally));
 }
 
-impl Expected {
-    fn of(lines: usize) -> Expected {
-        let spool = TempDir::new().unwrap();
-        let file = spool.path().join("a.cef");
-        fs::write(&file, office(lines).join("\n") + "\n").unwrap();
-        let outcome = Replay::new("", 1).over(&[file]);
-        let ids: Vec<String> = outcome.alerts.lines().map(id_of).collect();
-        assert!(ids.len() > 20, "the office must give alerts: {}", ids.len());
-        let settings = Settings::default();
-        let content = Arc::new(content::load(&settings.detection, &settings.limits).unwrap());
-        Expected { spool, ids, state: outcome.state, files: outcome.files, content }
+#[test]
+fn the_daemon_survives_the_failure_of_every_call() {
+    if let Err(why) = shim::library() {
+        return skip("the_daemon_survives_the_failure_of_every_call", why);
     }
-
-    /// Compares what a run left with what it should have left.
-    fn assert_left(&self, state: &Path, alerts: &Path, about: &str) {
-        let text = fs::read_to_string(alerts).unwrap_or_default();
-        let detections = text.lines().filter(|l| !l.contains("\"kind\":\"operational\"")).map(id_of);
-        assert_eq!(detections.collect::<Vec<_>>(), self.ids, "each alert once, in order; {about}");
-        let (rows, files) = dump(state, &self.content, &Settings::default());
-        assert_eq!(rows, self.state, "the logical state; {about}");
-        assert_eq!(files, self.files, "records judged; {about}");
-    }
+    let expected = Expected::of(700);
+    let calls = |kinds| {
+        let site = half_read(&expected);
+        let counted = site.root().join("calls");
+        let fault = Fault { kinds, nth: 0, times: 1, errno: EIO };
+        finish(&site, &expected, &aim(fault, site.root(), &site.root().join("spool"), &counted), "counting");
+        shim::report(&counted).0
+    };
+    each("run", &faults(calls, 40), |fault, tally| daemon_under(fault, &expected, tally));
 }
 
-/// What the log may never show, whatever fails.
-fn assert_decent(log: &str, about: &str) {
-    for word in ["panicked at", "stack backtrace", "RUST_BACKTRACE", "sled github", "Please report", "called `"] {
-        assert!(!log.contains(word), "{word:?} in the log; {about}\n{log}");
+/// Every call: failing once as on a bad disk or for good as on a full one, in turn; in torture, all kinds of calls and ways to
+/// fail. `step` leaves calls out, but not in torture.
+fn faults(calls: impl Fn(&'static str) -> u64, step: usize) -> Vec<Fault> {
+    let each = |kinds, errno, times| (1..=calls(kinds)).map(move |nth| Fault { kinds, nth, times, errno });
+    if !is_torture() {
+        let (once, for_good) = (each("", EIO, 1), each("", ENOSPC, 0));
+        return once.zip(for_good).enumerate().map(|(n, pair)| if n % 2 == 0 { pair.0 } else { pair.1 }).step_by(step).collect();
     }
+    let mut all = Vec::new();
+    for times in [1, 3, 0] {
+        all.extend(each("", EIO, times));
+        all.extend(each("write,open,name", ENOSPC, times));
+        all.extend(each("write,open,name", EROFS, times));
+    }
+    all.extend(each("write,sync,open,read", EINTR, 1));
+    all.extend(each("write,read", SHORT, 1));
+    all
 }
 
-/// Tells how often a fault was met and what became of it.
+/// Where faults go: the state, the alert file, the spool.
+fn aim(fault: Fault, root: &Path, spool: &Path, counted: &Path) -> Vec<(&'static str, OsString)> {
+    shim::environment(fault, &[&root.join("state"), &root.join("alerts.jsonl"), spool], counted)
+}
+
+fn replay(spool: &Path, root: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_exfil-agent"));
+    fs::write(root.join("agent.toml"), LIMITS).unwrap();
+    command.arg("replay").arg(spool).args(["--workers", "1", "--now", NOW]);
+    command.args(["--config".into(), root.join("agent.toml"), "--state".into(), root.join("state")]);
+    command.args(["--out".into(), root.join("alerts.jsonl")]);
+    command
+}
+
+/// One replay under a fault and one without. Says whether the fault was met.
+fn replay_under(fault: Fault, spool: &Path, expected: &Expected, tally: &Tally) -> bool {
+    let dir = TempDir::new().unwrap();
+    let root = dir.path();
+    let [state, alerts, log, counted] = ["state", "alerts.jsonl", "log", "calls"].map(|name| root.join(name));
+    let said = || fs::read_to_string(&log).unwrap_or_default();
+    let mut process = Process::spawn(replay(spool, root).envs(aim(fault, root, spool, &counted)), &log);
+    let mut ended = None;
+    wait("a replay to end or to complain", || {
+        ended = process.code();
+        // A fault that stays is waited for: the replay says so and does not end.
+        ended.is_some() || (fault.times == 0 && said().contains("WARN"))
+    });
+    drop(process);
+    let met = shim::report(&counted).1;
+    let about = format!("{fault:?} at {met:?}; the log:\n{}", said());
+    assert_decent(&said(), &about);
+    match ended {
+        Some(0) => expected.assert_left(&state, &alerts, &about),
+        Some(code) => {
+            assert!([1, 73, 77].contains(&code), "exit code {code}; {about}");
+            let sentence = said().lines().find(|l| l.starts_with("exfil-agent: ")).unwrap_or_default().to_owned();
+            assert!(sentence.contains('/') && sentence.contains("; "), "where, and what to do: {sentence:?}; {about}");
+        }
+        None => assert!([root, spool].iter().any(|p| said().contains(p.to_str().unwrap())), "says where; {about}"),
+    }
+    tally.count(ended, &said(), &met, root);
+
+    let code = Process::spawn(&mut replay(spool, root), &log).wait(&about, &log);
+    assert_eq!(code, 0, "after the fault: {}; before: {about}", said());
+    assert_decent(&said(), &about);
+    expected.assert_left(&state, &alerts, &format!("after the fault; before: {about}"));
+    !met.is_empty()
+}
+
+/// A daemon that has read half of the spool and was stopped; the other half has come since.
+fn half_read(expected: &Expected) -> Site {
+    let site = Site::new();
+    site.configure(LIMITS);
+    fs::create_dir(site.root().join("spool")).unwrap();
+    let (first, second) = expected.text.split_at(expected.text.len() / 2);
+    fs::write(site.spool("a.cef"), first).unwrap();
+    let daemon = site.start();
+    site.wait_for_bytes(first.rfind('\n').unwrap() as u64 + 1);
+    assert_eq!(daemon.terminate(), 0, "{}", site.log());
+    OpenOptions::new().append(true).open(site.spool("a.cef")).unwrap().write_all(second.as_bytes()).unwrap();
+    site
+}
+
+/// Lets the daemon do all that is left to do.
+fn finish(site: &Site, expected: &Expected, environment: &[(&'static str, OsString)], about: &str) {
+    let daemon = site.start_with(&borrowed(environment));
+    wait_for_all(site, expected, &site.root().join("alerts.jsonl"));
+    assert_eq!(daemon.terminate(), 0, "{about}; {}", site.log());
+}
+
+fn borrowed<'a>(environment: &'a [(&'static str, OsString)]) -> Vec<(&'a str, &'a str)> {
+    environment.iter().map(|(name, value)| (*name, value.to_str().unwrap())).collect()
+}
+
+/// A daemon that goes on with a kept state under a fault, is killed or stopped, and goes on without one.
+fn daemon_under(fault: Fault, expected: &Expected, tally: &Tally) -> bool {
+    let site = half_read(expected);
+    let root = site.root();
+    let [state, alerts, counted] = ["state", "alerts.jsonl", "calls"].map(|name| root.join(name));
+    let mut daemon = site.start_with(&borrowed(&aim(fault, root, &root.join("spool"), &counted)));
+    wait(&format!("a daemon under {fault:?}; {}", site.log()), || {
+        let all = || detections(&alerts).len() >= expected.ids.len();
+        let judged = || site.judged_bytes() == Some(expected.text.len() as u64);
+        daemon.has_ended() || (fault.times == 0 && site.log().contains("WARN")) || (all() && judged())
+    });
+    let ended = if daemon.has_ended() || fault.times != 0 { Some(daemon.terminate()) } else { None };
+    let met = shim::report(&counted).1;
+    let about = format!("{fault:?} at {met:?}; the log:\n{}", site.log());
+    assert_decent(&site.log(), &about);
+    if let Some(code) = ended
+        && code != 0
+    {
+        assert!([1, 73, 77].contains(&code), "exit code {code}; {about}");
+        assert!(site.log().contains("exfil-agent: /"), "says where; {about}");
+    }
+    tally.count(ended, &site.log(), &met, root);
+    finish(&site, expected, &[], &about);
+    assert_decent(&site.log(), &about);
+    expected.assert_left(&state, &alerts, &format!("after the fault; before: {about}"));
+    !met.is_empty()
+}
+
+/// Runs `one` for these faults on two threads; all that go wrong are reported together.
+fn each(name: &str, faults: &[Fault], one: impl Fn(Fault, &Tally) -> bool + Sync) {
+    let (next, met) = (AtomicUsize::new(0), AtomicUsize::new(0));
+    let (tally, wrong) = (Tally::default(), Mutex::new(Vec::new()));
+    std::thread::scope(|scope| {
+        for _ in 0..of(2, 3) {
+            scope.spawn(|| {
+                while let Some(fault) = faults.get(next.fetch_add(1, Ordering::SeqCst)) {
+                    match catch_unwind(AssertUnwindSafe(|| one(*fault, &tally))) {
+                        Ok(was_met) => _ = met.fetch_add(usize::from(was_met), Ordering::SeqCst),
+                        Err(panic) => {
+                            let text = panic.downcast_ref::<String>().cloned().unwrap_or_default();
+                            wrong.lock().unwrap().push(format!("{fault:?}: {text}"));
+                        }
+                    }
+                }
+            });
+        }
+    });
+    let met = met.into_inner();
+    for (what, n) in tally.0.into_inner().unwrap() {
+        eprintln!("{name}: {n:5} {what}");
+    }
+    eprintln!("{name}: {met} of {} faults were met", faults.len());
+    let wrong = wrong.into_inner().unwrap();
+    let first = wrong.iter().take(5).map(String::as_str).collect::<Vec<_>>().join("\n\n");
+    assert!(wrong.is_empty(), "{} of {} faults were not survived; the first:\n{first}", wrong.len(), faults.len());
+    assert!(met * 10 >= faults.len() * 7, "{met} of {} faults were met", faults.len());
+}
+
+/// What became of how many faults.
 #[derive(Default)]
 struct Tally(Mutex<BTreeMap<String, usize>>);
 
 impl Tally {
-    fn count(&self, what: String) {
-        *self.0.lock().unwrap().entry(what).or_default() += 1;
+    fn count(&self, ended: Option<i32>, log: &str, met: &[String], root: &Path) {
+        let Some(first) = met.first() else { return };
+        let end = match ended {
+            Some(0) if log.contains("WARN") => "went on and said so".to_owned(),
+            Some(0) => "went on".to_owned(),
+            Some(code) => format!("ended with {code}"),
+            None => "said so and waited".to_owned(),
+        };
+        let call = first.replace(&format!("{}/", root.to_str().unwrap()), "");
+        // sled numbers its snapshots.
+        let call = call.split(".0000").next().unwrap_or_default();
+        *self.0.lock().unwrap().entry(format!("{end}: {call}")).or_default() += 1;
     }
-
-    fn print(&self, name: &str) {
-        for (what, n) in self.0.lock().unwrap().iter() {
-            eprintln!("{name}: {n:5} {what}");
-        }
-    }
-}
-
-/// The call's name and the file's without the directory of this run.
-fn short(call: &str, root: &Path) -> String {
-    let root = root.to_str().unwrap();
-    let short = call.replace(&format!("{root}/"), "");
-    // sled numbers its snapshots.
-    short.split(".0000").next().unwrap_or_default().to_owned()
 }
 
 struct Process(Child);
@@ -113,124 +255,4 @@ impl Drop for Process {
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
-}
-
-fn replay(spool: &Path, root: &Path) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_exfil-agent"));
-    fs::write(root.join("agent.toml"), LIMITS).unwrap();
-    command.arg("replay").arg(spool).args(["--workers", "1", "--now", NOW]);
-    command.args(["--config".into(), root.join("agent.toml"), "--state".into(), root.join("state")]);
-    command.args(["--out".into(), root.join("alerts.jsonl")]);
-    command
-}
-
-/// One replay under a fault and one without. Says whether the fault was met.
-fn replay_under(fault: Fault, expected: &Expected, tally: &Tally) -> bool {
-    let dir = TempDir::new().unwrap();
-    let root = dir.path();
-    let (state, alerts, log, counted) = (root.join("state"), root.join("alerts.jsonl"), root.join("log"), root.join("calls"));
-    let mut command = replay(expected.spool.path(), root);
-    command.envs(shim::environment(fault, &[&state, &alerts, expected.spool.path()], &counted));
-    let mut process = Process::spawn(&mut command, &log);
-    let said = || fs::read_to_string(&log).unwrap_or_default();
-    let mut ended = None;
-    wait(&format!("a replay under {fault:?} to end or to complain: {}", said()), || {
-        ended = process.code();
-        // A fault that stays is waited for: the replay says so and does not end.
-        ended.is_some() || (fault.times == 0 && said().contains("WARN"))
-    });
-    drop(process);
-    let met = shim::report(&counted).1;
-    let about = format!("{fault:?} at {met:?}; the log:\n{}", said());
-    assert_decent(&said(), &about);
-    match ended {
-        Some(0) => expected.assert_left(&state, &alerts, &about),
-        Some(code) => {
-            assert!([1, 73, 77].contains(&code), "exit code {code}; {about}");
-            let sentence = said().lines().find(|l| l.starts_with("exfil-agent: ")).unwrap_or_default().to_owned();
-            assert!(sentence.contains('/') && sentence.contains("; "), "says where and what to do: {sentence:?}; {about}");
-        }
-        None => {
-            let named = [root, expected.spool.path()].iter().any(|p| said().contains(p.to_str().unwrap()));
-            assert!(named, "names what fails; {about}");
-        }
-    }
-    if let Some(first) = met.first() {
-        let end = match ended {
-            Some(0) if said().contains("WARN") => "went on, said so".to_owned(),
-            Some(0) => "went on".to_owned(),
-            Some(code) => format!("ended with {code}"),
-            None => "waited".to_owned(),
-        };
-        tally.count(format!("{end}: {}", short(first, root)));
-    }
-
-    let code = Process::spawn(&mut replay(expected.spool.path(), root), &log).wait(&about, &log);
-    assert_eq!(code, 0, "after the fault: {}; before: {about}", said());
-    assert_decent(&said(), &about);
-    expected.assert_left(&state, &alerts, &format!("after the fault; before: {about}"));
-    !met.is_empty()
-}
-
-/// Runs `one` for these faults on two threads; all that go wrong are reported together.
-fn each(faults: Vec<Fault>, one: impl Fn(Fault) + Sync) {
-    let next = AtomicUsize::new(0);
-    let wrong = Mutex::new(Vec::new());
-    std::thread::scope(|scope| {
-        for _ in 0..2 {
-            scope.spawn(|| {
-                while let Some(fault) = faults.get(next.fetch_add(1, Ordering::SeqCst)) {
-                    if let Err(panic) = catch_unwind(AssertUnwindSafe(|| one(*fault))) {
-                        let text = panic.downcast_ref::<String>().cloned().unwrap_or_default();
-                        wrong.lock().unwrap().push(format!("{fault:?}: {text}"));
-                    }
-                }
-            });
-        }
-    });
-    let wrong = wrong.into_inner().unwrap();
-    let first = wrong.iter().take(5).map(String::as_str).collect::<Vec<_>>().join("\n\n");
-    assert!(wrong.is_empty(), "{} of {} faults were not survived; the first of them:\n{first}", wrong.len(), faults.len());
-}
-
-/// How many calls there are without a fault.
-fn count_calls(run: impl FnOnce(Fault)-> PathBuf, kinds: &'static str) -> u64 {
-    shim::report(&run(Fault { kinds, nth: 0, times: 1, errno: EIO })).0
-}
-
-#[test]
-fn a_replay_survives_the_failure_of_every_call() {
-    let name = "a_replay_survives_the_failure_of_every_call";
-    if let Err(why) = shim::library() {
-        return skip(name, why);
-    }
-    let expected = Expected::of(175);
-    let calls = |kinds| {
-        count_calls(
-            |fault| {
-                let dir = TempDir::new().unwrap().keep();
-                let (state, alerts, counted) = (dir.join("state"), dir.join("alerts.jsonl"), dir.join("calls"));
-                let mut command = replay(expected.spool.path(), &dir);
-                command.envs(shim::environment(fault, &[&state, &alerts, expected.spool.path()], &counted));
-                assert_eq!(Process::spawn(&mut command, &dir.join("log")).wait("counting", &dir.join("log")), 0);
-                let report = expected.spool.path().parent().unwrap().join(format!("{kinds}-{}", std::process::id()));
-                fs::copy(&counted, &report).unwrap();
-                fs::remove_dir_all(dir).unwrap();
-                report
-            },
-            kinds,
-        )
-    };
-    let total = calls("");
-    let mut faults: Vec<Fault> = Vec::new();
-    for nth in 1..=total {
-        faults.push(Fault { kinds: "", nth, times: 1, errno: EIO });
-        faults.push(Fault { kinds: "", nth, times: 0, errno: ENOSPC });
-    }
-    let (tally, met, all) = (Tally::default(), AtomicUsize::new(0), faults.len());
-    each(faults, |fault| {
-        met.fetch_add(usize::from(replay_under(fault, &expected, &tally)), Ordering::SeqCst);
-    });
-    tally.print("replay");
-    eprintln!("replay: {} of {all} faults met, {total} calls", met.load(Ordering::SeqCst));
 }
