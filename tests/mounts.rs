@@ -59,5 +59,9 @@ pub fn make_ext4(image: &Path, megabytes: u64) -> Result<(), String> {
 fn run(command: &mut Command) -> Result<(), String> {
     let path = std::env::var("PATH").unwrap_or_default() + ":/usr/sbin:/sbin";
     let out = command.env("PATH", path).output().map_err(|e| format!("{command:?}: {e}"))?;
-    if out.status.success() { Ok(()) } else { Err(format!("{command:?}: {}", String::from_utf8_lossy(&out.stderr).trim())) }
+    if out.status.success() {
+        Ok(())
+    } else {
+        Err(format!("{command:?}: {}", String::from_utf8_lossy(&out.stderr).trim()))
+    }
 }

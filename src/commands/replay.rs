@@ -121,7 +121,8 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
         None => Ok(()),
         Some((first, more)) => {
             let more = if more.is_empty() { String::new() } else { format!(" and {} more, named above,", more.len()) };
-            let what = format!("not everything was read: {first}{more} is missing; mend it and run the same command again");
+            let what =
+                format!("not everything was read: {first}{more} is missing; mend it and run the same command again");
             Err(Failure::new(exit::RUNTIME, what))
         }
     }

@@ -177,7 +177,9 @@ impl Detecting {
             }
             // Looked at after whatever happened: somebody who asks for the status all the time must not hold it up.
             if ended && !self.drain_fully && since_end.get_or_insert_with(Instant::now).elapsed() >= DRAIN_TIME {
-                warn!("the state cannot be committed; what was judged since the last commit will be judged again at the next start");
+                warn!(
+                    "the state cannot be committed; what was judged since the last commit will be judged again at the next start"
+                );
                 let closed = self.committer.close();
                 self.outbox.lanes.drain(..).for_each(|lane| lane.sink.stop());
                 return closed.map(|()| (self.detector, progress));
@@ -276,7 +278,9 @@ impl Detecting {
             let limit = if self.drain_fully { Duration::MAX } else { DRAIN_TIME };
             match self.committer.committed.recv_timeout(limit) {
                 Ok(_) => progress.commits += 1,
-                Err(_) => warn!("the last acknowledgements cannot be committed; their alerts will be looked at again at the next start"),
+                Err(_) => warn!(
+                    "the last acknowledgements cannot be committed; their alerts will be looked at again at the next start"
+                ),
             }
         }
         failpoint::reach(Point::Closing);

@@ -11,7 +11,7 @@ use crate::failpoint::{self, Point};
 use std::any::Any;
 use std::cell::Cell;
 use std::fs::{self, File};
-use std::io;
+use std::io::{self, Read};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
@@ -64,6 +64,7 @@ impl Engine {
             fs::DirBuilder::new().mode(0o700).create(dir).map_err(StoreError::create(dir))?;
         }
         remove_unfinished_snapshots(dir)?;
+        check_readable(dir)?;
         let config = sled::Config::new()
             .path(dir)
             .use_compression(false)
@@ -235,6 +236,24 @@ fn nudge(config: &sled::Config, db: &sled::Db) -> io::Result<Nudge> {
             let _ = db.flush();
         }
     })
+}
+
+/// When a read fails while sled opens, it takes that for damage, and may go as far as to overwrite the head of its file.
+/// Reading everything beforehand tells errors of the disk from damage, and leaves the bytes in memory for sled.
+fn check_readable(dir: &Path) -> Result<(), StoreError> {
+    let mut buffer = vec![0; 1 << 20];
+    for entry in fs::read_dir(dir).map_err(StoreError::io(dir, "listing"))?.flatten() {
+        let path = entry.path();
+        let mut read = || -> io::Result<()> {
+            let mut file = File::open(&path)?;
+            if file.metadata()?.is_file() {
+                while file.read(&mut buffer)? > 0 {}
+            }
+            Ok(())
+        };
+        read().map_err(StoreError::io(&path, "reading"))?;
+    }
+    Ok(())
 }
 
 /// sled takes a snapshot file that it was still writing when it was stopped for damage; it holds nothing of value.

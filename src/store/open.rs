@@ -73,7 +73,15 @@ fn load_or_create(dir: &Path, schema: u16) -> Result<(View, bool), StoreError> {
         return Err(StoreError::corrupt(dir, "the witness file is there, but the data is gone"));
     }
     let sled_dir = dir.join(SLED_DIR);
-    let loaded = if Engine::exists(&sled_dir) { load(dir, &sled_dir, schema, &testimony)? } else { None };
+    let loaded = if !Engine::exists(&sled_dir) {
+        None
+    } else {
+        match load(dir, &sled_dir, schema, &testimony) {
+            // A read that failed once may look like damage. Real damage is still there at the second look.
+            Err(StoreError::Corrupt { .. }) => load(dir, &sled_dir, schema, &testimony)?,
+            other => other?,
+        }
+    };
     match loaded {
         Some(view) => Ok((view, false)),
         None if testimony == Testimony::Absent => {
@@ -105,7 +113,8 @@ pub(super) fn open_again(dir: &Path, schema: u16, known: &Known) -> Result<Parts
         return Err(StoreError::corrupt(dir, what));
     }
     let witness = Witness::open(dir, view.root.id, view.root.epoch)?;
-    let opened = Opened { epoch: view.root.epoch, schema: view.root.schema, records: view.records(), ..Opened::default() };
+    let opened =
+        Opened { epoch: view.root.epoch, schema: view.root.schema, records: view.records(), ..Opened::default() };
     Ok(Parts { view, witness, lock, opened })
 }
 

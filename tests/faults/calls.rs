@@ -64,7 +64,12 @@ fn faults(calls: impl Fn(&'static str) -> u64, step: usize) -> Vec<Fault> {
     let each = |kinds, errno, times| (1..=calls(kinds)).map(move |nth| Fault { kinds, nth, times, errno });
     if !is_torture() {
         let (once, for_good) = (each("", EIO, 1), each("", ENOSPC, 0));
-        return once.zip(for_good).enumerate().map(|(n, pair)| if n % 2 == 0 { pair.0 } else { pair.1 }).step_by(step).collect();
+        return once
+            .zip(for_good)
+            .enumerate()
+            .map(|(n, pair)| if n % 2 == 0 { pair.0 } else { pair.1 })
+            .step_by(step)
+            .collect();
     }
     let mut all = Vec::new();
     for times in [1, 3, 0] {
@@ -143,7 +148,7 @@ fn half_read(expected: &Expected) -> Site {
 /// Lets the daemon do all that is left to do.
 fn finish(site: &Site, expected: &Expected, environment: &[(&'static str, OsString)], about: &str) {
     let daemon = site.start_with(&borrowed(environment));
-    wait_for_all(site, expected, &site.root().join("alerts.jsonl"));
+    wait_for_all(site, expected, &site.root().join("alerts.jsonl"), about);
     assert_eq!(daemon.terminate(), 0, "{about}; {}", site.log());
 }
 
@@ -166,6 +171,15 @@ fn daemon_under(fault: Fault, expected: &Expected, tally: &Tally) -> bool {
     let met = shim::report(&counted).1;
     let about = format!("{fault:?} at {met:?}; the log:\n{}", site.log());
     assert_decent(&site.log(), &about);
+    // One failed read while sled opens is one too many: it overwrites its file, and the damage is said. Everything was read
+    // a moment before, so that only a disk that fails in between gets there.
+    let damaged =
+        ended == Some(65) && met.first().is_some_and(|call| call.starts_with("pread ") && call.ends_with("/db"));
+    if damaged {
+        assert!(site.log().contains("the state is damaged"), "{about}");
+        tally.count(ended, &site.log(), &met, root);
+        return true;
+    }
     if let Some(code) = ended
         && code != 0
     {
@@ -175,7 +189,13 @@ fn daemon_under(fault: Fault, expected: &Expected, tally: &Tally) -> bool {
     tally.count(ended, &site.log(), &met, root);
     finish(&site, expected, &[], &about);
     assert_decent(&site.log(), &about);
-    expected.assert_left(&state, &alerts, &format!("after the fault; before: {about}"));
+    let about = format!("after the fault; before: {about}");
+    // Nobody knows what a failed sync has left on the disk: those lines are written again.
+    if met.iter().any(|call| call.starts_with("fdatasync") && call.ends_with("alerts.jsonl")) {
+        expected.assert_left_with_repeats(&state, &alerts, &about);
+    } else {
+        expected.assert_left(&state, &alerts, &about);
+    }
     !met.is_empty()
 }
 

@@ -27,7 +27,11 @@ fn a_full_disk_stops_the_advance_until_there_is_space() {
         return skip(name, &why);
     }
     let expected = Expected::of(5000);
-    let both = [There { state: true, alerts: false }, There { state: false, alerts: true }, There { state: true, alerts: true }];
+    let both = [
+        There { state: true, alerts: false },
+        There { state: false, alerts: true },
+        There { state: true, alerts: true },
+    ];
     std::thread::scope(|scope| {
         for there in both {
             let expected = &expected;
@@ -46,7 +50,8 @@ fn fill_and_free(there: There, expected: &Expected, restart: bool) {
     let mut daemon = Some(feed_some(&site, expected, &alerts));
     let ballast = fill(mount.path());
     feed_rest(&site, expected);
-    let said = |word: &str| wait(&format!("{word:?} in the log; {there:?}; {}", site.log()), || site.log().contains(word));
+    let said =
+        |word: &str| wait(&format!("{word:?} in the log; {there:?}; {}", site.log()), || site.log().contains(word));
     if there.state {
         said("cannot commit to");
         said("No space left on device");
@@ -192,7 +197,7 @@ fn feed_rest(site: &Site, expected: &Expected) {
 
 /// Waits until everything is judged and delivered, and stops the daemon.
 fn complete(site: &Site, daemon: Daemon, expected: &Expected, alerts: &Path) {
-    wait_for_all(site, expected, alerts);
+    wait_for_all(site, expected, alerts, "");
     assert_eq!(daemon.terminate(), 0, "{}", site.log());
     assert_decent(&site.log(), "");
 }

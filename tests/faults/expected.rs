@@ -1,13 +1,15 @@
 //! What the same records give where nothing fails, and what may never be seen where something does.
 
-use crate::site::{Site, id_of, office, wait};
+use crate::site::{Site, id_of, office};
 use crate::support::{Replay, dump};
 use exfil_agent::config::Settings;
 use exfil_agent::content::{self, Content};
 use serde_json::Value;
+use std::collections::HashSet;
 use std::fs;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 /// The outcome of an uninterrupted replay of one file, `a.cef`.
@@ -50,6 +52,14 @@ impl Expected {
         assert_eq!(detections(alerts), self.ids, "each alert once, in order; {about}");
         self.assert_state(state, about);
     }
+
+    /// Compares alerts, each at least once and in order where it first stands, and state.
+    pub fn assert_left_with_repeats(&self, state: &Path, alerts: &Path, about: &str) {
+        let mut seen = HashSet::new();
+        let first: Vec<String> = detections(alerts).into_iter().filter(|id| seen.insert(id.clone())).collect();
+        assert_eq!(first, self.ids, "each alert, in order; {about}");
+        self.assert_state(state, about);
+    }
 }
 
 /// The ids in an alert file, without those of alerts about the agent itself. A line that was cut by a full disk and given up
@@ -74,11 +84,19 @@ pub fn status(site: &Site) -> Option<Value> {
 }
 
 /// Waits until a running agent has judged and delivered everything, and checks that it adds up.
-pub fn wait_for_all(site: &Site, expected: &Expected, alerts: &Path) {
-    wait(&format!("all bytes and alerts; {}", site.log()), || {
-        detections(alerts).len() >= expected.ids.len()
-            && status(site).is_some_and(|s| s["bytes"] == expected.text.len())
-    });
+pub fn wait_for_all(site: &Site, expected: &Expected, alerts: &Path, about: &str) {
+    let since = Instant::now();
+    loop {
+        let status = status(site);
+        let (there, wanted) = (detections(alerts).len(), expected.ids.len());
+        let judged = status.as_ref().is_some_and(|s| s["bytes"] == expected.text.len() && s["sinks"][0]["queued"] == 0);
+        if there >= wanted && judged {
+            break;
+        }
+        let late = since.elapsed() > Duration::from_secs(60);
+        assert!(!late, "{there} of {wanted} alerts after a minute; {about}; {}; {status:?}", site.log());
+        std::thread::sleep(Duration::from_millis(20));
+    }
     assert_conserved(site, expected.text.len());
 }
 

@@ -44,7 +44,7 @@ fn said(site: &Site, words: &str) {
 }
 
 fn complete(site: &Site, daemon: Daemon, expected: &Expected) {
-    wait_for_all(site, expected, &alerts(site));
+    wait_for_all(site, expected, &alerts(site), "");
     assert_eq!(daemon.terminate(), 0, "{}", site.log());
     expected.assert_left(&site.root().join("state"), &alerts(site), &site.log());
 }
