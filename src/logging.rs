@@ -1,13 +1,18 @@
 //! The agent's own log: env_logger to stderr, with journald priorities under systemd.
 
-use log::Level;
+use log::{Level, LevelFilter};
 use std::io::Write;
+
+/// What sled writes to the log by itself is for its developers; the store reports each failure in words of its own.
+/// `RUST_LOG=info,sled=debug` shows it.
+const DATABASE: LevelFilter = LevelFilter::Off;
 
 /// Sets the log up. `RUST_LOG` overrides the default level.
 pub fn init(default_level: &str) {
     let journald = std::env::var_os("JOURNAL_STREAM").is_some();
     let env = env_logger::Env::default().default_filter_or(default_level);
-    let mut builder = env_logger::Builder::from_env(env);
+    let mut builder = env_logger::Builder::new();
+    builder.filter_module("sled", DATABASE).parse_env(env);
     builder.format(move |out, record| {
         let text = visible(&record.args().to_string());
         if journald {

@@ -7,6 +7,7 @@
 #[path = "../src/effort.rs"]
 #[allow(dead_code)]
 mod effort; // how much the programmes do, and by which seeds
+mod mounts; // file systems of a test's own
 mod site; // the real daemon in a directory of its own
 mod skip; // how a test says that it cannot run here
 mod support; // a replay through the library, with its state kept
@@ -17,7 +18,9 @@ mod cases; // spools in, alerts and state out, whatever the threads and restarts
 mod crash; // the real daemon: killed anywhere, at random and at every failpoint
 mod daemon; // the real daemon: asked, given bad starts
 mod determinism; // the same input, the same output, whatever the threads and their timing
+mod faults; // calls that fail, full disks, state that vanishes
 mod golden; // states of every schema, read for ever
+mod power_loss; // what had reached the disk when the power went
 mod readme; // every command of the README
 mod recovery; // the real daemon with a damaged state: snapshots, learning anew
 mod seed; // the shipped content against the published list of rules and models

@@ -190,10 +190,12 @@ impl Daemon {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
     }
-    /// Asks it to stop and returns its exit code; -1 when a signal ended it.
+    /// Asks it to stop, if it still runs, and returns its exit code; -1 when a signal ended it.
     pub fn terminate(mut self) -> i32 {
         let pid = rustix::process::Pid::from_child(&self.child);
-        rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+        if !self.has_ended() {
+            rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+        }
         self.child.wait().unwrap().code().unwrap_or(-1)
     }
 }

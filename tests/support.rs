@@ -1,7 +1,7 @@
 //! A replay through the library, with its state kept in a temporary directory.
 
 use exfil_agent::alert::AgentIdentity;
-use exfil_agent::batch::Tally;
+use exfil_agent::batch::{Position, Tally};
 use exfil_agent::config::{FileSinkSettings, FormatSetting, FsyncSetting, Settings};
 use exfil_agent::content::{self, Content};
 use exfil_agent::event::{EventType, Oddity, Reject};
@@ -133,6 +133,21 @@ pub fn dump_of(store: &ReadStore, content: &Content, settings: &Settings) -> (St
     dumper.end(&mut each);
     files.sort();
     (rows, files.concat())
+}
+
+/// The positions in a stopped store.
+pub fn positions(dir: &Path) -> Vec<Position> {
+    let store = store::read_stopped(dir).unwrap();
+    let (mut positions, mut from) = (Vec::new(), Vec::new());
+    loop {
+        let page = store.scan(&from, b"", 1 << 20).unwrap();
+        let Some((last, _)) = page.last() else { return positions };
+        from = last.clone();
+        from.push(0);
+        for (_, value) in page.iter().filter(|(key, _)| matches!(Key::decode(key), Some(Key::File(_)))) {
+            positions.push(codec::decode::<FileRecord>(value).unwrap().position);
+        }
+    }
 }
 
 fn file_line(record: &FileRecord) -> String {

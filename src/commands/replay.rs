@@ -118,7 +118,15 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
         done.bytes,
         done.events as f64 / secs.max(1e-9)
     );
-    Ok(())
+    match read.failed.split_first() {
+        None => Ok(()),
+        Some((first, more)) => {
+            let more = if more.is_empty() { String::new() } else { format!(" and {} more, named above,", more.len()) };
+            let what =
+                format!("not everything was read: {first}{more} is missing; mend it and run the same command again");
+            Err(Failure::new(exit::RUNTIME, what))
+        }
+    }
 }
 
 /// A throw-away replay writes its file anew; one with a state goes on where it stopped.

@@ -28,12 +28,20 @@ pub fn reach(point: Point) {
             std::thread::sleep(Duration::from_secs(60));
         },
         Plan::Abort(..) | Plan::Stall(_) => {}
-        Plan::Jitter(seed) => std::thread::sleep(pause(*seed, REACHED.fetch_add(1, Ordering::Relaxed))),
+        Plan::Jitter(seed) => std::thread::sleep(lost_time(*seed, REACHED.fetch_add(1, Ordering::Relaxed))),
     }
 }
 
+/// How long to wait before something that failed is tried again: as long as the caller says, but not longer than
+/// `EXFIL_AGENT_LONGEST_PAUSE_MS`.
+pub fn pause(usual: Duration) -> Duration {
+    static LONGEST: OnceLock<Duration> = OnceLock::new();
+    let longest = || std::env::var("EXFIL_AGENT_LONGEST_PAUSE_MS").ok()?.parse().ok().map(Duration::from_millis);
+    usual.min(*LONGEST.get_or_init(|| longest().unwrap_or(Duration::MAX)))
+}
+
 /// Two of three times nothing, else up to 3 ms.
-fn pause(seed: u64, n: u64) -> Duration {
+fn lost_time(seed: u64, n: u64) -> Duration {
     let mut x = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15).wrapping_add(n.wrapping_mul(0xD1B5_4A32_D192_ED03));
     x = (x ^ (x >> 31)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
     x ^= x >> 29;

@@ -3,7 +3,8 @@
 //! The environment variable `EXFIL_AGENT_FAIL` of a build with debug assertions says what happens: `abort=commit-synced:3`
 //! ends the process, as kill -9 would, when that place is reached for the third time (`:1` may be left out);
 //! `stall=commit-composed` waits there for ever; `jitter=7` sleeps for pseudo-random times of up to 3 ms at every place, by
-//! seed 7. What this file never does: change a result.
+//! seed 7. `EXFIL_AGENT_LONGEST_PAUSE_MS=50` shortens the pauses before a failed commit is tried again. What this file never
+//! does: change a result.
 
 /// A place. The order is that of the life of a process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -134,3 +135,13 @@ pub use armed::reach;
 
 #[cfg(debug_assertions)]
 mod armed;
+
+/// How long to wait before something that failed is tried again: as long as the caller says.
+#[cfg(not(debug_assertions))]
+#[inline(always)]
+pub fn pause(usual: std::time::Duration) -> std::time::Duration {
+    usual
+}
+
+#[cfg(debug_assertions)]
+pub use armed::pause;

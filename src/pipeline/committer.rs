@@ -2,9 +2,12 @@
 //!
 //! A commit that fails is tried again with back-off after the store was opened anew; the values are absolute, so trying
 //! again is harmless. While that goes on nothing else is committed, detection stops at its limit, and reading stops
-//! behind it: the spool is the queue.
+//! behind it: the spool is the queue. A store that has lost commits ends the agent: the working set knows more than the
+//! store does, and only a start can bring the two together again.
 
-use crate::store::{Delta, Store, StoreError, StoreOptions, StoreStats};
+use crate::exit::{self, Failure};
+use crate::failpoint;
+use crate::store::{Delta, Known, Store, StoreError, StoreOptions, StoreStats};
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded, select};
 use log::{error, info, warn};
 use std::path::PathBuf;
@@ -54,8 +57,6 @@ pub struct CommitStatus {
     pub failing: Option<String>,
     /// Why the last snapshot could not be taken.
     pub snapshot_failing: Option<String>,
-    /// Why the store cannot be used any more, so that the agent ends.
-    pub lost: Option<String>,
     /// Commits since start.
     pub commits: u64,
     /// Statistics of the store.
@@ -87,7 +88,7 @@ pub struct Committer {
     pub committed: Receiver<u64>,
     /// How commits are doing.
     pub status: Arc<Mutex<CommitStatus>>,
-    thread: JoinHandle<()>,
+    thread: JoinHandle<Result<(), StoreError>>,
 }
 
 impl Committer {
@@ -99,20 +100,33 @@ impl Committer {
         let shared = Arc::clone(&status);
         let thread = std::thread::Builder::new().name("store".into()).spawn(move || match backing {
             Backing::Durable { store, dir, options, snapshot_every } => {
-                let snapshots = Snapshots::new(snapshot_every);
-                Durable { epoch: store.stats().epoch, store: Some(*store), dir, options, snapshots, status: shared }
-                    .run(&inbox, &done)
+                let (known, snapshots) = (store.known(), Snapshots::new(snapshot_every));
+                Durable { store: Some(*store), known, dir, options, snapshots, status: shared }.run(&inbox, &done)
             }
-            Backing::Volatile => volatile(&inbox, &done),
+            Backing::Volatile => {
+                volatile(&inbox, &done);
+                Ok(())
+            }
         })?;
         Ok(Committer { commands, committed, status, thread })
     }
 
     /// Closes the store and waits for the thread.
-    pub fn close(self) {
+    ///
+    /// # Errors
+    /// Why the thread had ended before: it will commit nothing more.
+    pub fn close(self) -> Result<(), Failure> {
         let _ = self.commands.send(Command::Close);
-        if self.thread.join().is_err() {
-            error!("the store thread ended abnormally");
+        match self.thread.join() {
+            Ok(Ok(())) => Ok(()),
+            // Not the exit code of a start that is refused: a start may find something sound to go on from.
+            Ok(Err(e)) => {
+                Err(Failure::new(exit::RUNTIME, format!("{e}; the next start goes on from the last sound state")))
+            }
+            Err(_) => Err(Failure::new(
+                exit::RUNTIME,
+                "the store thread ended abnormally; what was committed is safe, start the agent again",
+            )),
         }
     }
 }
@@ -154,8 +168,8 @@ impl Snapshots {
 
 struct Durable {
     store: Option<Store>,
-    /// The last commit that was reported.
-    epoch: u64,
+    /// The store as of its last commit, to know it again.
+    known: Known,
     dir: PathBuf,
     options: StoreOptions,
     snapshots: Snapshots,
@@ -163,7 +177,7 @@ struct Durable {
 }
 
 impl Durable {
-    fn run(mut self, inbox: &Receiver<Command>, done: &Sender<u64>) {
+    fn run(mut self, inbox: &Receiver<Command>, done: &Sender<u64>) -> Result<(), StoreError> {
         self.note(None);
         loop {
             if self.snapshots.wait().is_zero() {
@@ -181,8 +195,7 @@ impl Durable {
             };
             match command {
                 Some(Command::Commit(delta)) => {
-                    let Some(epoch) = self.commit(delta, inbox) else { break };
-                    self.epoch = epoch;
+                    let Some(epoch) = self.commit(delta, inbox)? else { break };
                     if done.send(epoch).is_err() {
                         break;
                     }
@@ -198,22 +211,21 @@ impl Durable {
         {
             error!("closing the state: {e}");
         }
+        Ok(())
     }
 
-    /// Commits, however often it takes. `None` when the agent shuts down before it succeeds, or the store is lost.
-    fn commit(&mut self, delta: Delta, inbox: &Receiver<Command>) -> Option<u64> {
+    /// Commits, however often it takes. `None` when the agent shuts down before it succeeds.
+    fn commit(&mut self, delta: Delta, inbox: &Receiver<Command>) -> Result<Option<u64>, StoreError> {
         let mut wait = Duration::from_secs(1);
         loop {
+            let was_open = self.store.is_some();
             match self.try_commit(&delta) {
                 Ok(epoch) => {
                     self.note(None);
-                    return Some(epoch);
+                    return Ok(Some(epoch));
                 }
-                Err(e) if !e.is_transient() => {
-                    error!("{e}");
-                    self.lose(e.to_string());
-                    return None;
-                }
+                // What an open store says after a fault may be the fault's doing; opening it anew tells.
+                Err(e) if !e.is_transient() && !was_open => return Err(e),
                 Err(e) => {
                     warn!(
                         "cannot commit to {}: {e}; trying again in {} s, nothing is lost meanwhile",
@@ -228,9 +240,9 @@ impl Durable {
                 recv(inbox) -> command => match command {
                     Ok(Command::Scan(scan)) => self.scan(scan),
                     Ok(Command::Commit(_)) => {}
-                    Ok(Command::Close) | Err(_) => return None,
+                    Ok(Command::Close) | Err(_) => return Ok(None),
                 },
-                default(wait) => {}
+                default(failpoint::pause(wait)) => {}
             }
             wait = (wait * 2).min(Duration::from_secs(60));
         }
@@ -239,19 +251,18 @@ impl Durable {
     /// What the detect thread holds in memory continues the last commit and no other: a store that has gone back must not be
     /// written to.
     fn try_commit(&mut self, delta: &Delta) -> Result<u64, StoreError> {
-        if self.store.is_none() {
-            let (store, opened) = Store::open(&self.dir, &self.options)?;
-            if opened.epoch < self.epoch {
-                let what = format!("it holds commit {}, but {} was made", opened.epoch, self.epoch);
-                return Err(StoreError::went_back(&self.dir, what));
+        let store = match &mut self.store {
+            Some(store) => store,
+            closed => {
+                let store = Store::open_again(&self.dir, &self.options, &self.known)?;
+                info!("the state in {} is open again", self.dir.display());
+                self.known = store.known();
+                closed.insert(store)
             }
-            info!("the state in {} is open again", self.dir.display());
-            self.store = Some(store);
-        }
-        match &mut self.store {
-            Some(store) => store.commit(Delta { puts: delta.puts.clone() }),
-            None => Err(StoreError::Failed { path: self.dir.clone() }),
-        }
+        };
+        let epoch = store.commit(Delta { puts: delta.puts.clone() })?;
+        self.known = store.known();
+        Ok(epoch)
     }
 
     fn fold(&mut self) {
@@ -301,13 +312,5 @@ impl Durable {
             status.commits += 1;
         }
         status.failing = failing;
-    }
-
-    fn lose(&mut self, why: String) {
-        self.store = None;
-        if let Ok(mut status) = self.status.lock() {
-            status.failing = Some(why.clone());
-            status.lost = Some(why);
-        }
     }
 }

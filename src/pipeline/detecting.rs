@@ -11,6 +11,7 @@ use crate::batch::EventBatch;
 use crate::calendar::{Zone, wall_clock_ms};
 use crate::config::Limits;
 use crate::detect::{Clock, Detector};
+use crate::exit::Failure;
 use crate::failpoint::{self, Point};
 use crate::store::Delta;
 use crossbeam_channel::{Receiver, Sender, never, select};
@@ -99,7 +100,10 @@ struct InFlight {
 
 impl Detecting {
     /// Runs until the input ends. Returns the final working set's owner and what was done.
-    pub fn run(mut self) -> (Detector, Progress) {
+    ///
+    /// # Errors
+    /// Why the store thread gave up before: what was judged since the last commit will be judged again.
+    pub fn run(mut self) -> Result<(Detector, Progress), Failure> {
         let mut early: BTreeMap<u64, EventBatch> = BTreeMap::new();
         let mut next = 0u64;
         let mut raised: Vec<(u64, Alert)> = Vec::new();
@@ -175,15 +179,16 @@ impl Detecting {
                 recv(self.questions) -> question => if let Ok(question) = question {
                     question(&self.detector, &self.outbox, self.batches.len() + early.len());
                 },
-                default(Duration::from_millis(500)) => {
-                    self.outbox.push();
-                    if ended && !self.drain_fully && since_end.get_or_insert_with(Instant::now).elapsed() >= DRAIN_TIME {
-                        warn!("the state cannot be committed; what was judged since the last commit will be judged again at the next start");
-                        self.committer.close();
-                        self.outbox.lanes.drain(..).for_each(|lane| lane.sink.stop());
-                        return (self.detector, progress);
-                    }
-                }
+                default(Duration::from_millis(500)) => self.outbox.push(),
+            }
+            // Looked at after whatever happened: somebody who asks for the status all the time must not hold it up.
+            if ended && !self.drain_fully && since_end.get_or_insert_with(Instant::now).elapsed() >= DRAIN_TIME {
+                warn!(
+                    "the state cannot be committed; what was judged since the last commit will be judged again at the next start"
+                );
+                let closed = self.committer.close();
+                self.outbox.lanes.drain(..).for_each(|lane| lane.sink.stop());
+                return closed.map(|()| (self.detector, progress));
             }
         }
         self.finish(progress)
@@ -255,7 +260,7 @@ impl Detecting {
     }
 
     /// Delivers what is durable, commits the acknowledgements, closes the store.
-    fn finish(mut self, mut progress: Progress) -> (Detector, Progress) {
+    fn finish(mut self, mut progress: Progress) -> Result<(Detector, Progress), Failure> {
         let since = Instant::now();
         while self.outbox.queued() > 0 && (self.drain_fully || since.elapsed() < DRAIN_TIME) {
             match self.outbox.acks.recv_timeout(Duration::from_millis(100)) {
@@ -270,17 +275,21 @@ impl Detecting {
                 self.outbox.queued()
             );
         }
-        if !self.detector.state.is_clean()
-            && self.commit(&mut Vec::new()).is_some()
-            && self.committer.committed.recv().is_ok()
-        {
-            progress.commits += 1;
+        if !self.detector.state.is_clean() && self.commit(&mut Vec::new()).is_some() {
+            // On a full disk that may never come to an end; what was delivered and not committed is delivered again, at most.
+            let limit = if self.drain_fully { Duration::MAX } else { DRAIN_TIME };
+            match self.committer.committed.recv_timeout(limit) {
+                Ok(_) => progress.commits += 1,
+                Err(_) => warn!(
+                    "the last acknowledgements cannot be committed; their alerts will be looked at again at the next start"
+                ),
+            }
         }
         failpoint::reach(Point::Closing);
-        self.committer.close();
+        let closed = self.committer.close();
         for lane in self.outbox.lanes {
             lane.sink.stop();
         }
-        (self.detector, progress)
+        closed.map(|()| (self.detector, progress))
     }
 }

@@ -91,7 +91,7 @@ pub struct Pipeline {
     pub source: Arc<SourceStatus>,
     /// How the sinks are doing.
     pub sinks: Vec<(String, Arc<sink::SinkStatus>)>,
-    detect: std::thread::JoinHandle<(Detector, Progress)>,
+    detect: std::thread::JoinHandle<Result<(Detector, Progress), Failure>>,
     others: Vec<std::thread::JoinHandle<()>>,
     reading: source::SourceHandle,
 }
@@ -230,24 +230,17 @@ impl Pipeline {
     /// Waits for the end of the input (or of a stop) and returns what was done.
     ///
     /// # Errors
-    /// When a thread ended abnormally.
+    /// When a thread ended abnormally, or the store gave up.
     pub fn join(self) -> Result<(Detector, Progress), Failure> {
         let abnormal = || {
             Failure::new(exit::RUNTIME, "a thread ended abnormally; what was committed is safe, start the agent again")
         };
         let done = self.detect.join().map_err(|_| abnormal())?;
-        let lost = self.commits.lock().ok().and_then(|status| status.lost.clone());
         for thread in self.others {
             thread.join().map_err(|_| abnormal())?;
         }
         self.reading.join().map_err(|e| Failure::new(exit::RUNTIME, e.to_string()))?;
-        if let Some(why) = lost {
-            return Err(Failure::new(
-                exit::RUNTIME,
-                format!("{why}; start the agent again: it goes on from the last sound state"),
-            ));
-        }
-        Ok(done)
+        done
     }
 }
 

@@ -42,7 +42,6 @@ impl Opening<'_> {
             max_delta_bytes: self.settings.limits.max_delta_bytes,
             schema: SCHEMA,
             on_damage: if self.accept_empty { OnDamage::RestoreOrEmpty } else { OnDamage::Restore },
-            must_exist: false,
             snapshots_kept: self.settings.state.snapshots_kept,
         };
         let (store, opened) =
@@ -64,7 +63,7 @@ impl Opening<'_> {
         let backing = Backing::Durable {
             store: Box::new(store),
             dir,
-            options: StoreOptions { on_damage: OnDamage::Refuse, must_exist: true, ..options },
+            options,
             snapshot_every: match self.settings.state.snapshot_minutes {
                 0 => None,
                 minutes => Some(Duration::from_secs(minutes * 60)),

@@ -307,8 +307,11 @@ fn sync_directory_of(path: &Path) -> io::Result<()> {
 /// Ends a last line that has no line end.
 fn end_last_line(file: &File, disk: &mut dyn Disk) -> io::Result<()> {
     let length = file.metadata()?.len();
-    let mut last = [0];
-    if length == 0 || (file.read_exact_at(&mut last, length - 1).is_ok() && last == *b"\n") {
+    let mut last = *b"\n";
+    if length > 0 {
+        file.read_exact_at(&mut last, length - 1)?;
+    }
+    if last == *b"\n" {
         return Ok(());
     }
     match disk.write(file, b"\n")? {

@@ -1,20 +1,21 @@
 //! sled behind a wall: the only file that names it. Batches that are really durable, and panics of sled turned into errors.
 //!
 //! sled's own flush writes no file size and flushes no disk cache on Linux, so each batch ends with fdatasync on a second
-//! descriptor of the same file. sled panics on some damage; every call runs under `catch_unwind`, its message kept quiet.
-//! Units: bytes. What this file never does: know what the records mean.
+//! descriptor of the same file. sled panics on some damage and on some errors of the system; every call runs under
+//! `catch_unwind`, its message kept quiet. Units: bytes. What this file never does: know what the records mean.
 
 use super::error::StoreError;
+use super::nudge::Nudge;
 use super::root::{Root, digest_of};
 use crate::failpoint::{self, Point};
+use std::any::Any;
 use std::cell::Cell;
 use std::fs::{self, File};
-use std::io;
+use std::io::{self, Read};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Once;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 /// Key of the root record.
@@ -36,6 +37,7 @@ pub(super) type Value = sled::IVec;
 /// An open sled directory.
 pub(super) struct Engine {
     db: Option<sled::Db>,
+    nudge: Option<Nudge>,
     log: File,
     dir: PathBuf,
     state_dir: PathBuf,
@@ -62,6 +64,7 @@ impl Engine {
             fs::DirBuilder::new().mode(0o700).create(dir).map_err(StoreError::create(dir))?;
         }
         remove_unfinished_snapshots(dir)?;
+        check_readable(dir)?;
         let config = sled::Config::new()
             .path(dir)
             .use_compression(false)
@@ -70,9 +73,21 @@ impl Engine {
             .mode(sled::Mode::LowSpace)
             .segment_size(SEGMENT_BYTES);
         let db = open_patiently(state_dir, &config)?;
-        let log_path = dir.join("db");
-        let log = File::open(&log_path).map_err(StoreError::io(&log_path, "opening"))?;
-        Ok(Engine { db: Some(db), log, dir: dir.to_owned(), state_dir: state_dir.to_owned() })
+        let path = dir.join("db");
+        let rest = File::open(&path).and_then(|log| Ok((log, nudge(&config, &db)?)));
+        match rest {
+            Ok((log, nudge)) => {
+                let (dir, state_dir) = (dir.to_owned(), state_dir.to_owned());
+                Ok(Engine { db: Some(db), nudge: Some(nudge), log, dir, state_dir })
+            }
+            Err(e) => {
+                let _ = guard(state_dir, "closing", move || {
+                    let _: () = drop(db);
+                    Ok(())
+                });
+                Err(StoreError::io(&path, "opening")(e))
+            }
+        }
     }
 
     /// The value of a sled key.
@@ -95,11 +110,13 @@ impl Engine {
         root.digest = root.digest.wrapping_add(change.digest);
         change.batch.insert(ROOT_KEY, root.seal());
         let db = self.db()?;
+        let call = self.nudge.as_ref().map(Nudge::call);
         guard(&self.state_dir, "writing", || {
             db.apply_batch(change.batch)?;
             failpoint::reach(Point::CommitApplied);
             db.flush()
         })?;
+        drop(call);
         failpoint::reach(Point::CommitFlushed);
         self.log.sync_data().map_err(StoreError::io(&self.dir, "syncing"))?;
         failpoint::reach(Point::CommitSynced);
@@ -133,11 +150,16 @@ impl Engine {
 
     fn shut(&mut self) -> Result<(), StoreError> {
         let Some(db) = self.db.take() else { return Ok(()) };
-        guard(&self.state_dir, "closing", move || {
-            let flushed = db.flush();
-            drop(db);
-            flushed
-        })?;
+        let call = self.nudge.as_ref().map(Nudge::call);
+        let flushed = guard(&self.state_dir, "closing", || db.flush());
+        drop(call);
+        // It holds the database, too.
+        self.nudge = None;
+        let closed = guard(&self.state_dir, "closing", move || {
+            let _: () = drop(db);
+            Ok(())
+        });
+        flushed.and(closed)?;
         self.log.sync_data().map_err(StoreError::io(&self.dir, "syncing"))
     }
 
@@ -212,6 +234,34 @@ fn open_patiently(state_dir: &Path, config: &sled::Config) -> Result<sled::Db, S
     }
 }
 
+/// Once sled has noted an error, a flush fails at once, and before that wakes whoever waits for one.
+fn nudge(config: &sled::Config, db: &sled::Db) -> io::Result<Nudge> {
+    let (config, db) = (config.clone(), db.clone());
+    Nudge::spawn(move || {
+        if config.global_error().is_err() {
+            let _ = db.flush();
+        }
+    })
+}
+
+/// When a read fails while sled opens, it takes that for damage, and may go as far as to overwrite the head of its file.
+/// Reading everything beforehand tells errors of the disk from damage, and leaves the bytes in memory for sled.
+fn check_readable(dir: &Path) -> Result<(), StoreError> {
+    let mut buffer = vec![0; 1 << 20];
+    for entry in fs::read_dir(dir).map_err(StoreError::io(dir, "listing"))?.flatten() {
+        let path = entry.path();
+        let mut read = || -> io::Result<()> {
+            let mut file = File::open(&path)?;
+            if file.metadata()?.is_file() {
+                while file.read(&mut buffer)? > 0 {}
+            }
+            Ok(())
+        };
+        read().map_err(StoreError::io(&path, "reading"))?;
+    }
+    Ok(())
+}
+
 /// sled takes a snapshot file that it was still writing when it was stopped for damage; it holds nothing of value.
 fn remove_unfinished_snapshots(dir: &Path) -> Result<(), StoreError> {
     let entries = fs::read_dir(dir).map_err(StoreError::io(dir, "listing"))?;
@@ -237,26 +287,42 @@ fn guard<T>(dir: &Path, doing: &'static str, call: impl FnOnce() -> sled::Result
         }
         Ok(Err(sled::Error::Io(e))) => Err(StoreError::Io { path: dir.to_owned(), doing, source: plain(e) }),
         Ok(Err(other)) => Err(StoreError::corrupt(dir, format!("{doing}: {other}"))),
-        Err(panic) => {
-            let text = panic.downcast_ref::<String>().map(String::as_str);
-            let text = text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no reason given");
-            let line = text.lines().next().unwrap_or_default();
-            Err(StoreError::corrupt(dir, format!("{doing}: sled gave up: {line}")))
-        }
+        Err(panic) => Err(match system_error(said(&*panic)) {
+            // sled takes some errors of the system for impossible. They are no damage.
+            Some(source) => StoreError::Io { path: dir.to_owned(), doing, source },
+            None => StoreError::corrupt(dir, format!("{doing}: sled gave up: {}", said(&*panic))),
+        }),
     }
 }
 
-/// sled passes errors on as the debug form of the system's; the kind says it better.
+/// sled passes errors on as the debug form of the system's.
 fn plain(e: io::Error) -> io::Error {
-    if e.raw_os_error().is_some() || e.kind() == io::ErrorKind::Other { e } else { e.kind().into() }
+    if e.raw_os_error().is_some() {
+        return e;
+    }
+    system_error(&e.to_string()).unwrap_or(e)
+}
+
+/// The error of the system that stands in a text of sled: `Io(Os { code: 28, kind: StorageFull, … })`.
+fn system_error(text: &str) -> Option<io::Error> {
+    let (_, rest) = text.split_once("Os { code: ")?;
+    let digits = rest.split(|c: char| !c.is_ascii_digit()).next()?;
+    digits.parse().ok().map(io::Error::from_raw_os_error)
+}
+
+/// The first line of what a panic said.
+fn said(panic: &(dyn Any + Send)) -> &str {
+    let text = panic.downcast_ref::<String>().map(String::as_str);
+    let text = text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no reason given");
+    text.lines().next().unwrap_or_default()
 }
 
 thread_local! {
     static QUIET: Cell<bool> = const { Cell::new(false) };
 }
-static QUIET_THREADS: AtomicUsize = AtomicUsize::new(0);
 
-/// While it lives, panics of this thread and of sled's own threads print nothing.
+/// While it lives, panics of this thread print nothing: the call that panics is reported as an error. Panics of sled's own
+/// threads become a line of the log.
 struct Quiet;
 
 impl Quiet {
@@ -265,15 +331,17 @@ impl Quiet {
         HOOK.call_once(|| {
             let before = std::panic::take_hook();
             std::panic::set_hook(Box::new(move |info| {
-                let of_sled = || std::thread::current().name().is_some_and(|n| n.starts_with("sled-io"));
-                let quiet = QUIET.get() || (QUIET_THREADS.load(Ordering::Relaxed) > 0 && of_sled());
-                if !quiet {
+                if QUIET.get() {
+                    return;
+                }
+                if std::thread::current().name().is_some_and(|n| n.starts_with("sled-io")) {
+                    log::warn!("a thread of the database gave up: {}", said(info.payload()));
+                } else {
                     before(info);
                 }
             }));
         });
         QUIET.set(true);
-        QUIET_THREADS.fetch_add(1, Ordering::Relaxed);
         Quiet
     }
 }
@@ -281,6 +349,5 @@ impl Quiet {
 impl Drop for Quiet {
     fn drop(&mut self) {
         QUIET.set(false);
-        QUIET_THREADS.fetch_sub(1, Ordering::Relaxed);
     }
 }

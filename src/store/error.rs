@@ -68,6 +68,15 @@ pub enum StoreError {
         /// The state directory.
         path: PathBuf,
     },
+    /// The store that was open is no longer at its place.
+    #[error(
+        "{}: the state that the agent works with is gone from there, or another one was put in its place; put it back, and the agent goes on, or stop the agent",
+        path.display()
+    )]
+    Gone {
+        /// The state directory.
+        path: PathBuf,
+    },
     /// The system refused a read or write. The store takes nothing more until it is opened again.
     #[error("{}: {doing} failed: {source}; check space, permissions and the disk", path.display())]
     Io {
@@ -102,6 +111,7 @@ impl StoreError {
             StoreError::Create { .. } => 73,
             StoreError::InUse { .. } => 75,
             StoreError::Missing { .. }
+            | StoreError::Gone { .. }
             | StoreError::Io { .. }
             | StoreError::Failed { .. }
             | StoreError::Invalid { .. } => 1,
@@ -110,15 +120,18 @@ impl StoreError {
 
     /// Whether waiting and opening again may help.
     pub fn is_transient(&self) -> bool {
-        matches!(
-            self,
-            StoreError::Io { .. } | StoreError::Create { .. } | StoreError::Failed { .. } | StoreError::InUse { .. }
-        )
-    }
-
-    /// The error for a store that holds less than was committed to it by this process.
-    pub fn went_back(path: &Path, what: String) -> StoreError {
-        StoreError::corrupt(path, what)
+        match self {
+            StoreError::Io { .. }
+            | StoreError::Create { .. }
+            | StoreError::Failed { .. }
+            | StoreError::Gone { .. }
+            | StoreError::InUse { .. } => true,
+            StoreError::Corrupt { .. }
+            | StoreError::BadSnapshot { .. }
+            | StoreError::Newer { .. }
+            | StoreError::Missing { .. }
+            | StoreError::Invalid { .. } => false,
+        }
     }
 
     pub(super) fn corrupt(path: &Path, what: impl Into<String>) -> StoreError {
@@ -158,6 +171,7 @@ mod tests {
             (StoreError::io(&path, "writing")(io(io::ErrorKind::StorageFull)), 1),
             (StoreError::io(&path, "writing")(io(io::ErrorKind::ReadOnlyFilesystem)), 77),
             (StoreError::Missing { path: path.clone() }, 1),
+            (StoreError::Gone { path: path.clone() }, 1),
             (StoreError::Failed { path: path.clone() }, 1),
         ];
         for (error, code) in cases {

@@ -10,8 +10,8 @@
 //! From time to time a *snapshot* of everything is written beside sled, in a format of our own; when sled's files turn out to
 //! be damaged, the newest sound one takes their place.
 //!
-//! In reading order: `run` and `envelope` (the bytes), `root`, `page`, `view` (reading), `fold`, `engine` (sled), `lock`,
-//! `witness`, `open`, `snapshot`, `bulk`, `recovery`, `stopped`.
+//! In reading order: `run` and `envelope` (the bytes), `root`, `page`, `view` (reading), `fold`, `engine` (sled), `nudge`,
+//! `lock`, `witness`, `open`, `snapshot`, `bulk`, `recovery`, `stopped`.
 
 mod bulk;
 pub mod codec;
@@ -20,6 +20,7 @@ mod envelope;
 mod error;
 mod fold;
 mod lock;
+mod nudge;
 mod open;
 mod page;
 mod recovery;
@@ -80,8 +81,6 @@ pub struct StoreOptions {
     pub schema: u16,
     /// What to do with a damaged store.
     pub on_damage: OnDamage,
-    /// Whether a store that is not there is damage, and not a new one.
-    pub must_exist: bool,
     /// How many snapshots are kept; 0 takes none.
     pub snapshots_kept: usize,
 }
@@ -95,6 +94,13 @@ pub enum OnDamage {
     Restore,
     /// The newest sound snapshot takes its place; without one an empty store does.
     RestoreOrEmpty,
+}
+
+/// By what an open store knows itself again after it had to be closed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Known {
+    id: root::StoreId,
+    epoch: u64,
 }
 
 /// What was found when a store was opened.
@@ -167,8 +173,23 @@ impl Store {
     /// # Errors
     /// [`StoreError::InUse`], [`StoreError::Corrupt`], [`StoreError::Newer`], [`StoreError::Create`] or [`StoreError::Io`].
     pub fn open(dir: &Path, options: &StoreOptions) -> Result<(Store, Opened), StoreError> {
-        let open::Parts { view, witness, lock, opened } = open::open(dir, options)?;
+        Ok(Store::of(open::open(dir, options)?, options))
+    }
+
+    /// Opens the store again that `known` was asked of, after it failed. It holds what it held then, and perhaps the commit
+    /// that failed. Nothing is made, moved aside or restored: who asks works with what that store held.
+    ///
+    /// # Errors
+    /// [`StoreError::Gone`] when that store is not there any more, [`StoreError::Corrupt`] when it has lost commits, or what
+    /// [`Store::open`] returns.
+    pub fn open_again(dir: &Path, options: &StoreOptions, known: &Known) -> Result<Store, StoreError> {
+        Ok(Store::of(open::open_again(dir, options.schema, known)?, options).0)
+    }
+
+    fn of(parts: open::Parts, options: &StoreOptions) -> (Store, Opened) {
+        let open::Parts { view, witness, lock, opened } = parts;
         let recovery_noted = opened.recovered.is_some();
+        let snapshots = Snapshots::of(&view.dir);
         let store = Store {
             view,
             witness,
@@ -176,12 +197,17 @@ impl Store {
             max_delta_bytes: options.max_delta_bytes as u64,
             schema: options.schema,
             snapshots_kept: options.snapshots_kept,
-            snapshots: Snapshots::of(dir),
+            snapshots,
             recovery_noted,
             failed: false,
             _lock: lock,
         };
-        Ok((store, opened))
+        (store, opened)
+    }
+
+    /// What [`Store::open_again`] will ask for: this store with its last commit.
+    pub fn known(&self) -> Known {
+        Known { id: self.view.root.id, epoch: self.view.root.epoch }
     }
 
     /// Makes a delta durable, all of it or nothing, and returns its epoch. An empty delta writes nothing.

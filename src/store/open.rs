@@ -12,11 +12,11 @@ use super::root::{BadRoot, Root, StoreId, digest_of};
 use super::run::{Reader, take_number};
 use super::view::{DeltaRef, Overlay, View};
 use super::witness::{Testimony, Witness};
-use super::{OnDamage, Opened, StoreOptions};
+use super::{Known, OnDamage, Opened, StoreOptions};
 use super::{recovery, snapshot};
 use crate::failpoint::{self, Point};
 use std::collections::VecDeque;
-use std::fs::{DirBuilder, File};
+use std::fs::{self, DirBuilder, File};
 use std::hash::{BuildHasher, RandomState};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
@@ -37,9 +37,7 @@ pub(super) struct Parts {
 
 /// Opens a state directory for writing, creating it if it is not there.
 pub(super) fn open(dir: &Path, options: &StoreOptions) -> Result<Parts, StoreError> {
-    if !options.must_exist {
-        make_dir(dir)?;
-    }
+    make_dir(dir)?;
     let lock = Lock::exclusive(dir)?;
     failpoint::reach(Point::OpenLocked);
     let (view, created) = match load_or_create(dir, options) {
@@ -65,30 +63,61 @@ pub(super) fn open(dir: &Path, options: &StoreOptions) -> Result<Parts, StoreErr
 
 fn load_or_create(dir: &Path, options: &StoreOptions) -> Result<(View, bool), StoreError> {
     let testimony = Witness::hear(dir)?;
-    let there = Engine::exists(&dir.join(SLED_DIR));
-    if !there && (testimony != Testimony::Absent || options.must_exist) {
+    let sled_dir = dir.join(SLED_DIR);
+    let there = Engine::exists(&sled_dir);
+    if !there && testimony != Testimony::Absent {
         return Err(StoreError::corrupt(dir, "the database is gone"));
     }
-    if !there && !snapshot::list(dir).is_empty() {
-        return Err(StoreError::corrupt(dir, "there are snapshots, but the database and the witness file are gone"));
-    }
-    match load(dir, &dir.join(SLED_DIR), options.schema, &testimony)? {
-        Some(view) => {
-            // A second witness, should the first be lost together with the last commits.
-            match snapshot::list(dir).first() {
-                Some(newest) if newest.epoch > view.root.epoch => {
-                    let what = format!(
-                        "the data is as of commit {}, but there is a snapshot of commit {}",
-                        view.root.epoch, newest.epoch
-                    );
-                    Err(StoreError::corrupt(dir, what))
-                }
-                _ => Ok((view, false)),
-            }
+    let newest = snapshot::list(dir).first().map(|s| s.epoch);
+    let loaded = match there.then(|| load(dir, &sled_dir, options.schema, &testimony)).transpose() {
+        // A read that failed once may look like damage. Real damage is still there at the second look.
+        Err(StoreError::Corrupt { .. }) => load(dir, &sled_dir, options.schema, &testimony)?,
+        other => other?.flatten(),
+    };
+    match (loaded, newest) {
+        // A second witness, should the first be lost together with the last commits.
+        (Some(view), Some(newest)) if newest > view.root.epoch => {
+            let epoch = view.root.epoch;
+            let what = format!("the data is as of commit {epoch}, but there is a snapshot of commit {newest}");
+            Err(StoreError::corrupt(dir, what))
         }
-        None if testimony == Testimony::Absent && !options.must_exist => Ok((create(dir, options.schema)?, true)),
-        None => Err(StoreError::corrupt(dir, "the data is empty, but the witness file says otherwise")),
+        (Some(view), _) => Ok((view, false)),
+        (None, Some(_)) => {
+            Err(StoreError::corrupt(dir, "there are snapshots, but the database and the witness file are gone"))
+        }
+        (None, None) if testimony == Testimony::Absent => Ok((create(dir, options.schema)?, true)),
+        (None, None) => Err(StoreError::corrupt(dir, "the data is empty, but the witness file says otherwise")),
     }
+}
+
+/// Opens the store that this process had open a moment ago, and no other one: makes nothing, moves nothing, starts nothing anew.
+/// The caller knows more than an older state does.
+pub(super) fn open_again(dir: &Path, schema: u16, known: &Known) -> Result<Parts, StoreError> {
+    let gone = || StoreError::Gone { path: dir.to_owned() };
+    let sled_dir = dir.join(SLED_DIR);
+    if !dir.is_dir() || !Engine::exists(&sled_dir) {
+        return Err(gone());
+    }
+    let testimony = Witness::hear(dir)?;
+    if !matches!(testimony, Testimony::Of { id, .. } if id == known.id) {
+        return Err(gone());
+    }
+    let lock = Lock::exclusive(dir)?;
+    let view = load(dir, &sled_dir, schema, &testimony)?.ok_or_else(gone)?;
+    // A commit of which nobody knows how it ended is there or is not.
+    if view.root.epoch != known.epoch && view.root.epoch != known.epoch + 1 {
+        let what = format!("the data is as of commit {}, but commit {} was made", view.root.epoch, known.epoch);
+        return Err(StoreError::corrupt(dir, what));
+    }
+    let witness = Witness::open(dir, view.root.id, view.root.epoch)?;
+    let opened = Opened {
+        epoch: view.root.epoch,
+        schema: view.root.schema,
+        records: view.records(),
+        recovered: recovery::read_note(dir),
+        ..Opened::default()
+    };
+    Ok(Parts { view, witness, lock, opened })
 }
 
 /// Loads what must be there and sound.
@@ -153,14 +182,21 @@ fn reopen(dir: &Path, sled_dir: &Path, engine: Engine) -> Result<Engine, StoreEr
     }
 }
 
-/// Writes the first root of a new store and makes its files durable. The witness follows, so that it never stands alone.
+/// Makes a new store under another name and gives it its place when it is whole and durable: a full disk must not leave
+/// half a database. The witness follows, so that it never stands alone.
 fn create(dir: &Path, schema: u16) -> Result<View, StoreError> {
-    let engine = Engine::open(dir, &dir.join(SLED_DIR))?;
+    recovery::set_aside(dir)?;
+    let unfinished = recovery::unfinished(dir)?;
+    let engine = Engine::open(dir, &unfinished)?;
     let mut root = Root { id: random_id(), schema, ..Root::default() };
     engine.apply(Change::default(), &mut root)?;
     engine.sync_files()?;
+    engine.close()?;
+    let place = dir.join(SLED_DIR);
+    fs::rename(&unfinished, &place).map_err(StoreError::io(&place, "making"))?;
     sync_dir(dir)?;
     failpoint::reach(Point::OpenCreated);
+    let engine = Engine::open(dir, &place)?;
     let (index, overlay, deltas) = (Index::default(), Overlay::default(), VecDeque::default());
     Ok(View { dir: dir.to_owned(), engine, root, index, overlay, deltas, delta_bytes: 0 })
 }

@@ -20,8 +20,8 @@ use std::io::{ErrorKind, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-/// The new database until it is complete.
-const RESTORING: &str = "sled.restoring";
+/// A new database until it is complete; what an interrupted start leaves there holds nothing.
+const UNFINISHED: &str = "sled.unfinished";
 /// The note about what happened.
 const NOTE: &str = "recovery.json";
 
@@ -59,7 +59,7 @@ pub(super) fn recover(dir: &Path, options: &StoreOptions, what: String) -> Resul
         epoch: sound.as_ref().map_or(0, |(about, _)| about.epoch),
         ..Root::default()
     };
-    build(dir, sound.as_ref().map(|(_, path)| path.as_path()), root.clone())?;
+    fill(dir, &unfinished(dir)?, sound.as_ref().map(|(_, path)| path.as_path()), root.clone())?;
     failpoint::reach(Point::RestoreCopied);
     let last = match Witness::hear(dir)? {
         Testimony::Of { epoch, .. } => Some(epoch),
@@ -85,7 +85,7 @@ pub(super) fn recover(dir: &Path, options: &StoreOptions, what: String) -> Resul
     }
     failpoint::reach(Point::RestoreMoved);
     drop(Witness::open(dir, root.id, root.epoch)?);
-    let (from, to) = (dir.join(RESTORING), dir.join(SLED_DIR));
+    let (from, to) = (dir.join(UNFINISHED), dir.join(SLED_DIR));
     fs::rename(&from, &to).map_err(StoreError::io(&from, "renaming"))?;
     sync_dir(dir)?;
     failpoint::reach(Point::RestorePlaced);
@@ -142,12 +142,19 @@ fn soundest(dir: &Path, schema: u16) -> Result<(Option<Sound>, Vec<Unsound>), St
     Ok((None, unsound))
 }
 
-fn build(dir: &Path, snapshot: Option<&Path>, root: Root) -> Result<(), StoreError> {
-    let restoring = dir.join(RESTORING);
-    if restoring.exists() {
-        fs::remove_dir_all(&restoring).map_err(StoreError::io(&restoring, "removing"))?;
+/// The place of a new database, empty.
+pub(super) fn unfinished(dir: &Path) -> Result<PathBuf, StoreError> {
+    let path = dir.join(UNFINISHED);
+    if path.exists() {
+        fs::remove_dir_all(&path).map_err(StoreError::io(&path, "removing"))?;
     }
-    fill(dir, &restoring, snapshot, root)
+    Ok(path)
+}
+
+/// Moves aside what stands in the place of a database and is none: nothing was ever committed there.
+pub(super) fn set_aside(dir: &Path) -> Result<(), StoreError> {
+    let entries = fs::read_dir(dir.join(SLED_DIR)).into_iter().flatten();
+    if entries.count() == 0 { Ok(()) } else { move_aside(dir, &next_free(dir), &[]) }
 }
 
 fn fill(state_dir: &Path, sled_dir: &Path, snapshot: Option<&Path>, root: Root) -> Result<(), StoreError> {

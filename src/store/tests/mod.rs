@@ -27,13 +27,7 @@ fn scratch() -> TempDir {
 }
 
 fn options() -> StoreOptions {
-    StoreOptions {
-        max_delta_bytes: 8 << 10,
-        schema: SCHEMA,
-        on_damage: OnDamage::Refuse,
-        must_exist: false,
-        snapshots_kept: 3,
-    }
+    StoreOptions { max_delta_bytes: 8 << 10, schema: SCHEMA, on_damage: OnDamage::Refuse, snapshots_kept: 3 }
 }
 
 fn open(dir: &Path) -> Store {

@@ -191,18 +191,25 @@ fn without_a_sound_snapshot_only_the_word_of_the_user_gives_an_empty_store() {
 }
 
 #[test]
-fn a_store_that_must_be_there_is_never_made_anew() {
+fn a_store_is_opened_again_only_when_it_is_the_one_that_was_open() {
     let dir = scratch();
-    let path = dir.path().join("state");
-    let reopening = StoreOptions { must_exist: true, ..options() };
-    assert!(Store::open(&path, &reopening).is_err());
+    let (path, old) = (dir.path().join("state"), dir.path().join("old"));
     let mut store = open(&path);
     store.commit(Delta { puts: vec![put("a", "1")] }).unwrap();
+    copy_dir(&path, &old);
+    store.commit(Delta { puts: vec![put("a", "2")] }).unwrap();
+    let known = store.known();
     drop(store);
-    assert_eq!(Store::open(&path, &reopening).unwrap().1.epoch, 1);
+    assert_eq!(Store::open_again(&path, &options(), &known).unwrap().stats().epoch, 2);
+
     fs::remove_dir_all(&path).unwrap();
-    assert!(Store::open(&path, &reopening).is_err());
-    assert!(!path.join("sled").exists());
+    assert!(matches!(Store::open_again(&path, &options(), &known), Err(StoreError::Gone { .. })));
+    assert!(!path.join("sled").exists(), "nothing is made");
+    copy_dir(&old, &path);
+    assert!(matches!(Store::open_again(&path, &options(), &known), Err(StoreError::Corrupt { .. })));
+    fs::remove_dir_all(&path).unwrap();
+    drop(open(&path));
+    assert!(matches!(Store::open_again(&path, &options(), &known), Err(StoreError::Gone { .. })));
 }
 
 fn spoil(damage: &str, specimen: &Specimen, dir: &Path) {
