@@ -84,11 +84,25 @@ impl Replay {
     /// Replays these files over the kept state.
     pub fn step(&mut self, files: &[PathBuf]) {
         let mode = Mode::Once { paths: files.to_vec(), format: FormatSetting::Auto };
-        let pipeline = Pipeline::start(self.plan(mode), Box::new(|_| {})).unwrap();
+        let pipeline = self.start(&mode);
         let (detector, _) = pipeline.join().unwrap();
         for record in detector.state.files().values() {
             assert!(record.tally.adds_up(), "records = events + rejects + headers + blank: {:?}", record.tally);
         }
+    }
+
+    /// Starts a pipeline over the kept state. A process that another test has just forked holds our descriptors, and so the
+    /// lock of the state, until it becomes another program: that is waited for.
+    pub fn start(&self, mode: &Mode) -> Pipeline {
+        for _ in 0..1000 {
+            match Pipeline::start(self.plan(mode.clone()), Box::new(|_| {})) {
+                Err(failure) if failure.code == exfil_agent::exit::IN_USE => {
+                    std::thread::sleep(std::time::Duration::from_millis(10));
+                }
+                other => return other.unwrap(),
+            }
+        }
+        panic!("the state stays locked");
     }
 
     pub fn over(mut self, files: &[PathBuf]) -> Outcome {

@@ -9,7 +9,7 @@ use exfil_agent::content::Content;
 use exfil_agent::control::client::Client;
 use exfil_agent::pipeline::Pipeline;
 use exfil_agent::pipeline::detecting::Question;
-use exfil_agent::source::{Mode, SourceSnapshot, SourceStatus};
+use exfil_agent::source::{Mode, SourceSnapshot};
 use exfil_agent::state::key::Key;
 use exfil_agent::state::record::FileRecord;
 use exfil_agent::store::codec;
@@ -82,10 +82,6 @@ impl InProcess {
         InProcess { replay: Replay::with(settings, content()), dir, running: None, lives: Vec::new() }
     }
 
-    pub fn source(&self) -> Arc<SourceStatus> {
-        Arc::clone(&self.pipeline().source)
-    }
-
     fn pipeline(&self) -> &Pipeline {
         self.running.as_ref().expect("the agent runs")
     }
@@ -114,8 +110,8 @@ impl Agent for InProcess {
         self.replay.alert_file()
     }
     fn start(&mut self) {
-        let plan = self.replay.plan(Mode::Live(self.replay.settings.spools.clone()));
-        self.running = Some(Pipeline::start(plan, Box::new(|_| {})).unwrap());
+        let mode = Mode::Live(self.replay.settings.spools.clone());
+        self.running = Some(self.replay.start(&mode));
     }
     fn settle_from(&mut self, fresh: bool) {
         let source = Arc::clone(&self.pipeline().source);

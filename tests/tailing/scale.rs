@@ -1,11 +1,9 @@
 //! What needs many files, much data, or a kernel that refuses: no folder of steps shows it.
 
 use super::act::cef;
-use super::agent::{Agent, InProcess, Process};
+use super::agent::{Agent, Process};
 use super::outcome::Outcome;
-use super::script::Script;
 use crate::effort;
-use crate::site::wait;
 use crate::skip::skip;
 use rustix::process::{Pid, Signal, kill_process};
 use std::fs::{self, OpenOptions};
@@ -95,52 +93,34 @@ fn a_burst_that_overflows_the_kernels_queue_is_read_whole_after_one_rescan() {
 
 #[test]
 fn a_file_that_grows_faster_than_it_is_read_starves_no_quiet_one() {
-    let script = "why = 'a writer that is always ahead of the reader'\nsteps = []\nconfig = '''[limits]\nread_bytes = 32768\nmax_line_bytes = 4096'''\n[expect]";
-    let mut agent = InProcess::new(&toml::from_str::<Script>(script).unwrap());
-    let spool = agent.spool();
-    fs::write(spool.join("quiet.log"), cef(0, "") + "\n").unwrap();
+    let mut agent = Process::new("[limits]\nread_bytes = 32768\nmax_line_bytes = 4096\n");
+    let append = |agent: &Process, name: &str, text: &str| {
+        let mut file = OpenOptions::new().append(true).create(true).open(agent.spool().join(name)).unwrap();
+        file.write_all(text.as_bytes()).unwrap();
+    };
+    append(&agent, "fast.log", &(cef(0, "") + "\n"));
+    append(&agent, "quiet.log", &(cef(1, "") + "\n"));
     agent.start();
     agent.settle();
-    let source = agent.source();
-    let offset = |name: &str| {
-        let files = source.snapshot().files;
-        files.iter().find(|f| f.path.ends_with(name)).map_or(0, |f| f.offset)
-    };
-    let line = "CEF:0|Dtex|DTEX InTERCEPT|6.0|FileRead|C:\\a (1 bytes)|3|start=1772442000000 User_Name=a\n";
-    let (block, done) = (line.repeat(3_000), AtomicBool::new(false));
-    let written = std::thread::scope(|scope| {
-        let writer = scope.spawn(|| {
-            let mut file = OpenOptions::new().append(true).create(true).open(spool.join("fast.log")).unwrap();
-            let mut written = 0;
-            while !done.load(Ordering::Relaxed) {
-                // Eight turns ahead, and no more: the test must end.
-                if written - offset("fast.log") < 8 * 262_144 {
-                    file.write_all(block.as_bytes()).unwrap();
-                    written += block.len() as u64;
-                } else {
-                    std::thread::sleep(Duration::from_millis(1));
-                }
-            }
-            written
-        });
-        let mut size = offset("quiet.log");
-        for n in 1..6 {
-            let text = cef(n, "") + "\n";
-            let mut file = OpenOptions::new().append(true).open(spool.join("quiet.log")).unwrap();
-            file.write_all(text.as_bytes()).unwrap();
-            size += text.len() as u64;
-            wait("the quiet file to be read", || offset("quiet.log") == size);
-        }
-        done.store(true, Ordering::Relaxed);
-        writer.join().unwrap()
-    });
-    agent.settle();
-    assert_eq!(offset("fast.log"), written);
+    let pid = Pid::from_child(&agent.daemon.as_ref().unwrap().child);
+    let filler = "CEF:0|Dtex|DTEX InTERCEPT|6.0|FileRead|C:\\a (1 bytes)|3|start=1772442000000 User_Name=a\n";
+    let block = filler.repeat(30_000);
+    let rounds = effort::of(2, 10);
+    for round in 1..=rounds {
+        // While it sleeps, the one file gets ten turns' worth and the other a line: the line need not wait for all of that.
+        kill_process(pid, Signal::STOP).unwrap();
+        append(&agent, "fast.log", &(block.clone() + &cef(2 * round, "") + "\n"));
+        append(&agent, "quiet.log", &(cef(2 * round + 1, "") + "\n"));
+        kill_process(pid, Signal::CONT).unwrap();
+        agent.settle();
+    }
     agent.stop();
     let outcome = Outcome::of(&agent.state_dir(), &agent.alert_file());
     outcome.check_conservation(agent.lives().last().unwrap());
-    assert_eq!(outcome.judged.iter().map(|j| j.number).collect::<Vec<_>>(), [0, 1, 2, 3, 4, 5]);
-    assert_eq!(outcome.total.events.total(), written / line.len() as u64 + 6);
+    let order: Vec<usize> = outcome.judged.iter().map(|j| j.number).collect();
+    let expected: Vec<usize> = [0, 1].into_iter().chain((1..=rounds).flat_map(|r| [2 * r + 1, 2 * r])).collect();
+    assert_eq!(order, expected, "the quiet line comes first, whenever it was written");
+    assert_eq!(outcome.total.events.total(), (rounds * 30_000 + 2 * rounds + 2) as u64);
 }
 
 #[test]
