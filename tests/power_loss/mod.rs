@@ -73,8 +73,8 @@ fn lose_power(seed: u64, lines: &[String]) -> (Seen, Result<(), String>) {
         site.reconfigure(old.to_str().unwrap(), at.join(name).to_str().unwrap());
         at.join(name)
     };
-    let (state, alerts) = (place("state", true), place("alerts.jsonl", seed % 2 == 0));
-    let spool_there = seed % 3 == 0;
+    let (state, alerts) = (place("state", true), place("alerts.jsonl", seed.is_multiple_of(2)));
+    let spool_there = seed.is_multiple_of(3);
     let spool = place("spool", spool_there);
     fs::create_dir(&spool).unwrap();
 
