@@ -81,10 +81,7 @@ impl Engine {
                 Ok(Engine { db: Some(db), nudge: Some(nudge), log, dir, state_dir })
             }
             Err(e) => {
-                let _ = guard(state_dir, "closing", move || {
-                    let _: () = drop(db);
-                    Ok(())
-                });
+                let _ = close(state_dir, db);
                 Err(StoreError::io(&path, "opening")(e))
             }
         }
@@ -155,10 +152,7 @@ impl Engine {
         drop(call);
         // It holds the database, too.
         self.nudge = None;
-        let closed = guard(&self.state_dir, "closing", move || {
-            let _: () = drop(db);
-            Ok(())
-        });
+        let closed = close(&self.state_dir, db);
         flushed.and(closed)?;
         self.log.sync_data().map_err(StoreError::io(&self.dir, "syncing"))
     }
@@ -232,6 +226,14 @@ fn open_patiently(state_dir: &Path, config: &sled::Config) -> Result<sled::Db, S
             other => return other,
         }
     }
+}
+
+/// sled writes and syncs when its last handle is dropped, and panics when it cannot.
+fn close(state_dir: &Path, db: sled::Db) -> Result<(), StoreError> {
+    guard(state_dir, "closing", move || {
+        drop(db);
+        Ok(())
+    })
 }
 
 /// Once sled has noted an error, a flush fails at once, and before that wakes whoever waits for one.

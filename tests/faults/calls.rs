@@ -167,7 +167,12 @@ fn daemon_under(fault: Fault, expected: &Expected, tally: &Tally) -> bool {
         let judged = || site.judged_bytes() == Some(expected.text.len() as u64);
         daemon.has_ended() || (fault.times == 0 && site.log().contains("WARN")) || (all() && judged())
     });
-    let ended = if daemon.has_ended() || fault.times != 0 { Some(daemon.terminate()) } else { None };
+    let ended = if daemon.has_ended() || fault.times != 0 {
+        Some(daemon.terminate())
+    } else {
+        daemon.kill();
+        None
+    };
     let met = shim::report(&counted).1;
     let about = format!("{fault:?} at {met:?}; the log:\n{}", site.log());
     assert_decent(&site.log(), &about);
