@@ -148,8 +148,9 @@ impl Life {
         self.expect_bytes(parts[4].len());
         fs::remove_file(&archive).unwrap();
         self.until("the source to notice that the archive is gone", |site| {
-            let status = String::from_utf8(site.ctl(&["status"]).stdout).unwrap();
-            status.contains("b.cef.gz") && status.contains("\"gone\"")
+            let status = serde_json::from_slice(&site.ctl(&["status"]).stdout).unwrap_or(serde_json::Value::Null);
+            let files = status["files"].as_array().cloned().unwrap_or_default();
+            files.iter().any(|f| f["path"].as_str().unwrap().ends_with("b.cef.gz") && f["state"] == "gone")
         });
         self.stop();
         // What is there from here on is the snapshot of the clean stop.

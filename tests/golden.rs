@@ -1,14 +1,15 @@
-//! States of every schema that was ever released are read for ever: a database as a killed agent left it, a snapshot, and
-//! what both must say.
+//! States of every schema that was ever released are read for ever: a database, a snapshot, and what both must say.
 //!
 //! A new schema needs a new folder: `UPDATE_EXPECT=1 cargo test golden` makes it, and never changes one that is there.
 
 use crate::site::office;
 use crate::support::{Replay, dump, dump_of};
+use exfil_agent::alert::Alert;
 use exfil_agent::config::Settings;
 use exfil_agent::content;
+use exfil_agent::state::key::ALERTS;
 use exfil_agent::state::record::SCHEMA;
-use exfil_agent::store::{read_snapshot, read_stopped};
+use exfil_agent::store::{codec, read_snapshot, read_stopped};
 use std::fs;
 use std::path::{Path, PathBuf};
 use tempfile::TempDir;
@@ -93,6 +94,13 @@ fn a_golden_state_of_every_schema_is_read_and_goes_on() {
         let mut snapshots = files_under(&replay.state_dir().join("snapshots"));
         let newest = read_snapshot(&snapshots.pop().unwrap()).unwrap();
         assert!(dump_of(&newest, &content, &settings).0 == expected, "{}: another snapshot", golden.display());
+
+        let mut alerts = 0;
+        for (_, value) in newest.scan(ALERTS, ALERTS, usize::MAX).unwrap() {
+            codec::decode::<Alert>(&value).unwrap();
+            alerts += 1;
+        }
+        assert!(alerts > 100, "{}: {alerts} alerts", golden.display());
 
         // It goes on, and what it held stays.
         let spool = TempDir::new().unwrap();

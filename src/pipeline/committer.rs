@@ -120,9 +120,7 @@ impl Committer {
         match self.thread.join() {
             Ok(Ok(())) => Ok(()),
             // Not the exit code of a start that is refused: a start may find something sound to go on from.
-            Ok(Err(e)) => {
-                Err(Failure::new(exit::RUNTIME, format!("{e}; the next start goes on from the last sound state")))
-            }
+            Ok(Err(e)) => Err(Failure::new(exit::RUNTIME, e.to_string())),
             Err(_) => Err(Failure::new(
                 exit::RUNTIME,
                 "the store thread ended abnormally; what was committed is safe, start the agent again",

@@ -93,6 +93,16 @@ fn load_or_create(dir: &Path, options: &StoreOptions) -> Result<(View, bool), St
 /// Opens the store that this process had open a moment ago, and no other one: makes nothing, moves nothing, starts nothing anew.
 /// The caller knows more than an older state does.
 pub(super) fn open_again(dir: &Path, schema: u16, known: &Known) -> Result<Parts, StoreError> {
+    try_again(dir, schema, known).map_err(|e| match e {
+        StoreError::Corrupt { path, what, .. } => {
+            let advice = "start the agent again: it falls back to the newest sound snapshot".into();
+            StoreError::Corrupt { path, what, advice }
+        }
+        other => other,
+    })
+}
+
+fn try_again(dir: &Path, schema: u16, known: &Known) -> Result<Parts, StoreError> {
     let gone = || StoreError::Gone { path: dir.to_owned() };
     let sled_dir = dir.join(SLED_DIR);
     if !dir.is_dir() || !Engine::exists(&sled_dir) {
