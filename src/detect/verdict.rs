@@ -112,7 +112,7 @@ impl Detector {
     }
 
     fn note_value_day(&mut self, entity: EntityId, event: u8, value: &[u8], day: Day) {
-        let (window, max) = (self.settings.window_days, self.limits.max_bins);
+        let (kept_days, max) = (self.history_days_kept(), self.limits.max_bins);
         let Some(subject) = self.state.entities.change(entity) else { return };
         let at = match subject.history_by_value.iter().position(|h| h.0 == event && *h.1 == *value) {
             Some(at) => at,
@@ -123,7 +123,7 @@ impl Detector {
             }
         };
         if let Some(history) = subject.history_by_value.get_mut(at) {
-            history.2.insert(day, window);
+            history.2.insert(day, kept_days);
         }
     }
 

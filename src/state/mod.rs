@@ -11,7 +11,6 @@ pub mod record;
 
 use crate::alert::EntityKind;
 use crate::batch::{FileId, KeyHasher};
-use crate::calendar::Day;
 use crate::model::histogram::{Bin, Bounds, Instance};
 use crate::store::{Pair, codec};
 use entity::{Entities, EntityId, Names, Put};
@@ -152,11 +151,12 @@ impl State {
         if self.entities.instance_counts.get(model as usize).is_none_or(|n| *n <= max) {
             return;
         }
+        let window_days = self.bounds.get(model as usize).map_or(u32::MAX, |b| b.window_days);
         let mut all: Vec<(u32, i64, Box<[u8]>, EntityId)> = Vec::new();
         for (id, entity) in self.entities.iter() {
             if let Some(instance) = entity.instance(model) {
                 let trained = instance.bins().map(|b| b.last_ms).max().unwrap_or(i64::MIN);
-                let days = entity.history_days(event, Day::MIN, Day::MAX);
+                let days = entity.newest_history_days(event, window_days);
                 all.push((days, trained, entity.key.clone(), id));
             }
         }
