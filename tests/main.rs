@@ -14,6 +14,7 @@ mod support; // a replay through the library, with its state kept
 mod agentctl; // agentctl's exit codes and streams, from outside
 mod cases; // spools in, alerts and state out, whatever the threads and restarts
 mod daemon; // the real daemon: killed, restarted, asked, given bad starts
+mod oracle; // detection against a plain judge, event by event
 mod readme; // every command of the README
 mod seed; // the shipped content against the published list of rules and models
 mod simulated; // offices that the simulator plans: found, missed, extra

@@ -206,7 +206,7 @@ impl Model {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 150, failure_persistence: None, ..Default::default() })]
+    #![proptest_config(crate::effort::cases_of(150))]
     #[test]
     fn every_line_arrives_exactly_once(
         actions in proptest::collection::vec(action(), 1..40),
