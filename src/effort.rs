@@ -12,6 +12,21 @@ pub fn of(usual: usize, torture: usize) -> usize {
     if is_torture() { torture } else { usual }
 }
 
+/// How often a property test draws: 256 times in `cargo test`, 10,000 times in `make torture`. `PROPTEST_CASES` says
+/// otherwise, for runs by hand. Nothing is written into the source tree: a failing case is printed, small, and becomes a
+/// test of its own.
+pub fn cases() -> proptest::test_runner::Config {
+    cases_of(256)
+}
+
+/// The same for a test whose cases are quick, or slow: so many in `cargo test`.
+pub fn cases_of(usual: u32) -> proptest::test_runner::Config {
+    let by_hand = std::env::var_os("PROPTEST_CASES").is_some();
+    let config = proptest::test_runner::Config { failure_persistence: None, ..Default::default() };
+    let cases = if by_hand { config.cases } else { of(usual as usize, usual.max(10_000) as usize) as u32 };
+    proptest::test_runner::Config { cases, ..config }
+}
+
 /// Runs a programme once for each seed. The seed of a failing run is printed with the command that repeats it.
 pub fn for_seeds(test: &str, usual: usize, torture: usize, mut run: impl FnMut(u64)) {
     let alone = std::env::var("EXFIL_AGENT_SEED").ok().and_then(|s| s.parse().ok());

@@ -50,6 +50,9 @@ pub mod control;
 pub mod ctl;
 pub mod simulate;
 
+#[cfg(any(test, fuzzing))]
+pub mod fuzz_entry;
+
 #[cfg(test)]
 #[allow(dead_code)] // shared with tests/
 mod effort;

@@ -20,6 +20,7 @@ mod daemon; // the real daemon: asked, given bad starts
 mod determinism; // the same input, the same output, whatever the threads and their timing
 mod faults; // calls that fail, full disks, state that vanishes
 mod golden; // states of every schema, read for ever
+mod oracle; // detection against a plain judge, event by event
 mod power_loss; // what had reached the disk when the power went
 mod readme; // every command of the README
 mod recovery; // the real daemon with a damaged state: snapshots, learning anew

@@ -15,6 +15,10 @@ mod selftest;
 mod tables;
 mod verdict;
 
+#[cfg(any(test, fuzzing))]
+#[path = "../fuzz_entry/written.rs"]
+pub mod fuzz_written;
+
 pub use fault::{Fault, Faults};
 pub use files::{ContentFile, ContentFiles};
 pub use selftest::run_tests;

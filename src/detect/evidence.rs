@@ -70,13 +70,12 @@ impl Detector {
             suppressed,
         };
         self.outbox(alert, raised);
-        self.age_guards(s.event, raised);
+        // Only the day's end lets old guards go: a late event's own guard must not leave with the next alert.
+        self.age_guards(Day::MIN, s.event, raised);
     }
 
-    /// Old guards leave, and the oldest when there are too many.
-    pub(super) fn age_guards(&mut self, event: &BatchEvent, raised: &mut Vec<(u64, Alert)>) {
-        let newest = self.state.agent.newest_day.unwrap_or(Day::MIN);
-        let last_gone = newest.saturating_sub_unsigned(self.settings.window_days);
+    /// Guards of days up to `last_gone` leave, and the oldest when there are too many.
+    pub(super) fn age_guards(&mut self, last_gone: Day, event: &BatchEvent, raised: &mut Vec<(u64, Alert)>) {
         let (dropped, untold) = self.state.guards.age(last_gone, self.limits.max_guards);
         self.state.agent.limits.max_guards += dropped;
         for untold in untold {

@@ -252,7 +252,7 @@ impl Detector {
         for untold in self.state.guards.take_untold(is_closed) {
             self.raise_summary(event, &untold, raised);
         }
-        self.age_guards(event, raised);
+        self.age_guards(event.day.saturating_sub_unsigned(self.settings.window_days), event, raised);
     }
 
     fn note_history(&mut self, s: &Subject<'_>) {
@@ -282,6 +282,7 @@ impl Detector {
     #[inline]
     fn note_day(&mut self, id: EntityId, event: &BatchEvent) {
         let bit = 1u16 << event.kind.index();
+        let kept_days = self.history_days_kept();
         let Some(entity) = self.state.entities.get_mut(id) else { return };
         if entity.noted.0 == event.day && entity.noted.1 & bit != 0 {
             return;
@@ -298,12 +299,17 @@ impl Detector {
                 }
             };
             if let Some(history) = entity.history.get_mut(at) {
-                changed |= history.1.insert(event.day, self.settings.window_days);
+                changed |= history.1.insert(event.day, kept_days);
             }
         }
         if changed {
             self.state.entities.change(id);
         }
+    }
+
+    /// Days that a history keeps. The window ends with the event's own day, which may lie `late_days` back.
+    fn history_days_kept(&self) -> u32 {
+        self.settings.window_days.saturating_add(self.settings.late_days)
     }
 
     fn note_carried(&mut self, batch: &EventBatch) {

@@ -103,8 +103,9 @@ impl Detector {
     }
 
     fn note_value_day(&mut self, entity: EntityId, event: u8, value: &[u8], day: Day) {
+        let kept_days = self.history_days_kept();
         let Some(subject) = self.state.entities.change(entity) else { return };
-        let left = subject.note_value(event, value, day, self.settings.window_days, self.limits.max_values);
+        let left = subject.note_value(event, value, day, kept_days, self.limits.max_values);
         if left {
             self.state.agent.limits.max_values += 1;
             self.state.agent_dirty = true;

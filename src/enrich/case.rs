@@ -105,6 +105,8 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(crate::effort::cases())]
+
         #[test]
         fn lower_case_agrees_with_the_standard_library(text in "\\PC{0,40}") {
             prop_assert_eq!(lower(text.as_bytes()), text.to_lowercase().into_bytes());

@@ -231,6 +231,8 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(crate::effort::cases())]
+
         #[test]
         fn no_bytes_make_enrichment_panic(values in proptest::collection::vec(hostile(), Field::COUNT)) {
             let parsed = Field::ALL.iter().copied().filter(|f| !ENRICHED.contains(f));

@@ -216,6 +216,8 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(crate::effort::cases())]
+
         #[test]
         fn the_key_of_a_key_is_itself(
             directory in "([A-Za-z:\\\\/ .*?{}~$%_\\-]|[0-9a-f]{1,9}|users|ns|\\.tmp|Ä|is-|3f2504e0-4f89-41d3-9a0c-0305e82c3301){0,24}",

@@ -97,6 +97,8 @@ mod tests {
     use std::collections::BTreeSet;
 
     proptest! {
+        #![proptest_config(crate::effort::cases())]
+
         #[test]
         fn behaves_like_a_set_of_days_with_a_window(days in prop::collection::vec(-400i32..800, 1..80), window in 1u32..300) {
             let mut set = DaySet::default();

@@ -252,7 +252,7 @@ impl Instance {
         if let (Some(rank_days), Some(latest)) = (bounds.rank_days, self.latest) {
             let first_of_day = bin.count_on(day) == 1;
             let rank = self.rank.get_or_insert_with(Default::default);
-            rank.count(slot, day, first_of_day, latest, rank_days);
+            rank.count(slot, (day, 1), first_of_day, latest, rank_days);
         }
         true
     }
@@ -375,10 +375,8 @@ impl Instance {
         let (Some(rank_days), Some(latest)) = (bounds.rank_days, self.latest) else { return };
         let mut rank = RankIndex::default();
         for (slot, bin) in self.bins.iter().enumerate().filter(|(_, b)| b.total > 0) {
-            for (day, count) in &bin.days {
-                for i in 0..*count {
-                    rank.count(slot as u32, *day, i == 0, latest, rank_days);
-                }
+            for counted in &bin.days {
+                rank.count(slot as u32, *counted, true, latest, rank_days);
             }
         }
         self.rank = Some(Box::new(rank));

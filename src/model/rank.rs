@@ -41,8 +41,15 @@ impl Slots {
 }
 
 impl RankIndex {
-    /// One more training of a slot. `first_of_day` says that the slot had none on that day before.
-    pub(super) fn count(&mut self, slot: u32, day: Day, first_of_day: bool, latest: Day, rank_days: u32) {
+    /// So many more trainings of a slot on a day. `first_of_day` says that the slot had none on that day before.
+    pub(super) fn count(
+        &mut self,
+        slot: u32,
+        (day, times): (Day, u32),
+        first_of_day: bool,
+        latest: Day,
+        rank_days: u32,
+    ) {
         if i64::from(day) <= i64::from(latest) - i64::from(rank_days) {
             return;
         }
@@ -50,7 +57,7 @@ impl RankIndex {
             self.by_day.entry(day).or_default().trained.push(slot);
         }
         let count = self.of(slot);
-        self.set(slot, count + 1);
+        self.set(slot, count.saturating_add(times));
     }
 
     /// The window moves: days that left are subtracted. `count_on` gives a slot's count on a day.

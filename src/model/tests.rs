@@ -7,26 +7,45 @@ use std::collections::BTreeMap;
 
 #[derive(Clone, Default)]
 struct Plain {
-    trained: Vec<(Vec<u8>, Day)>,
+    trained: Vec<Trained>,
     latest: Option<Day>,
+    saturated: bool,
+}
+
+#[derive(Clone)]
+struct Trained {
+    value: Vec<u8>,
+    day: Day,
+    time_ms: i64,
 }
 
 impl Plain {
-    fn train(&mut self, value: &[u8], day: Day, bounds: &Bounds) -> bool {
+    fn train(&mut self, value: &[u8], day: Day, time_ms: i64, bounds: &Bounds) -> bool {
         if self.latest.is_some_and(|l| day <= l - bounds.window_days as i32) {
             return false;
         }
-        self.latest = Some(self.latest.map_or(day, |l| l.max(day)));
-        self.trained.push((value.to_vec(), day));
+        let latest = self.latest.map_or(day, |l| l.max(day));
+        self.latest = Some(latest);
+        self.trained.retain(|t| t.day > latest - bounds.window_days as i32);
+        let counts = self.counts(bounds.window_days);
+        if !counts.contains_key(value) && counts.len() >= bounds.max_bins {
+            let oldest = counts.keys().min_by_key(|v| (self.seen(v).map(|s| s.1), (*v).clone())).unwrap().clone();
+            self.trained.retain(|t| t.value != oldest);
+            self.saturated = true;
+        }
+        self.trained.push(Trained { value: value.to_vec(), day, time_ms });
         true
+    }
+    /// First and latest training of a value that is still there.
+    fn seen(&self, value: &[u8]) -> Option<(i64, i64)> {
+        let times = || self.trained.iter().filter(|t| t.value == value).map(|t| t.time_ms);
+        Some((times().min()?, times().max()?))
     }
     fn counts(&self, days: u32) -> BTreeMap<Vec<u8>, u64> {
         let Some(latest) = self.latest else { return BTreeMap::new() };
         let mut out = BTreeMap::new();
-        for (value, day) in &self.trained {
-            if *day > latest - days as i32 {
-                *out.entry(value.clone()).or_default() += 1;
-            }
+        for trained in self.trained.iter().filter(|t| t.day > latest - days as i32) {
+            *out.entry(trained.value.clone()).or_default() += 1;
         }
         out
     }
@@ -77,8 +96,27 @@ fn agree(instance: &Instance, plain: &Plain, bounds: &Bounds) -> Result<(), Test
     let counts = plain.counts(bounds.window_days);
     prop_assert_eq!(instance.n(), counts.values().sum::<u64>());
     prop_assert_eq!(instance.c(), counts.len() as u64);
+    prop_assert_eq!((instance.latest(), instance.saturated()), (plain.latest, plain.saturated));
+    let (n, c) = (counts.values().sum::<u64>() as f64, counts.len() as f64);
+    prop_assert_eq!(instance.confidence(0.8), if n == 0.0 { 0.0 } else { ((n - c) / n).powf(0.8) });
+    prop_assert_eq!(instance.count(b"never seen"), 0);
+    prop_assert_eq!(instance.bins().count(), counts.len());
+    let mut largest: Vec<(u64, Vec<u8>)> = counts.iter().map(|(value, count)| (*count, value.clone())).collect();
+    largest.sort_by(|a, b| b.0.cmp(&a.0).then_with(|| a.1.cmp(&b.1)));
+    largest.truncate(3);
+    let shown: Vec<(u64, Vec<u8>)> = instance.largest(3).iter().map(|b| (b.total, b.value.to_vec())).collect();
+    prop_assert_eq!(shown, largest);
     for (value, count) in &counts {
         prop_assert_eq!(instance.count(value), *count);
+        let bin = instance.bin(value).unwrap();
+        let (first, last) = plain.seen(value).unwrap();
+        // The first training may have left the window; the bin remembers it.
+        prop_assert!(bin.first_ms <= first && bin.last_ms == last);
+        let latest = plain.latest.unwrap();
+        for day in latest - 3..=latest {
+            let on_day = plain.trained.iter().filter(|t| t.value == *value && t.day == day).count();
+            prop_assert_eq!(bin.count_on(day) as usize, on_day);
+        }
     }
     prop_assert_eq!(instance.abnormal_below(0.1), plain.abnormal_below(0.1, bounds.window_days));
     if let (Some(days), Some(rank)) = (bounds.rank_days, instance.rank()) {
@@ -100,17 +138,22 @@ fn agree(instance: &Instance, plain: &Plain, bounds: &Bounds) -> Result<(), Test
 }
 
 proptest! {
+    #![proptest_config(crate::effort::cases())]
+
     #[test]
     fn a_histogram_counts_like_a_list_of_trainings_also_after_restarts(
         actions in prop::collection::vec((0u8..40, -30i32..60, prop::bool::weighted(0.1)), 1..200),
         window in 5u32..60,
         rank in 1u32..20,
+        max_bins in prop_oneof![Just(1000_usize), 1..25_usize],
     ) {
-        let bounds = Bounds { window_days: window, max_bins: 1000, rank_days: Some(rank.min(window)) };
+        let bounds = Bounds { window_days: window, max_bins, rank_days: Some(rank.min(window)) };
         let (mut instance, mut plain, mut shelf) = (Instance::default(), Plain::default(), Shelf::default());
-        for (value, day, restart) in actions {
+        for (at, (value, day, restart)) in actions.into_iter().enumerate() {
             let value = format!("value {value}").into_bytes();
-            prop_assert_eq!(instance.train(&value, day, 0, &bounds), plain.train(&value, day, &bounds));
+            let time_ms = i64::from(day) * 86_400_000 + at as i64;
+            let trained = instance.train(&value, day, time_ms, &bounds);
+            prop_assert_eq!(trained, plain.train(&value, day, time_ms, &bounds));
             agree(&instance, &plain, &bounds)?;
             if restart {
                 shelf.absorb(&mut instance);

@@ -41,6 +41,8 @@ mod tests {
     use proptest::prelude::*;
 
     proptest! {
+        #![proptest_config(crate::effort::cases())]
+
         #[test]
         fn the_bits_are_the_positions(text in prop::collection::vec(prop_oneof![Just(b'='), Just(0), any::<u8>()], 0..200)) {
             let found: Vec<usize> = blocks(&text)

@@ -295,7 +295,7 @@ mod tests {
     }
 
     proptest! {
-        #![proptest_config(ProptestConfig { cases: 3000, ..ProptestConfig::default() })]
+        #![proptest_config(crate::effort::cases_of(3000))]
 
         #[test]
         fn the_fast_scan_cuts_like_the_plain_one(extension in extension()) {

@@ -72,6 +72,8 @@ mod tests {
     use proptest::prelude::*;
 
     proptest! {
+        #![proptest_config(crate::effort::cases())]
+
         #[test]
         fn the_positions_are_those_of_a_plain_search(text in prop::collection::vec(prop_oneof![Just(b'='), Just(b'<'), Just(0xbd), Just(0), any::<u8>()], 0..60), byte in prop_oneof![Just(b'='), 1..=255u8]) {
             let plain: Vec<usize> = (0..text.len()).filter(|i| text[*i] == byte).collect();

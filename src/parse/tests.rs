@@ -388,7 +388,7 @@ fn nearly_a_line() -> impl Strategy<Value = Vec<u8>> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 2000, ..ProptestConfig::default() })]
+    #![proptest_config(crate::effort::cases_of(2000))]
 
     #[test]
     fn arbitrary_bytes_never_panic(bytes in prop::collection::vec(any::<u8>(), 0..300), lossy: bool) {
@@ -420,4 +420,81 @@ proptest! {
         prop_assert_eq!(event.get("command_line"), if wanted == "-" { "" } else { wanted });
         prop_assert_eq!(event.get("user"), "jdoe");
     }
+    #[test]
+    fn a_line_says_what_the_plain_reader_finds(line in hostile_line()) {
+        let parsed = crate::fuzz_entry::parsed::parse(&line, None, false, Extract::All);
+        crate::fuzz_entry::parsed::compare_cef(&line, parsed);
+    }
+
+    #[test]
+    fn a_row_says_what_the_plain_reader_finds(row in hostile_row()) {
+        let columns = shipped().csv_header(crate::fuzz_entry::parsed::COLUMNS.as_bytes()).unwrap();
+        let parsed = crate::fuzz_entry::parsed::parse(&row, Some(Some(&columns)), false, Extract::All);
+        crate::fuzz_entry::parsed::compare_csv(&row, parsed);
+    }
+}
+
+/// Lines of two activities with hostile blanks, escapes, unknown and repeated keys, `=` and keys in values.
+fn hostile_line() -> impl Strategy<Value = String> {
+    let header = prop_oneof![
+        Just(PROCESS.to_owned()),
+        Just("CEF:0|Dtex|P|1|NetworkActivity|WebPageAccessed|3|".to_owned()),
+        Just("CEF:1|Dtex|P\\\\|1|WebPageAccessed|a\\|b\\\\=|High|".to_owned()),
+        Just("CEF:0|Dtex|P|1|ProcessCreated|C:\\dir\\|3|".to_owned()),
+        "CEF:0\\|Dtex\\|P\\|1\\|ProcessCreated\\|[a\\\\|]{0,6}\\|[3x]{0,2}\\|",
+    ];
+    let key = prop::sample::select(vec![
+        "start",
+        "User_Name",
+        "Device_Name",
+        "User_Department",
+        "Activity_Description",
+        "reason",
+        "outcome",
+        "out",
+        "in",
+        "requestMethod",
+        "Process_Parameters",
+        "Process_Name",
+        "Website_Query",
+        "Website_Category",
+        "src",
+        "fname",
+        "Session_Id",
+        "New_Key2",
+        "foo_Bar",
+        "Foo",
+        "Process_Parent_Name",
+        "Printer_Details",
+        "user_name",
+    ]);
+    let value = prop_oneof![
+        3 => Just("1612345678901".to_owned()),
+        1 => Just("1612345678".to_owned()),
+        2 => Just(r"CORP\nancy".to_owned()),
+        4 => "[a-zA-Z=\\\\ |._:/\"-]{0,14}",
+        1 => "\\PC{0,6}",
+    ];
+    let blanks = |most: usize| " {0,2}".prop_map(move |b: String| b[..b.len().min(most)].to_owned());
+    let pair = (key, blanks(2), value, prop::sample::select(vec![" ", " ", "  ", "", "\t"]))
+        .prop_map(|(key, before, value, after)| format!("{key}{before}={value}{after}"));
+    let extension = prop::collection::vec(pair, 0..14).prop_map(|pairs| pairs.concat());
+    let time = prop_oneof![Just("start=1612345678901 "), Just("")];
+    (header, time, extension).prop_map(|(header, time, extension)| format!("{header}{time}{extension}"))
+}
+
+/// Rows with quotes where they belong and where they do not.
+fn hostile_row() -> impl Strategy<Value = String> {
+    let cell = prop_oneof![
+        3 => "[a-z\\\\ =-]{0,6}",
+        3 => "[a-z,\n =]{0,6}".prop_map(|c: String| format!("\"{}\"", c.replace('a', "\"\""))),
+        1 => "[a\", ]{0,6}",
+    ];
+    let activity = prop::sample::select(vec!["ProcessCreated", "WebPageAccessed", "\"FileRead\"", "FileRead "]);
+    let time = prop::sample::select(vec!["2021-02-03T09:47:58", "\"1612345678901\"", "1612345678"]);
+    (activity, time, prop::collection::vec(cell, 0..9)).prop_map(|(activity, time, cells)| {
+        let mut row = vec![activity.to_owned(), time.to_owned()];
+        row.extend(cells);
+        row.join(",")
+    })
 }

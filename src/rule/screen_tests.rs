@@ -140,7 +140,7 @@ fn truth(event: EventView<'_>, scratch: &mut Scratch) -> (Vec<Hit>, Vec<Training
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 4_000, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(crate::effort::cases_of(4_000))]
 
     #[test]
     fn the_screen_gives_exactly_the_rules_and_models_whose_condition_holds(

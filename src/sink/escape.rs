@@ -123,7 +123,7 @@ mod tests {
     }
 
     proptest! {
-        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+        #![proptest_config(crate::effort::cases())]
         #[test]
         fn nothing_deceptive_leaves_and_limits_hold(text in any::<String>(), limit in 3usize..64) {
             let (out, cut) = cef_extension(&text, limit);

@@ -15,6 +15,10 @@ mod status;
 mod stdout;
 mod syslog;
 
+#[cfg(any(test, fuzzing))]
+#[path = "../fuzz_entry/recalled.rs"]
+pub mod fuzz_recalled;
+
 pub use file::FileSink;
 pub use render::{Rendered, render, render_within};
 pub use runner::spawn;

@@ -125,8 +125,12 @@ impl Cutter {
                 None => break,
             }
         }
-        if follows == Follows::Nothing && pos == buf.len() && self.skip.is_some() {
-            self.leave_skip(&mut work, pos);
+        if follows == Follows::Nothing && pos == buf.len() {
+            if self.skip.is_some() {
+                self.leave_skip(&mut work, pos);
+            } else {
+                work.pass(pos);
+            }
         }
         work.flush();
         if let Some(skip) = &mut self.skip {
@@ -353,6 +357,13 @@ impl<'a> Work<'a> {
             leading_header: leading,
             ..Part::default()
         });
+    }
+
+    /// Says that everything up to `end` has been dealt with where no part says so: a file may hold nothing but its mark.
+    fn pass(&mut self, end: usize) {
+        if self.parts.is_empty() && self.open.is_none() && end > 0 {
+            self.open = Some(Part { upto: end, ..Part::default() });
+        }
     }
 
     pub(super) fn refuse_bytes(&mut self, start: usize, end: usize, reason: Reject) {

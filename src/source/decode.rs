@@ -250,14 +250,14 @@ fn open_decoder(file: &Arc<File>, kind: Kind, taken: &Arc<AtomicU64>) -> io::Res
             Kind::Plain | Kind::Utf16 => Box::new(raw),
         },
     );
-    // A compressed file may hold UTF-16, too.
-    let first = plain.fill_buf()?;
-    let big = first.starts_with(&[0xfe, 0xff]);
-    if big || first.starts_with(&[0xff, 0xfe]) {
-        plain.consume(2);
+    // A compressed file may hold UTF-16, too. One byte of its mark may come alone.
+    let mut first = Vec::new();
+    plain.by_ref().take(2).read_to_end(&mut first)?;
+    let big = first == [0xfe, 0xff];
+    if big || first == [0xff, 0xfe] {
         return Ok(Box::new(Utf16 { inner: plain, big, half: None, high: None, out: Vec::new(), given: 0 }));
     }
-    Ok(Box::new(plain))
+    Ok(Box::new(io::Cursor::new(first).chain(plain)))
 }
 
 /// UTF-16 as UTF-8. What is no character becomes U+FFFD.

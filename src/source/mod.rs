@@ -24,6 +24,13 @@ mod status;
 mod tail;
 mod watch;
 
+#[cfg(any(test, fuzzing))]
+#[path = "../fuzz_entry/cutting.rs"]
+pub mod fuzz_cutting;
+#[cfg(any(test, fuzzing))]
+#[path = "../fuzz_entry/decoding.rs"]
+pub mod fuzz_decoding;
+
 #[cfg(test)]
 mod tests;
 

@@ -42,7 +42,9 @@ pub(super) fn cut(cutter: &mut Cutter, work: &mut Work<'_>, pos: usize, end: usi
             }
             Record::Open { quoted: false } => {
                 let record = work.bytes(start, end);
-                if mark.is_some_and(|m| m < end) && work.sniff.is_csv_header(record) {
+                if without_line_end(record).len() > limits.max_line_bytes {
+                    work.refuse_bytes(start, end, Reject::TooLong);
+                } else if mark.is_some_and(|m| m < end) && work.sniff.is_csv_header(record) {
                     cutter.take_header(work, start, end);
                 } else {
                     cutter.take(work, start, end, false);
@@ -96,7 +98,7 @@ fn next_record(bytes: &[u8], max_bytes: usize, max_quoted_lines: usize) -> Recor
         }
         let length = without_line_end(bytes.get(..at).unwrap_or_default()).len();
         if length > max_bytes {
-            return Record::Refused(at, if quoted { Reject::OpenQuote } else { Reject::TooLong });
+            return Record::Refused(at, over_limit(bytes, max_bytes));
         }
         if !quoted {
             return Record::Whole(at);
@@ -108,7 +110,16 @@ fn next_record(bytes: &[u8], max_bytes: usize, max_quoted_lines: usize) -> Recor
     }
     // The carriage return of a line end does not count, and its newline may not be here yet.
     if bytes.len() > max_bytes + 1 {
-        return Record::Endless(if quoted { Reject::OpenQuote } else { Reject::TooLong });
+        return Record::Endless(over_limit(bytes, max_bytes));
     }
     Record::Open { quoted }
+}
+
+/// Why a record is refused that has more than `max_bytes`: what was open where the limit was passed, however much of it has
+/// arrived.
+fn over_limit(record: &[u8], max_bytes: usize) -> Reject {
+    match next_record(record.get(..=max_bytes).unwrap_or(record), usize::MAX - 1, usize::MAX) {
+        Record::Open { quoted: true } => Reject::OpenQuote,
+        _ => Reject::TooLong,
+    }
 }

@@ -6,7 +6,6 @@
 use super::State;
 use super::entity::{EntityId, Put, Standing};
 use crate::alert::EntityKind;
-use crate::calendar::Day;
 
 /// Records that one step may remove, about: they all stand in one commit.
 const MAX_REMOVED: usize = 50_000;
@@ -22,11 +21,12 @@ impl State {
         if self.entities.instance_counts.get(model as usize).is_none_or(|n| *n <= max) {
             return;
         }
+        let window_days = self.bounds.get(model as usize).map_or(u32::MAX, |b| b.window_days);
         let mut all: Vec<((u32, i64), &[u8], EntityId)> = Vec::new();
         for (id, entity) in self.entities.iter() {
             if let Some(instance) = entity.instance(model) {
                 let trained = instance.bins().map(|b| b.last_ms).max().unwrap_or(i64::MIN);
-                let days = entity.history_days(event, Day::MIN, Day::MAX);
+                let days = entity.newest_history_days(event, window_days);
                 all.push(((days, trained), &entity.key, id));
             }
         }

@@ -59,6 +59,16 @@ impl Entity {
         self.history.iter().find(|h| h.0 == event).map_or(0, |h| h.1.count(from, to))
     }
 
+    /// Days of an event type in the window that ends with the newest of them.
+    pub fn newest_history_days(&self, event: u8, window_days: u32) -> u32 {
+        let days = self.history.iter().find(|h| h.0 == event).map(|h| &h.1);
+        let newest = days.and_then(DaySet::newest);
+        newest.map_or(0, |newest| {
+            let from = newest.saturating_sub_unsigned(window_days.saturating_sub(1));
+            self.history_days(event, from, newest.saturating_add(1))
+        })
+    }
+
     /// Days on which this value was met.
     pub fn value_days(&self, event: u8, value: &[u8], from: Day, to: Day) -> u32 {
         let at = self.value_place(event, value).ok();
@@ -384,11 +394,17 @@ impl Entities {
     pub fn drop_instance(&mut self, id: EntityId, model: u16, names: &Names, put: &mut Put<'_>) {
         let Some(Some(entity)) = self.slots.get_mut(id as usize) else { return };
         let Some(at) = entity.instances.iter().position(|i| i.0 == model) else { return };
-        let (_, instance) = entity.instances.remove(at);
+        let (_, mut instance) = entity.instances.remove(at);
         if let Some(count) = self.instance_counts.get_mut(model as usize) {
             *count -= 1;
         }
         let Some(name) = names.models.get(model as usize) else { return };
+        // Bins that left since the last drain are no bins of it any more, but still stand in the store.
+        instance.drain_dirty(|change| {
+            if let Change::Removed(value) = change {
+                put.remove(bin_key(entity.kind, &entity.key, name, value));
+            }
+        });
         for bin in instance.bins() {
             put.remove(bin_key(entity.kind, &entity.key, name, &bin.value));
         }

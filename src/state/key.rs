@@ -241,6 +241,8 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(crate::effort::cases())]
+
         #[test]
         fn keys_read_back_as_they_were_written(
             kind in kinds(), a in prop::collection::vec(0u8..4, 0..5), b in prop::collection::vec(any::<u8>(), 0..6),

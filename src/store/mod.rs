@@ -31,6 +31,10 @@ mod stopped;
 mod view;
 mod witness;
 
+#[cfg(any(test, fuzzing))]
+#[path = "../fuzz_entry/stored.rs"]
+pub mod fuzz_stored;
+
 #[cfg(test)]
 mod tests;
 

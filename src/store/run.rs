@@ -150,6 +150,8 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(crate::effort::cases())]
+
         #[test]
         fn runs_come_back(records: BTreeMap<Vec<u8>, Option<Vec<u8>>>) {
             prop_assert_eq!(decode(b"", &encode(b"", &records)), Ok(records));

@@ -74,7 +74,7 @@ impl Witness {
     }
 }
 
-fn compose(id: StoreId, epoch: u64) -> Vec<u8> {
+pub(super) fn compose(id: StoreId, epoch: u64) -> Vec<u8> {
     let mut out = Vec::with_capacity(BYTES);
     out.extend_from_slice(MAGIC);
     out.extend_from_slice(&id);
@@ -83,7 +83,7 @@ fn compose(id: StoreId, epoch: u64) -> Vec<u8> {
     out
 }
 
-fn parse(bytes: &[u8]) -> Option<(StoreId, u64)> {
+pub(super) fn parse(bytes: &[u8]) -> Option<(StoreId, u64)> {
     let (id, rest) = bytes.strip_prefix(MAGIC)?.split_first_chunk::<16>()?;
     let epoch = u64::from_le_bytes(*rest.first_chunk::<8>()?);
     (compose(*id, epoch) == bytes).then_some((*id, epoch))

@@ -187,7 +187,7 @@ fn settings_that_differ_from_the_defaults_in_every_table_survive_writing_and_rea
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(crate::effort::cases())]
     #[test]
     fn no_text_makes_the_reader_panic(text in "(?s).{0,200}", key in "[a-z_.\\[\\]]{0,20}", value in "[-0-9a-z\"\\[\\]{}.]{0,12}") {
         let _ = parse("c.toml", &text);

@@ -444,7 +444,7 @@ fn act() -> impl Strategy<Value = Act> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 200, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(crate::effort::cases_of(200))]
 
     /// Whatever order of deliveries, commits, rotations and crashes: each alert stands once, whole, in order.
     #[test]

@@ -130,7 +130,7 @@ fn turn() -> impl Strategy<Value = Turn> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 200, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(crate::effort::cases_of(200))]
 
     /// Whatever fails: the first deliveries of the alerts are the input in its order, and all is acknowledged at the end.
     #[test]

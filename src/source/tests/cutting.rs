@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::source::cut::{Cutter, Follows, RecordLimits};
+use crate::source::fuzz_cutting::{check, feed};
 
 /// What a text was cut into.
 #[derive(Debug, Default, PartialEq)]
@@ -27,54 +28,30 @@ const CEF: Case = Case {
     step: usize::MAX,
 };
 
-/// Cuts a text that arrives `step` bytes at a time; checks that nothing is lost and that line numbers are right.
+/// Cuts a text that arrives `step` bytes at a time; nothing is lost and line numbers are right.
 fn cut(text: &[u8], case: &Case) -> Cut {
     let mut cutter = Cutter::new(case.limits, case.format, None);
-    let (mut offset, mut lines) = (0_usize, 0_u64);
     let mut result = Cut::default();
     let mut headers = None;
-    let newlines = |bytes: &[u8]| bytes.iter().filter(|b| **b == b'\n').count() as u64;
-    let mut idle = 0;
-    let mut seen = 0;
-    while idle < 3 {
-        let (from, from_lines) = cutter.resume().unwrap_or((offset as u64, lines));
-        assert_eq!(from_lines, newlines(&text[..from as usize]));
-        // A reader gives more only when it is asked at a later place, or more has come.
-        seen = (from as usize).max(seen).saturating_add(case.step).min(text.len());
-        if seen > 0 && text[seen - 1..].iter().all(|b| *b == 0) {
-            // Reserved space to the end: nothing follows.
-            seen = text.len();
-        }
-        let follows = if seen < text.len() { Follows::Bytes } else { case.follows };
-        let (parts, more) = cutter.cut(&text[from as usize..seen], from, from_lines, follows, &Fake);
-        idle = if parts.is_empty() && !more && seen == text.len() { idle + 1 } else { 0 };
-        let mut refused_bytes = 0;
-        for part in parts {
-            let (start, end) = (from as usize + part.start, from as usize + part.end);
-            let upto = from as usize + part.upto;
-            for r in &part.refused {
-                assert_eq!(r.line, newlines(&text[..r.offset as usize]) + 1);
-                assert!(r.sample.len() <= r.bytes as usize);
-                result.refused.push((r.reason.to_string(), r.bytes));
-                refused_bytes += r.bytes as usize;
+    let stopped = feed(
+        text,
+        &mut cutter,
+        case.follows,
+        &Fake,
+        || case.step,
+        |fed| {
+            result.refused.extend(fed.part.refused.iter().map(|r| (r.reason.to_string(), r.bytes)));
+            if fed.part.leading_header {
+                headers = fed.part.header.clone();
+                assert!(text[fed.start..].starts_with(headers.as_ref().unwrap()));
             }
-            if part.leading_header {
-                headers = part.header.clone();
-                assert!(text[start..].starts_with(headers.as_ref().unwrap()));
+            assert!(fed.start == fed.end || fed.part.header == headers);
+            if fed.end > fed.start {
+                result.data.push(String::from_utf8(text[fed.start..fed.end].to_vec()).unwrap());
             }
-            assert!(start == end || part.header == headers);
-            assert_eq!(part.lines_before, newlines(&text[..start]));
-            assert_eq!(part.lines_upto, newlines(&text[..upto]));
-            let bom = if offset == 0 && text.starts_with(b"\xef\xbb\xbf") { 3 } else { 0 };
-            assert_eq!(upto - offset, (end - start) + refused_bytes + bom, "every byte is dealt with");
-            refused_bytes = 0;
-            if end > start {
-                result.data.push(String::from_utf8(text[start..end].to_vec()).unwrap());
-            }
-            (offset, lines) = (upto, part.lines_upto);
-        }
-    }
-    result.rest = String::from_utf8_lossy(&text[offset..]).into_owned();
+        },
+    );
+    result.rest = String::from_utf8_lossy(&text[stopped..]).into_owned();
     result
 }
 
@@ -201,31 +178,20 @@ fn hostile_bytes_make_few_parts_at_a_time() {
 }
 
 proptest::proptest! {
-    #![proptest_config(proptest::prelude::ProptestConfig { cases: 500, failure_persistence: None, ..Default::default() })]
-    /// However the bytes arrive, the same records come out.
+    #![proptest_config(crate::effort::cases_of(500))]
+    /// However the bytes arrive, the same records come out, and they are those of the plain splitter.
     #[test]
     fn cutting_does_not_depend_on_how_bytes_arrive(
         text in proptest::collection::vec(proptest::sample::select(
-            vec![&b"CEF:1 abc"[..], b"\n", b"\r\n", b"\"", b",", b"x", b"\0", b"\0\0\0", b"xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx", HEADER.as_bytes()]), 0..40),
+            vec![&b"CEF:1 abc"[..], b"\n", b"\n", b"\r\n", b"\"", b"\"", b",", b"x", b"\0\0\0", b"xxxxxxxxxxxxxxxxxxxxxxxxxxx", b"head,a", b"\xef\xbb\xbf"]), 0..40),
+        holes in proptest::bool::weighted(0.2),
         format in proptest::sample::select(vec![None, Some(Format::Csv), Some(Format::Cef)]),
         finished: bool,
-        step in 62_usize..90,
+        max_line_bytes in 20_usize..60,
+        steps in proptest::collection::vec(1_usize..90, 1..6),
     ) {
-        let text = text.concat();
+        let text: Vec<u8> = text.concat().into_iter().filter(|b| holes || *b != 0).collect();
         let follows = if finished { Follows::Nothing } else { Follows::Time };
-        let limits = RecordLimits { max_line_bytes: 60, max_quoted_lines: 3 };
-        // A line end right after a run of NUL belongs to the run only where both are in one buffer: leave blank lines out.
-        let join = |c: Cut| {
-            let bytes = c.data.concat().len() as u64 + c.refused.iter().map(|(_, n)| n).sum::<u64>();
-            let lines = c.data.iter().flat_map(|part| part.lines());
-            let full: Vec<String> = lines.filter(|l| !l.is_empty()).map(str::to_owned).collect();
-            (full, bytes, c.rest)
-        };
-        let whole = cut(&text, &Case { limits, format, follows, step: usize::MAX });
-        let pieces = cut(&text, &Case { limits, format, follows, step });
-        if finished {
-            proptest::prop_assert_eq!(&whole.rest, "");
-        }
-        proptest::prop_assert_eq!(join(whole), join(pieces));
+        check(&text, RecordLimits { max_line_bytes, max_quoted_lines: 3 }, format, follows, &steps);
     }
 }

@@ -1,7 +1,6 @@
 //! The source against a plain model: whatever is done to the files, every whole line arrives exactly once.
 
 use super::*;
-use crate::effort;
 use proptest::prelude::*;
 
 #[derive(Clone, Copy, Debug)]
@@ -247,7 +246,7 @@ impl Model {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: effort::of(256, 10_000) as u32, failure_persistence: None, ..Default::default() })]
+    #![proptest_config(crate::effort::cases_of(256))]
     #[test]
     fn every_line_arrives_exactly_once(
         actions in proptest::collection::vec(action(), 1..40),

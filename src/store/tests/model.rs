@@ -92,7 +92,7 @@ fn run(actions: Vec<Action>) -> Result<(), TestCaseError> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 48, max_shrink_iters: 200, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { max_shrink_iters: 200, ..crate::effort::cases_of(48) })]
     #[test]
     fn any_history_equals_a_plain_map(actions in prop::collection::vec(action(), 1..40)) {
         run(actions)?;
