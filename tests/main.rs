@@ -17,5 +17,6 @@ mod daemon; // the real daemon: killed, restarted, asked, given bad starts
 mod readme; // every command of the README
 mod seed; // the shipped content against the published list of rules and models
 mod simulated; // offices that the simulator plans: found, missed, extra
+mod sinks; // the sinks with a real rsyslogd, a real logrotate and real full disks
 mod tidy; // the house rules that a program can check
 mod unit_file; // the systemd unit and its companions

@@ -32,6 +32,8 @@ pub(super) fn report(view: &mut Recorded) -> Result<StatusReport, ViewError> {
 }
 
 fn committed(view: &mut Recorded, live: Option<&Live>) -> Result<StatusReport, ViewError> {
+    // Before the agent's own record: what is delivered must not be ahead of what is raised.
+    let sinks = view.sinks()?;
     let agent = view.get::<AgentRecord>(&Key::Agent)?.unwrap_or_default();
     let files = view.files()?;
     let mut total = agent.forgotten.clone();
@@ -48,7 +50,7 @@ fn committed(view: &mut Recorded, live: Option<&Live>) -> Result<StatusReport, V
         suppressed: agent.suppressed,
         inert: inert_rules(view, &agent, &total),
         models: models(view)?,
-        sinks: sinks(view, &agent, live)?,
+        sinks: sink_rows(view, &agent, sinks, live)?,
         ..StatusReport::default()
     };
     let Tally { bytes, records, headers, blank, .. } = total;
@@ -179,20 +181,38 @@ fn sanction_hints(view: &mut Recorded, agent: &AgentRecord) -> Result<Vec<String
     Ok(users.into_iter().filter(|(_, n)| common(*n)).map(hint).collect())
 }
 
-fn sinks(view: &mut Recorded, agent: &AgentRecord, live: Option<&Live>) -> Result<Vec<SinkRow>, ViewError> {
-    let records: Vec<(Key, SinkRecord)> = view.table(b"k")?;
+fn sink_rows(
+    view: &mut Recorded,
+    agent: &AgentRecord,
+    sinks: Vec<(String, SinkRecord)>,
+    live: Option<&Live>,
+) -> Result<Vec<SinkRow>, ViewError> {
+    let acknowledged = sinks.iter().map(|(_, record)| record.seq).min().unwrap_or_default();
+    // Which of the alerts that still wait are suppressed: they are counted as waiting.
+    let mut held_back = Vec::new();
+    if agent.suppressed > 0 && acknowledged < agent.alerts {
+        view.kept_alerts(|seq, alert| {
+            if alert.suppressed && seq > acknowledged && seq <= agent.alerts {
+                held_back.push(seq);
+            }
+        })?;
+    }
     let mut rows = Vec::new();
-    for (key, record) in records {
-        let Key::Sink(name) = key else { continue };
+    for (name, record) in sinks {
         let now = live.and_then(|l| l.sinks.iter().find(|s| s.0 == name)).map(|s| &s.1);
+        let waiting = held_back.iter().filter(|seq| **seq > record.seq).count() as u64;
+        let suppressed = agent.suppressed.saturating_sub(waiting);
         rows.push(SinkRow {
-            delivered: record.seq.saturating_sub(record.below_min_score + agent.suppressed),
+            delivered: record.seq.saturating_sub(record.below_min_score + suppressed),
             below_min_score: record.below_min_score,
-            suppressed: agent.suppressed,
+            suppressed,
             queued: agent.alerts.saturating_sub(record.seq),
             errors: now.map_or(0, |n| n.errors),
             last_error: now.and_then(|n| n.last_error.clone()),
             failing_since: now.and_then(|n| n.failing_since_ms).map(format_instant),
+            truncated: now.map_or(0, |n| n.truncated),
+            repeats_dropped: now.map_or(0, |n| n.repeats_dropped),
+            delivered_again: now.map_or(0, |n| n.delivered_again),
             name,
         });
     }

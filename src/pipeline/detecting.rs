@@ -110,7 +110,11 @@ impl Detecting {
         let mut progress = Progress::default();
         let mut alerts_before = self.detector.state.agent.alerts;
         loop {
-            if in_flight.is_none() && (self.detector.state.pending() > 0 || self.detector.state.agent_dirty) {
+            // Here and not where nothing is received: whoever asks for the status again and again must not keep
+            // acknowledgements from being committed.
+            let acks_are_due = acks_since.is_some_and(|t| t.elapsed() >= ACK_DELAY);
+            let changed = self.detector.state.pending() > 0 || self.detector.state.agent_dirty;
+            if in_flight.is_none() && (changed || acks_are_due) {
                 in_flight = self.commit(&mut raised);
                 acks_since = None;
             }
@@ -119,7 +123,8 @@ impl Detecting {
             }
             let uncommitted = self.detector.state.pending() * RECORD_BYTES;
             let room = uncommitted < self.limits.max_uncommitted_bytes
-                && self.outbox.queued() < self.limits.max_queued_alerts as u64;
+                // Also those that are not durable yet: a slow commit must not let any number of them gather.
+                && self.undelivered() < self.limits.max_queued_alerts as u64;
             let batches = if room && !ended { self.batches.clone() } else { never() };
             let acks = if self.outbox.lanes.is_empty() { never() } else { self.outbox.acks.clone() };
             select! {
@@ -177,14 +182,15 @@ impl Detecting {
                         self.outbox.lanes.drain(..).for_each(|lane| lane.sink.stop());
                         return (self.detector, progress);
                     }
-                    if in_flight.is_none() && acks_since.is_some_and(|t| t.elapsed() >= ACK_DELAY) {
-                        in_flight = self.commit(&mut raised);
-                        acks_since = None;
-                    }
                 }
             }
         }
         self.finish(progress)
+    }
+
+    /// Alerts that were raised and that some sink has still to deliver.
+    fn undelivered(&self) -> u64 {
+        self.detector.state.agent.alerts.saturating_sub(self.outbox.delivered())
     }
 
     fn tick(&mut self) {

@@ -123,7 +123,9 @@ mod tests {
     }
 
     proptest! {
-        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+        #![proptest_config(ProptestConfig {
+            cases: crate::effort::of(256, 10_000) as u32, failure_persistence: None, ..ProptestConfig::default()
+        })]
         #[test]
         fn nothing_deceptive_leaves_and_limits_hold(text in any::<String>(), limit in 3usize..64) {
             let (out, cut) = cef_extension(&text, limit);

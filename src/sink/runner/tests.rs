@@ -3,7 +3,8 @@
 use super::super::samples::detection;
 use super::super::{FileMark, SinkNotes};
 use super::*;
-use crate::alert::Alert;
+use crate::alert::{Alert, AlertKind};
+use crate::effort;
 use crossbeam_channel::{bounded, unbounded};
 use proptest::prelude::*;
 use std::sync::Mutex;
@@ -130,7 +131,9 @@ fn turn() -> impl Strategy<Value = Turn> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 200, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig {
+        cases: effort::of(256, 10_000) as u32, failure_persistence: None, ..ProptestConfig::default()
+    })]
 
     /// Whatever fails: the first deliveries of the alerts are the input in its order, and all is acknowledged at the end.
     #[test]
