@@ -75,14 +75,16 @@ fn file_rows(files: &[(u64, FileRecord)], live: Option<&Live>) -> Vec<FileRow> {
         .iter()
         .map(|(id, f)| {
             let now = live.and_then(|l| l.source.files.iter().find(|s| s.id == *id));
+            // Not read yet, and read but not judged yet.
+            let waiting = now.map(|n| n.lag_bytes + n.offset.saturating_sub(f.position.offset));
             FileRow {
                 path: f.position.path.display().to_string(),
                 format: f.position.format.map(|x| format!("{x:?}").to_lowercase()),
                 offset: f.position.offset,
                 lines: f.position.lines,
-                lag_bytes: now.map(|n| n.lag_bytes),
+                lag_bytes: waiting,
                 // Only a file with unread bytes is behind; of a stopped agent nobody knows.
-                lag_secs: now.and_then(|n| if n.lag_bytes == 0 { Some(0) } else { lag(f) }),
+                lag_secs: waiting.and_then(|n| if n == 0 { Some(0) } else { lag(f) }),
                 rejects: f.tally.rejects.total(),
                 state: match now {
                     Some(n) => state_word(n.state).into(),

@@ -10,6 +10,11 @@ use std::fs;
 /// For a syslog stream a second message, for CEF more fields, for JSON the end of a string, for a terminal a command.
 const ATTACK: &str = "<0>x|y=z\\ externalId=0 suser=boss cn1Label=score\u{1b}[2J\u{9b}31m\u{7}\u{7f}\u{85}\u{202e}\u{2066}\u{feff}\u{2028}\u{2029}\"}{'<é日\u{e0041}\\";
 
+/// The same for an extension, where a key would end the value; what follows the last backslash of a name is the name.
+fn own() -> String {
+    ATTACK.replace(" externalId=0 suser=boss", " a=0") + "end"
+}
+
 /// The same as a quoted field of CSV, with line ends and a byte that is no UTF-8.
 fn quoted(before: &str) -> Vec<u8> {
     let text = format!("{before}{ATTACK}\r\n<131>CEF:0|forged|\n").replace('"', "\"\"");
@@ -18,8 +23,8 @@ fn quoted(before: &str) -> Vec<u8> {
 
 /// A run of a tool and a visit to a file-sharing site, in CEF and in CSV, with the attack in every text.
 fn events() -> [(&'static str, Vec<u8>); 2] {
-    // In an extension a key ends a value, so that the attack must not hold one there; `|` would end a header field.
-    let own = ATTACK.replace(" externalId=0 suser=boss", " a=0");
+    let own = own();
+    // `|` would end a header field.
     let header = own.replace('|', "");
     let lines = [
         format!(
@@ -103,6 +108,16 @@ fn hostile_text_stays_text_in_daemon_file_and_terminal() {
             on_a_terminal(&fed, alert["id"].as_str().unwrap());
         }
         texts_are_whole(&alerts);
+
+        // A NUL ends a record: what stands before it is judged, the rest is no event, and no NUL goes anywhere.
+        fed.feed_bytes("a.cef", super::run(1, "iodine.exe -f x\0 more").as_bytes(), 1);
+        let status = fed.wait_for_delivery(&["file", "syslog"]);
+        assert!(status["rejects"]["binary"].as_u64() > Some(0), "{status}");
+        assert_adds_up(&status, fed.fed);
+        let lines = fs::read_to_string(fed.site.root().join("alerts.jsonl")).unwrap();
+        let last: Value = serde_json::from_str(lines.lines().last().unwrap()).unwrap();
+        assert_eq!(last["event"]["command_line"], "iodine.exe -f x");
+
         assert_eq!(agent.terminate(), 0, "{}", fed.site.log());
     }
 }
@@ -193,7 +208,7 @@ fn texts_are_whole(alerts: &[Value]) {
     let quoted = format!("{ATTACK}\r\n<131>CEF:0|forged|\n\u{fffd}\u{fffd}");
     assert!(all("command_line").iter().any(|t| *t == format!("iodine.exe {quoted}")), "{:?}", all("command_line"));
     assert!(all("url").iter().any(|t| t.contains(&quoted)), "{:?}", all("url"));
-    let own = ATTACK.replace(" externalId=0 suser=boss", " a=0");
+    let own = own();
     assert!(all("command_line").iter().any(|t| t.contains(&own)), "{:?}", all("command_line"));
     assert!(
         alerts.iter().any(|a| a["event"]
