@@ -284,6 +284,11 @@ impl Alert {
         Severity::of(self.score)
     }
 
+    /// Whether a sink with this floor wants the alert: what the agent reports on itself always passes.
+    pub fn is_worth(&self, min_score: u32) -> bool {
+        self.kind == AlertKind::Operational || self.score >= min_score
+    }
+
     /// What happened, in one sentence: the rule, whom it is about, and the strongest piece of evidence. Text from the log
     /// stands in it as it was: whoever prints it escapes it.
     pub fn explanation(&self) -> String {

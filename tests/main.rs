@@ -26,6 +26,7 @@ mod readme; // every command of the README
 mod recovery; // the real daemon with a damaged state: snapshots, learning anew
 mod seed; // the shipped content against the published list of rules and models
 mod simulated; // offices that the simulator plans: found, missed, extra
+mod sinks; // the sinks with a real rsyslogd, a real logrotate and real full disks
 mod soak; // twenty minutes of everything at once; in make torture
 mod tailing; // what happens to log files, as folders of steps: up, restarted, killed
 mod tidy; // the house rules that a program can check

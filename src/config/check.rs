@@ -107,13 +107,29 @@ pub(super) fn written(path: &Path) -> PathBuf {
     out
 }
 
-/// A path with the links in its existing part followed.
+/// A path with its links followed, also one to a place that is not there yet.
 fn resolved(path: &Path) -> PathBuf {
+    follow(path, MAX_LINKS)
+}
+
+/// As many links as the system follows.
+const MAX_LINKS: u32 = 40;
+
+fn follow(path: &Path, links: u32) -> PathBuf {
     let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf());
     for existing in absolute.ancestors() {
-        if let (Ok(real), Ok(rest)) = (existing.canonicalize(), absolute.strip_prefix(existing)) {
+        let Ok(rest) = absolute.strip_prefix(existing) else { continue };
+        let below = |base: PathBuf| {
             // Joining an empty rest would add a slash, which turns a file into a directory.
-            return if rest.as_os_str().is_empty() { real } else { written(&real.join(rest)) };
+            if rest.as_os_str().is_empty() { base } else { base.join(rest) }
+        };
+        if let Ok(real) = existing.canonicalize() {
+            return written(&below(real));
+        }
+        if links > 0
+            && let (Ok(target), Some(dir)) = (existing.read_link(), existing.parent())
+        {
+            return follow(&below(dir.join(target)), links - 1);
         }
     }
     written(&absolute)
@@ -152,6 +168,17 @@ mod tests {
         assert!(settings.check_for_run("c.toml").is_empty());
         settings.spools.push(spool("again"));
         assert!(settings.check_for_run("c.toml").to_string().contains("read already by [[spool]] 1"));
+    }
+
+    #[test]
+    fn a_loop_through_a_link_to_what_is_not_there_yet_is_found() {
+        let dir = tempfile::tempdir().unwrap();
+        let at = |name: &str| dir.path().join(name);
+        std::fs::create_dir(at("logs")).unwrap();
+        std::os::unix::fs::symlink("../spool/sub", at("logs/link")).unwrap();
+        std::os::unix::fs::symlink("round", at("round")).unwrap();
+        assert_eq!(resolved(&at("logs/link/a")), resolved(&at("spool/sub/a")));
+        assert_eq!(resolved(&at("round/a")), resolved(dir.path()).join("round/a"));
     }
 
     #[test]

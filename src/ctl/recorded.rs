@@ -144,7 +144,7 @@ impl Recorded {
         Ok(self.get::<GuardRecord>(&guard)?.map_or(0, |g| g.repeats))
     }
 
-    fn kept_alerts(&mut self, mut each: impl FnMut(u64, Alert)) -> Result<(), ViewError> {
+    pub(super) fn kept_alerts(&mut self, mut each: impl FnMut(u64, Alert)) -> Result<(), ViewError> {
         let mut bad = None;
         self.records.each(ALERTS, |key, value| match (Key::decode(key), read(key, value)) {
             (Some(Key::Alert(seq)), Ok(alert)) => {
@@ -160,11 +160,31 @@ impl Recorded {
         bad.map_or(Ok(()), Err)
     }
 
+    /// What each sink has delivered: of a running agent those that it has, also one that has delivered nothing yet; of a
+    /// stopped one all that its state knows.
+    pub(super) fn sinks(&mut self) -> Result<Vec<(String, SinkRecord)>, ViewError> {
+        let live = self.records.live()?;
+        let known: Vec<(Key, SinkRecord)> = self.table(b"k")?;
+        let mut known: BTreeMap<String, SinkRecord> = known
+            .into_iter()
+            .filter_map(|(key, record)| match key {
+                Key::Sink(name) => Some((name, record)),
+                _ => None,
+            })
+            .collect();
+        Ok(match live {
+            Some(live) => live
+                .sinks
+                .into_iter()
+                .map(|(name, _)| (name.clone(), known.remove(&name).unwrap_or_default()))
+                .collect(),
+            None => known.into_iter().collect(),
+        })
+    }
+
     fn deliveries(&mut self, seq: u64, alert: &Alert) -> Result<Vec<Delivery>, ViewError> {
-        let sinks: Vec<(Key, SinkRecord)> = self.table(b"k")?;
         let mut out = Vec::new();
-        for (key, record) in sinks {
-            let Key::Sink(sink) = key else { continue };
+        for (sink, record) in self.sinks()? {
             let min_score = match sink.as_str() {
                 "file" => self.settings.sink_file.as_ref().map_or(0, |s| s.min_score),
                 "syslog" => self.settings.sink_syslog.as_ref().map_or(0, |s| s.min_score),
@@ -173,7 +193,7 @@ impl Recorded {
             let state = match () {
                 () if alert.suppressed => "suppressed",
                 () if record.seq < seq => "waiting",
-                () if alert.score < min_score => "below min_score",
+                () if !alert.is_worth(min_score) => "below min_score",
                 () => "delivered",
             };
             out.push(Delivery { sink, state: state.into() });

@@ -4,14 +4,14 @@ use super::recorded::{Recorded, inert};
 use super::view::{
     FileRow, InertRule, LastCommit, ModelProgress, Process, Queue, SinkRow, StatusReport, View, ViewError,
 };
-use crate::alert::{Alert, EntityKind};
+use crate::alert::EntityKind;
 use crate::batch::Tally;
 use crate::calendar::{format_day, format_instant};
 use crate::control::Live;
 use crate::event::{Counts, EventType, Field, Oddity, Reject};
 use crate::rule::{Rule, Verdict};
 use crate::source::FileState;
-use crate::state::key::{ALERTS, Key, guards_of};
+use crate::state::key::{Key, guards_of};
 use crate::state::record::{AgentRecord, FileRecord, GuardRecord, SinkRecord};
 use std::collections::BTreeMap;
 
@@ -32,6 +32,8 @@ pub(super) fn report(view: &mut Recorded) -> Result<StatusReport, ViewError> {
 }
 
 fn committed(view: &mut Recorded, live: Option<&Live>) -> Result<StatusReport, ViewError> {
+    // Before the agent's own record: what is delivered must not be ahead of what is raised.
+    let sinks = view.sinks()?;
     let agent = view.get::<AgentRecord>(&Key::Agent)?.unwrap_or_default();
     let files = view.files()?;
     let mut total = agent.forgotten.clone();
@@ -49,7 +51,7 @@ fn committed(view: &mut Recorded, live: Option<&Live>) -> Result<StatusReport, V
         limits: agent.limits.all().into_iter().map(|(name, count, _)| (name.to_owned(), count)).collect(),
         inert: inert_rules(view, &agent, &total),
         models: models(view)?,
-        sinks: sinks(view, &agent, live)?,
+        sinks: sink_rows(view, &agent, sinks, live)?,
         ..StatusReport::default()
     };
     let Tally { bytes, records, headers, blank, .. } = total;
@@ -74,14 +76,16 @@ fn file_rows(files: &[(u64, FileRecord)], live: Option<&Live>) -> Vec<FileRow> {
         .iter()
         .map(|(id, f)| {
             let now = live.and_then(|l| l.source.files.iter().find(|s| s.id == *id));
+            // Not read yet, and read but not judged yet.
+            let waiting = now.map(|n| n.lag_bytes + n.offset.saturating_sub(f.position.offset));
             FileRow {
                 path: f.position.path.display().to_string(),
                 format: f.position.format.map(|x| format!("{x:?}").to_lowercase()),
                 offset: f.position.offset,
                 lines: f.position.lines,
-                lag_bytes: now.map(|n| n.lag_bytes),
+                lag_bytes: waiting,
                 // Only a file with unread bytes is behind; of a stopped agent nobody knows.
-                lag_secs: now.and_then(|n| if n.lag_bytes == 0 { Some(0) } else { lag(f) }),
+                lag_secs: waiting.and_then(|n| if n == 0 { Some(0) } else { lag(f) }),
                 rejects: f.tally.rejects.total(),
                 state: match now {
                     Some(n) => state_word(n.state).into(),
@@ -180,24 +184,26 @@ fn sanction_hints(view: &mut Recorded, agent: &AgentRecord) -> Result<Vec<String
     Ok(users.into_iter().filter(|(_, n)| common(*n)).map(hint).collect())
 }
 
-fn sinks(view: &mut Recorded, agent: &AgentRecord, live: Option<&Live>) -> Result<Vec<SinkRow>, ViewError> {
-    let records: Vec<(Key, SinkRecord)> = view.table(b"k")?;
-    // What waits is kept; some of it waits to be passed over.
-    let held: Vec<u64> = if records.iter().all(|(_, r)| r.seq >= agent.alerts) {
-        Vec::new()
-    } else {
-        let kept: Vec<(Key, Alert)> = view.table(ALERTS)?;
-        let number = |(key, alert): (Key, Alert)| match key {
-            Key::Alert(seq) if alert.suppressed => Some(seq),
-            _ => None,
-        };
-        kept.into_iter().filter_map(number).collect()
-    };
+fn sink_rows(
+    view: &mut Recorded,
+    agent: &AgentRecord,
+    sinks: Vec<(String, SinkRecord)>,
+    live: Option<&Live>,
+) -> Result<Vec<SinkRow>, ViewError> {
+    let acknowledged = sinks.iter().map(|(_, record)| record.seq).min().unwrap_or_default();
+    // Which of the alerts that still wait are suppressed: they are counted as waiting.
+    let mut held_back = Vec::new();
+    if agent.suppressed > 0 && acknowledged < agent.alerts {
+        view.kept_alerts(|seq, alert| {
+            if alert.suppressed && seq > acknowledged && seq <= agent.alerts {
+                held_back.push(seq);
+            }
+        })?;
+    }
     let mut rows = Vec::new();
-    for (key, record) in records {
-        let Key::Sink(name) = key else { continue };
+    for (name, record) in sinks {
         let now = live.and_then(|l| l.sinks.iter().find(|s| s.0 == name)).map(|s| &s.1);
-        let waiting = held.iter().filter(|seq| **seq > record.seq).count() as u64;
+        let waiting = held_back.iter().filter(|seq| **seq > record.seq).count() as u64;
         let suppressed = agent.suppressed.saturating_sub(waiting);
         rows.push(SinkRow {
             delivered: record.seq.saturating_sub(record.below_min_score + suppressed),
@@ -207,6 +213,9 @@ fn sinks(view: &mut Recorded, agent: &AgentRecord, live: Option<&Live>) -> Resul
             errors: now.map_or(0, |n| n.errors),
             last_error: now.and_then(|n| n.last_error.clone()),
             failing_since: now.and_then(|n| n.failing_since_ms).map(format_instant),
+            truncated: now.map_or(0, |n| n.truncated),
+            repeats_dropped: now.map_or(0, |n| n.repeats_dropped),
+            delivered_again: now.map_or(0, |n| n.delivered_again),
             name,
         });
     }

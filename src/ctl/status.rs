@@ -108,6 +108,12 @@ fn delivery(report: &StatusReport, page: &mut Page) {
         if s.suppressed > 0 {
             line.push_str(&format!(", {} suppressed", s.suppressed));
         }
+        if s.truncated > 0 {
+            line.push_str(&format!(", {} cut to fit", s.truncated));
+        }
+        if s.delivered_again > 0 {
+            line.push_str(&format!(", {} delivered again", s.delivered_again));
+        }
         if s.errors > 0 {
             line.push_str(&format!("; {} failed attempts", s.errors));
         }

@@ -334,6 +334,12 @@ pub struct SinkRow {
     pub last_error: Option<String>,
     /// Since when every attempt has failed.
     pub failing_since: Option<String>,
+    /// Alerts that were cut to fit, since the start.
+    pub truncated: u64,
+    /// Alerts that were found delivered already and not delivered again, since the start.
+    pub repeats_dropped: u64,
+    /// Alerts that were delivered again because the place that had taken them lost them, since the start.
+    pub delivered_again: u64,
 }
 
 /// The running process.

@@ -128,7 +128,8 @@ impl Detecting {
                 break;
             }
             let room = self.detector.state.pending_bytes() < self.limits.max_uncommitted_bytes
-                && self.outbox.queued() < self.limits.max_queued_alerts as u64
+                // Also those that are not durable yet: a slow commit must not let any number of them gather.
+                && self.undelivered() < self.limits.max_queued_alerts as u64
                 && self.outbox.queued_bytes() < self.limits.max_queued_alert_bytes;
             let batches = if room && !ended { self.batches.clone() } else { never() };
             let acks = if self.outbox.lanes.is_empty() { never() } else { self.outbox.acks.clone() };
@@ -192,6 +193,11 @@ impl Detecting {
             }
         }
         self.finish(progress)
+    }
+
+    /// Alerts that were raised and that some sink has still to deliver.
+    fn undelivered(&self) -> u64 {
+        self.detector.state.agent.alerts.saturating_sub(self.outbox.delivered())
     }
 
     fn tick(&mut self) {

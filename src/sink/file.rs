@@ -5,18 +5,20 @@
 //! written again. The sink never makes directories, never follows a link at the path and never writes into anything but
 //! a regular file. Lengths are bytes.
 
-use super::recall::{id_number, recall};
+use super::recall::{id_number, ids_around, recall};
+use super::recent::{Recent, Sent};
 use super::{FileMark, Outgoing, Sink, SinkError, SinkNotes, render};
 use crate::alert::{AgentIdentity, Alert, AlertKind};
 use crate::config::{FileSinkSettings, FsyncSetting};
 use crate::failpoint::{self, Point};
 use rustix::fs::OFlags;
 use rustix::io::Errno;
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::Path;
+use std::time::Instant;
 
 /// Appends alerts to a file.
 pub struct FileSink {
@@ -32,6 +34,9 @@ pub struct FileSink {
     /// What is safe to commit together with what is acknowledged.
     mark: FileMark,
     half: Option<HalfLine>,
+    recent: Recent,
+    /// Lines that a truncation took before they were copied, to be written before anything else.
+    owed: VecDeque<Sent>,
     /// A sync failed: nothing is written before one succeeds.
     sync_failed: bool,
     notes: SinkNotes,
@@ -42,6 +47,8 @@ struct OpenFile {
     file: File,
     device: u64,
     inode: u64,
+    /// How long it was when it was last written to: shorter means truncated.
+    length: u64,
 }
 
 /// A line of which the file holds a part.
@@ -94,6 +101,8 @@ impl FileSink {
             reached: None,
             mark: resume.unwrap_or(FileMark::ABSENT),
             half: None,
+            recent: Recent::default(),
+            owed: VecDeque::new(),
             sync_failed: false,
             notes: SinkNotes::default(),
             disk,
@@ -112,7 +121,12 @@ impl FileSink {
         let path = &self.settings.path;
         if let Some(open) = &self.open {
             match path.symlink_metadata() {
-                Ok(about) if about.dev() == open.device && about.ino() == open.inode => return Ok(()),
+                Ok(about) if about.dev() == open.device && about.ino() == open.inode => {
+                    if about.len() < open.length {
+                        self.truncated(about.len());
+                    }
+                    return Ok(());
+                }
                 Ok(_) => {}
                 Err(e) if e.kind() == io::ErrorKind::NotFound => {}
                 Err(e) => return Err(e),
@@ -120,10 +134,12 @@ impl FileSink {
             // What is half written stays behind in the old file; its alert goes into the new one, whole.
             self.open = None;
             self.half = None;
+            self.recent.clear();
             failpoint::reach(Point::DeliverReopening);
         }
-        let open = open_for_append(path, self.settings.fsync != FsyncSetting::Never)?;
+        let mut open = open_for_append(path, self.settings.fsync != FsyncSetting::Never)?;
         end_last_line(&open.file, self.disk.as_mut())?;
+        open.length = open.file.metadata()?.len();
         self.open = Some(open);
         if let Some(mark) = self.resume.take() {
             let found = recall(path, mark);
@@ -139,17 +155,52 @@ impl FileSink {
         Ok(())
     }
 
+    /// The open file was truncated, after somebody had copied it: what was written after the copy is in neither, and is owed.
+    fn truncated(&mut self, length: u64) {
+        if let Some(open) = &mut self.open {
+            open.length = length;
+        }
+        let around = ids_around(&self.settings.path);
+        let missing = self.recent.take().filter(|s| id_number(s.id.as_bytes()).is_none_or(|id| !around.contains(&id)));
+        let before = self.owed.len();
+        self.owed.extend(missing);
+        if self.owed.len() > before {
+            log::info!(
+                "sink file: truncated; {} alerts that no copy holds are written again",
+                self.owed.len() - before
+            );
+        }
+    }
+
+    fn write_owed(&mut self) -> io::Result<()> {
+        while let Some(first) = self.owed.pop_front() {
+            let written = match self.finish_half_line(&first.id) {
+                Ok(true) => Ok(()),
+                Ok(false) => self.write(&first.id, first.bytes.clone(), 0),
+                Err(e) => Err(e),
+            };
+            if let Err(e) = written {
+                self.owed.push_front(first);
+                return Err(e);
+            }
+            self.notes.delivered_again += 1;
+            self.recent.keep(first, Instant::now());
+        }
+        Ok(())
+    }
+
     fn deliver_one(&mut self, alert: &Alert) -> io::Result<()> {
         if let Some(mark) = id_number(alert.id.as_bytes()).and_then(|id| self.delivered.remove(&id)) {
             self.notes.repeats_dropped += 1;
             self.reached = Some(mark);
             return Ok(());
         }
+        let mut line = render(self.settings.format, alert, &self.identity).into_bytes();
+        line.push(b'\n');
         if !self.finish_half_line(&alert.id)? {
-            let mut line = render(self.settings.format, alert, &self.identity).into_bytes();
-            line.push(b'\n');
-            self.write(&alert.id, line, 0)?;
+            self.write(&alert.id, line.clone(), 0)?;
         }
+        self.recent.keep(Sent { id: alert.id.clone(), bytes: line }, Instant::now());
         // Alerts about events come in order: those that the file held already have all been passed. What the agent says of
         // itself may come in front of them.
         if alert.kind != AlertKind::Operational {
@@ -160,22 +211,25 @@ impl FileSink {
 
     /// Finishes the line that was written in part, if it is this alert's. Says whether it was.
     fn finish_half_line(&mut self, id: &str) -> io::Result<bool> {
-        let (Some(half), Some(open)) = (self.half.take(), &self.open) else { return Ok(false) };
+        let (Some(half), Some(open)) = (self.half.take(), &mut self.open) else { return Ok(false) };
         let untouched = open.file.metadata()?.len() == half.file_length;
         if untouched && half.id == id {
             self.write(id, half.rest, half.written)?;
             return Ok(true);
         }
-        if let Err(e) = end_last_line(&open.file, self.disk.as_mut()) {
-            self.half = Some(half);
-            return Err(e);
+        match end_last_line(&open.file, self.disk.as_mut()).and_then(|()| open.file.metadata()) {
+            Ok(about) => open.length = about.len(),
+            Err(e) => {
+                self.half = Some(half);
+                return Err(e);
+            }
         }
         Ok(false)
     }
 
     /// Appends the rest of a line of which the file holds `written` bytes. What fails half-way is kept.
     fn write(&mut self, id: &str, rest: Vec<u8>, mut written: u64) -> io::Result<()> {
-        let Some(open) = &self.open else { return Err(io::ErrorKind::NotFound.into()) };
+        let Some(open) = &mut self.open else { return Err(io::ErrorKind::NotFound.into()) };
         let mut left = rest.as_slice();
         while !left.is_empty() {
             let error = match self.disk.write(&open.file, left) {
@@ -183,6 +237,7 @@ impl FileSink {
                 Ok(n) => {
                     left = left.get(n..).unwrap_or_default();
                     written += n as u64;
+                    open.length += n as u64;
                     continue;
                 }
                 Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
@@ -193,6 +248,25 @@ impl FileSink {
                 self.half = Some(HalfLine { id: id.to_owned(), rest: left.to_vec(), written, file_length });
             }
             return Err(error);
+        }
+        Ok(())
+    }
+
+    /// What was just written must not be acknowledged when its file went away or was truncated in the meantime.
+    fn check_still_there(&mut self) -> io::Result<()> {
+        let Some(open) = &self.open else { return Ok(()) };
+        let about = open.file.metadata()?;
+        if about.nlink() == 0 {
+            // Delivered again to the file that takes its place; what stood in it before is not this agent's to restore.
+            self.open = None;
+            (self.half, self.reached) = (None, None);
+            self.recent.clear();
+            return Err(io::Error::other("it was removed while it was written"));
+        }
+        if about.len() < open.length {
+            self.truncated(about.len());
+            self.write_owed()?;
+            self.sync()?;
         }
         Ok(())
     }
@@ -241,6 +315,7 @@ impl Sink for FileSink {
         if self.sync_failed {
             self.sync().map_err(|e| self.error(&e))?;
         }
+        self.write_owed().map_err(|e| self.error(&e))?;
         for (delivered, out) in batch.iter().enumerate() {
             match self.deliver_one(&out.alert) {
                 Ok(()) => {}
@@ -256,6 +331,7 @@ impl Sink for FileSink {
         if self.settings.fsync == FsyncSetting::Batch {
             self.sync().map_err(|e| self.error(&e))?;
         }
+        self.check_still_there().map_err(|e| self.error(&e))?;
         if self.delivered.is_empty() {
             self.reached = None;
             self.mark = self.end_of_file().map_err(|e| self.error(&e))?;
@@ -292,7 +368,7 @@ fn open_for_append(path: &Path, durable: bool) -> io::Result<OpenFile> {
     if !about.is_file() {
         return Err(io::Error::other("it is not a regular file"));
     }
-    Ok(OpenFile { file, device: about.dev(), inode: about.ino() })
+    Ok(OpenFile { file, device: about.dev(), inode: about.ino(), length: about.len() })
 }
 
 fn sync_directory_of(path: &Path) -> io::Result<()> {

@@ -7,6 +7,7 @@ mod cef;
 pub mod escape;
 mod file;
 mod recall;
+mod recent;
 mod render;
 mod runner;
 #[cfg(test)]
@@ -82,6 +83,8 @@ pub struct SinkNotes {
     pub repeats_dropped: u64,
     /// Alerts that had to be cut to fit.
     pub truncated: u64,
+    /// Alerts that were delivered again because the place that had taken them lost them.
+    pub delivered_again: u64,
     /// The alert file of the last run is gone: what was delivered just before the agent died may be delivered again.
     pub dedup_lost: bool,
 }

@@ -5,7 +5,7 @@
 
 use super::FileMark;
 use super::cef::{ID_KEY, LAST_PAIR};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fs::{File, Metadata};
 use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom};
 use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
@@ -15,6 +15,11 @@ use std::path::{Path, PathBuf};
 const MAX_LINE: u64 = 16 << 20;
 /// Most bytes that are read back from one file; more can only be there when someone else writes into it.
 const MAX_READ: u64 = 256 << 20;
+/// How much of the end of a file is read although it lies before the mark, bytes: a file that was copied and truncated may
+/// have grown past the mark again.
+const TAIL: u64 = 4 << 20;
+/// How many files that are older than the mark's are looked into for copies.
+const COPIES: usize = 2;
 
 /// Alerts that were delivered after a mark.
 #[derive(Debug, Default)]
@@ -47,78 +52,118 @@ pub(super) fn id_number(id: &[u8]) -> Option<u128> {
 
 fn read_all(path: &Path, mark: FileMark, found: &mut Recalled) -> io::Result<()> {
     let current = match path.symlink_metadata() {
-        Ok(about) if about.is_file() => Some(about),
+        Ok(about) if about.is_file() => Some((path.to_owned(), about)),
         Ok(_) => None,
         Err(e) if e.kind() == io::ErrorKind::NotFound => None,
         Err(e) => return Err(e),
     };
-    if mark == FileMark::ABSENT {
-        // The first file came after the mark, so all of it counts.
-        return current.map_or(Ok(()), |_| scan(path, 0, found));
+    // Oldest first. A marked file that was renamed is known by its inode, whatever its name.
+    let mut files: Vec<(PathBuf, Metadata)> = beside(path)
+        .into_iter()
+        .filter(|(other, about)| is_named_after(other, path) || is_marked(about, mark))
+        .collect();
+    files.sort_by_key(|(_, about)| modified(about));
+    files.extend(current);
+    let marked = files.iter().position(|(_, about)| is_marked(about, mark));
+    let intact = marked.and_then(|at| files.get(at)).map_or(Ok(false), |(file, _)| is_intact(file, mark))?;
+    let mut copied = false;
+    // Without a mark the first file came after it, so all of the current one counts.
+    let first = marked.unwrap_or(files.len().saturating_sub(1));
+    for (at, (file, _)) in files.iter().enumerate() {
+        match () {
+            () if Some(at) == marked => scan_tail(file, if intact { mark.length } else { 0 }, found)?,
+            () if at >= first => scan(file, 0, found)?,
+            // Not touched since the mark, unless it is a copy that was made before a truncation.
+            () if at + COPIES >= first => {
+                copied |= is_intact(file, mark)?;
+                scan_tail(file, u64::MAX, found)?;
+            }
+            () => {}
+        }
     }
-    if current.as_ref().is_some_and(|about| is_marked(about, mark)) {
-        return scan_marked(path, mark, found);
-    }
-    let since = rotated(path, mark);
-    match since.first() {
-        Some(marked) => scan_marked(marked, mark, found)?,
-        None => found.lost = true,
-    }
-    let later = since.iter().skip(1).map(PathBuf::as_path);
-    later.chain(current.map(|_| path)).try_for_each(|file| scan(file, 0, found))
+    found.lost |= mark != FileMark::ABSENT && !intact && !(marked.is_some() && copied);
+    Ok(())
 }
 
 fn is_marked(about: &Metadata, mark: FileMark) -> bool {
     about.is_file() && about.dev() == mark.device && about.ino() == mark.inode
 }
 
-/// The file of the mark under another name in the same directory, then the files that took its place since and were rotated
-/// in their turn: what begins with the name of the alert file and was not modified before. Nothing when the file is gone.
-fn rotated(path: &Path, mark: FileMark) -> Vec<PathBuf> {
+/// The ids that stand at the end of the alert file and of the file beside it that was modified last, which is its copy when
+/// it was just truncated. Empty, with the consequence of a repeat, when they cannot be read.
+pub(super) fn ids_around(path: &Path) -> HashSet<u128> {
+    let mut found = Recalled::default();
+    for file in latest_beside(path).iter().map(PathBuf::as_path).chain([path]) {
+        if let Err(e) = scan_tail(file, u64::MAX, &mut found) {
+            log::warn!("{}: cannot be read back: {e}", file.display());
+        }
+    }
+    found.delivered.into_keys().collect()
+}
+
+/// The files beside the alert file.
+fn beside(path: &Path) -> Vec<(PathBuf, Metadata)> {
     let dir = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let name = path.file_name().unwrap_or_default().as_encoded_bytes();
     let Ok(entries) = std::fs::read_dir(dir) else { return Vec::new() };
-    let files: Vec<(PathBuf, Metadata)> = entries
+    entries
         .flatten()
         .filter_map(|entry| Some((entry.path(), entry.path().symlink_metadata().ok()?)))
         .filter(|(other, about)| other != path && about.is_file())
-        .collect();
-    let modified = |about: &Metadata| (about.mtime(), about.mtime_nsec());
-    let Some((marked, then)) = files.iter().find(|(_, about)| is_marked(about, mark)) else { return Vec::new() };
-    let later = files.iter().filter(|(other, about)| {
-        let named = other.file_name().is_some_and(|n| n.as_encoded_bytes().starts_with(name));
-        named && other != marked && modified(about) >= modified(then)
-    });
-    std::iter::once(marked).chain(later.map(|(other, _)| other)).cloned().collect()
+        .collect()
 }
 
-/// The marked file from the mark on; all of it when it was truncated in between.
-fn scan_marked(path: &Path, mark: FileMark, found: &mut Recalled) -> io::Result<()> {
+/// Whether a file's name begins with that of the alert file, as the names of rotated files do.
+fn is_named_after(other: &Path, path: &Path) -> bool {
+    let name = path.file_name().unwrap_or_default().as_encoded_bytes();
+    other.file_name().is_some_and(|n| n.as_encoded_bytes().starts_with(name))
+}
+
+fn modified(about: &Metadata) -> (i64, i64) {
+    (about.mtime(), about.mtime_nsec())
+}
+
+fn latest_beside(path: &Path) -> Option<PathBuf> {
+    let named = beside(path).into_iter().filter(|(other, _)| is_named_after(other, path));
+    named.max_by_key(|(_, about)| modified(about)).map(|(other, _)| other)
+}
+
+/// Whether a line ends at the mark: else the file was truncated since.
+fn is_intact(path: &Path, mark: FileMark) -> io::Result<bool> {
     let file = open(path)?;
-    let length = file.metadata()?.len();
     let mut before = [b'\n'];
-    let intact = mark.length <= length
-        && (mark.length == 0 || (file.read_exact_at(&mut before, mark.length - 1).is_ok() && before == *b"\n"));
-    found.lost |= !intact;
-    scan(path, if intact { mark.length } else { 0 }, found)
+    Ok(mark.length <= file.metadata()?.len()
+        && (mark.length == 0 || (file.read_exact_at(&mut before, mark.length - 1).is_ok() && before == *b"\n")))
+}
+
+/// Every whole line from an offset on, and in any case those at the end.
+fn scan_tail(path: &Path, from: u64, found: &mut Recalled) -> io::Result<()> {
+    let length = open(path)?.metadata()?.len();
+    match length.saturating_sub(TAIL) {
+        tail if from <= tail => scan(path, from, found),
+        0 => scan(path, 0, found),
+        tail => scan_from(path, tail, true, found),
+    }
 }
 
 fn open(path: &Path) -> io::Result<File> {
     std::fs::OpenOptions::new().read(true).custom_flags(super::file::safe_flags()).open(path)
 }
 
-/// Every whole line from an offset on.
+/// Every whole line from an offset on at which a line begins.
 fn scan(path: &Path, from: u64, found: &mut Recalled) -> io::Result<()> {
+    let start = from.max(open(path)?.metadata()?.len().saturating_sub(MAX_READ));
+    found.lost |= start > from;
+    scan_from(path, start, start > from, found)
+}
+
+/// Every whole line from an offset on; `inside` says whether a line began before it.
+fn scan_from(path: &Path, start: u64, mut inside: bool, found: &mut Recalled) -> io::Result<()> {
     let mut file = open(path)?;
     let about = file.metadata()?;
-    let start = from.max(about.len().saturating_sub(MAX_READ));
-    found.lost |= start > from;
     file.seek(SeekFrom::Start(start))?;
     let mut reader = BufReader::with_capacity(1 << 16, file);
     let mut line = Vec::new();
     let mut at = start;
-    // Whether what comes next continues a line that is too long, or that began before `start`.
-    let mut inside = start > from;
     loop {
         line.clear();
         let read = reader.by_ref().take(MAX_LINE).read_until(b'\n', &mut line)?;

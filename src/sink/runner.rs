@@ -4,7 +4,6 @@
 //! channel, so that a sink that fails never holds up the pipeline. The channel of acknowledgements must be unbounded.
 
 use super::{Acknowledged, Outgoing, Sink, SinkError, SinkStatus};
-use crate::alert::AlertKind;
 use crate::failpoint::{self, Point};
 use crossbeam_channel::{Receiver, Sender, TryRecvError, never, select};
 use std::collections::VecDeque;
@@ -175,7 +174,7 @@ impl Runner {
 
     fn is_due(&self, out: &Outgoing) -> bool {
         let alert = &out.alert;
-        !alert.suppressed && (alert.kind == AlertKind::Operational || alert.score >= self.min_score)
+        !alert.suppressed && alert.is_worth(self.min_score)
     }
 
     /// Lets go of the first `delivered` alerts that were due, and of those before the next one that are not, and

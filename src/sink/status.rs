@@ -36,6 +36,8 @@ pub struct SinkSnapshot {
     pub repeats_dropped: u64,
     /// Alerts that had to be cut to fit.
     pub truncated: u64,
+    /// Alerts that were delivered again because the place that had taken them lost them.
+    pub delivered_again: u64,
     /// The alert file of the last run is gone: delivery is at least once.
     pub dedup_lost: bool,
 }
@@ -58,6 +60,7 @@ impl SinkStatus {
         let mut now = self.lock();
         now.repeats_dropped = notes.repeats_dropped;
         now.truncated = notes.truncated;
+        now.delivered_again = notes.delivered_again;
         now.dedup_lost = notes.dedup_lost;
     }
 

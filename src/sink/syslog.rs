@@ -1,9 +1,11 @@
 //! The syslog daemon of this machine, over its unix socket: datagrams, or a stream where the daemon wants one.
 //!
 //! Messages have the local form of RFC 3164, `<PRI>Mmm dd hh:mm:ss tag[pid]: payload`, without a host name, which daemons
-//! expect there. A send waits for `PATIENCE` at most. A message that the socket took may still be lost by the daemon:
-//! whoever needs certainty uses the alert file, too.
+//! expect there. A send waits for `PATIENCE` at most. What the socket took is not yet stored: when the daemon goes away,
+//! what it was sent last is sent again to the next one (`recent`). What it lost while no agent ran is lost: whoever needs
+//! certainty uses the alert file, too.
 
+use super::recent::{Recent, Sent};
 use super::{Outgoing, Rendered, Sink, SinkError, SinkNotes, render_within};
 use crate::alert::{AgentIdentity, Alert, Severity};
 use crate::calendar::{format_rfc3164, wall_clock_ms};
@@ -12,8 +14,9 @@ use rustix::fd::OwnedFd;
 use rustix::io::Errno;
 use rustix::net::sockopt::{Timeout, set_socket_send_buffer_size, set_socket_timeout};
 use rustix::net::{AddressFamily, SendFlags, SocketAddrUnix, SocketFlags, SocketType, connect, send, socket_with};
+use std::collections::VecDeque;
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Longest message, bytes: daemons cut what is longer, wherever that may be.
 const MAX_MESSAGE: usize = 8192;
@@ -28,6 +31,9 @@ pub struct SyslogSink {
     identity: AgentIdentity,
     facility: u8,
     line: Option<Line>,
+    recent: Recent,
+    /// What a daemon that is gone may have lost, to be sent before anything else.
+    owed: VecDeque<Sent>,
     notes: SinkNotes,
     patience: Duration,
     /// Size of the socket's send buffer; `None` leaves it to the system.
@@ -38,6 +44,8 @@ pub struct SyslogSink {
 struct Line {
     socket: OwnedFd,
     is_stream: bool,
+    /// The message of which the stream has taken a part, and the rest of it.
+    half: Option<Sent>,
 }
 
 impl SyslogSink {
@@ -47,16 +55,26 @@ impl SyslogSink {
         // Reading the config refuses unknown facilities; `user` is what syslog takes for "none given".
         let facility = known.map_or(1, |(_, code)| *code);
         let notes = SinkNotes::default();
-        SyslogSink { settings, identity, facility, line: None, notes, patience: PATIENCE, send_buffer: None }
+        SyslogSink {
+            settings,
+            identity,
+            facility,
+            line: None,
+            recent: Recent::default(),
+            owed: VecDeque::new(),
+            notes,
+            patience: PATIENCE,
+            send_buffer: None,
+        }
     }
 
     /// Sends one alert; a message that is too long for the socket is cut further.
     fn deliver_one(&mut self, alert: &Alert) -> Result<(), Errno> {
         let (message, cut) = self.message(alert, MAX_MESSAGE);
-        let cut = match self.send(&message) {
+        let cut = match self.send(&alert.id, message) {
             Err(Errno::MSGSIZE) => {
                 let (message, _) = self.message(alert, MAX_SMALL_MESSAGE);
-                self.send(&message)?;
+                self.send(&alert.id, message)?;
                 true
             }
             sent => sent.map(|()| cut)?,
@@ -77,29 +95,58 @@ impl SyslogSink {
     }
 
     /// Sends a message, over a new connection when the daemon of the old one is gone.
-    fn send(&mut self, message: &[u8]) -> Result<(), Errno> {
+    fn send(&mut self, id: &str, bytes: Vec<u8>) -> Result<(), Errno> {
         let had_line = self.line.is_some();
-        match self.send_once(message) {
-            Err(e) if had_line && is_gone(e) => self.send_once(message),
+        let message = Sent { id: id.to_owned(), bytes };
+        let result = match self.send_in_order(&message) {
+            Err(e) if had_line && is_gone(e) => self.send_in_order(&message),
             result => result,
+        };
+        match result {
+            Ok(()) => self.recent.keep(message, Instant::now()),
+            Err(_) => self.recent.stall(),
         }
+        result
     }
 
-    fn send_once(&mut self, message: &[u8]) -> Result<(), Errno> {
-        let line = match self.line.take() {
-            Some(line) => line,
-            None => open_line(&self.settings.target, self.patience, self.send_buffer)?,
-        };
-        let result = if line.is_stream { send_to_stream(&line, message) } else { send_datagram(&line, message) };
-        // A full queue and a long message are no reason to hang up; a stream that took a part of the message is.
-        let keep = match &result {
-            Ok(()) => true,
-            Err(Unsent { error, partly }) => !partly && !is_gone(*error),
-        };
-        if keep {
-            self.line = Some(line);
+    /// Sends a message after those that are owed.
+    fn send_in_order(&mut self, message: &Sent) -> Result<(), Errno> {
+        while let Some(first) = self.owed.pop_front() {
+            if let Err(e) = self.send_once(&first) {
+                self.owed.push_front(first);
+                return Err(e);
+            }
+            self.notes.delivered_again += 1;
+            self.recent.keep(first, Instant::now());
         }
-        result.map_err(|unsent| unsent.error)
+        self.send_once(message)
+    }
+
+    fn send_once(&mut self, message: &Sent) -> Result<(), Errno> {
+        let result = self.try_send(message);
+        // A full queue and a long message are no reason to hang up.
+        if let Err(e) = result
+            && is_gone(e)
+        {
+            self.line = None;
+            let lost: Vec<Sent> = self.recent.take().collect();
+            if !lost.is_empty() {
+                log::info!(
+                    "sink syslog: the daemon went away; the last {} alerts that it took are sent again",
+                    lost.len()
+                );
+            }
+            lost.into_iter().rev().for_each(|sent| self.owed.push_front(sent));
+        }
+        result
+    }
+
+    fn try_send(&mut self, message: &Sent) -> Result<(), Errno> {
+        let line = match &mut self.line {
+            Some(line) => line,
+            None => self.line.insert(open_line(&self.settings.target, self.patience, self.send_buffer)?),
+        };
+        if line.is_stream { send_to_stream(line, message) } else { send_datagram(line, message) }
     }
 
     fn error(&self, error: Errno) -> SinkError {
@@ -167,35 +214,49 @@ fn open_line(target: &Path, patience: Duration, send_buffer: Option<usize>) -> R
         Ok(socket)
     };
     match open(SocketType::DGRAM) {
-        Err(Errno::PROTOTYPE) => Ok(Line { socket: open(SocketType::STREAM)?, is_stream: true }),
-        socket => Ok(Line { socket: socket?, is_stream: false }),
+        Err(Errno::PROTOTYPE) => Ok(Line { socket: open(SocketType::STREAM)?, is_stream: true, half: None }),
+        socket => Ok(Line { socket: socket?, is_stream: false, half: None }),
     }
 }
 
-/// A message that was not sent, or not wholly.
-struct Unsent {
-    error: Errno,
-    partly: bool,
-}
-
-fn send_datagram(line: &Line, message: &[u8]) -> Result<(), Unsent> {
+fn send_datagram(line: &Line, message: &Sent) -> Result<(), Errno> {
     loop {
-        match send(&line.socket, message, SendFlags::NOSIGNAL) {
+        match send(&line.socket, &message.bytes, SendFlags::NOSIGNAL) {
             Err(Errno::INTR) => {}
-            sent => return sent.map(drop).map_err(|error| Unsent { error, partly: false }),
+            sent => return sent.map(drop),
         }
     }
 }
 
-/// In a stream each message ends with a line end, which no payload holds.
-fn send_to_stream(line: &Line, message: &[u8]) -> Result<(), Unsent> {
-    let ended = [message, b"\n"].concat();
-    let mut left = ended.as_slice();
-    while !left.is_empty() {
-        match send(&line.socket, left, SendFlags::NOSIGNAL) {
-            Ok(n) => left = left.get(n..).unwrap_or_default(),
+/// In a stream each message ends with a line end, which no payload holds. What the stream took of a message is finished
+/// before anything else, also when the same message is sent once more.
+fn send_to_stream(line: &mut Line, message: &Sent) -> Result<(), Errno> {
+    if let Some(half) = line.half.take() {
+        let is_this = half.id == message.id;
+        send_rest(line, half)?;
+        if is_this {
+            return Ok(());
+        }
+    }
+    let whole = [&message.bytes, &b"\n"[..]].concat();
+    let length = whole.len();
+    let sent = send_rest(line, Sent { id: message.id.clone(), bytes: whole });
+    if line.half.as_ref().is_some_and(|half| half.bytes.len() == length) {
+        line.half = None;
+    }
+    sent
+}
+
+/// Sends all of it, or keeps what is left.
+fn send_rest(line: &mut Line, mut rest: Sent) -> Result<(), Errno> {
+    while !rest.bytes.is_empty() {
+        match send(&line.socket, &rest.bytes, SendFlags::NOSIGNAL) {
+            Ok(n) => drop(rest.bytes.drain(..n)),
             Err(Errno::INTR) => {}
-            Err(error) => return Err(Unsent { error, partly: left.len() < ended.len() }),
+            Err(error) => {
+                line.half = Some(rest);
+                return Err(error);
+            }
         }
     }
     Ok(())

@@ -3,7 +3,7 @@
 use super::super::samples::detection;
 use super::super::{FileMark, SinkNotes};
 use super::*;
-use crate::alert::Alert;
+use crate::alert::{Alert, AlertKind};
 use crossbeam_channel::{bounded, unbounded};
 use proptest::prelude::*;
 use std::sync::Mutex;
@@ -130,7 +130,7 @@ fn turn() -> impl Strategy<Value = Turn> {
 }
 
 proptest! {
-    #![proptest_config(crate::effort::cases_of(200))]
+    #![proptest_config(crate::effort::cases())]
 
     /// Whatever fails: the first deliveries of the alerts are the input in its order, and all is acknowledged at the end.
     #[test]

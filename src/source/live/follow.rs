@@ -119,6 +119,8 @@ impl Live {
             }
             let refused = self.batches.iter().map(|b| b.refused.len() as u64).sum();
             self.status.consumed(f.spool, consumed, refused, wall_clock_ms());
+            // Sending may take as long as the slowest sink: until then the status tells how much waits.
+            self.report_up_to(id, stat.size);
         }
         self.send()?;
         Ok(step)
@@ -322,8 +324,12 @@ impl Live {
     /// Tells the status how far a file is.
     pub(super) fn report(&self, id: FileId) {
         let Some(f) = self.files.get(&id) else { return };
+        self.report_up_to(id, f.drained.map_or(f.seen.size, |d| d.size.max(f.seen.size)));
+    }
+
+    fn report_up_to(&self, id: FileId, size: u64) {
+        let Some(f) = self.files.get(&id) else { return };
         let p = &f.tail.position;
-        let size = f.drained.map_or(f.seen.size, |d| d.size.max(f.seen.size));
         let rest = if f.tail.is_plain() {
             size.saturating_sub(p.offset)
         } else if p.complete && p.stored_size == size {
