@@ -12,7 +12,7 @@ use exfil_agent::source::Mode;
 use exfil_agent::state::dump::{Dumper, ModelFacts, Row};
 use exfil_agent::state::key::Key;
 use exfil_agent::state::record::FileRecord;
-use exfil_agent::store::{self, ReadStore, codec};
+use exfil_agent::store::{self, ReadStore, StoreError, codec};
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -117,9 +117,22 @@ impl Replay {
     }
 }
 
+/// A stopped store. When another test of this process starts a program, the child has all files of this process open for a
+/// moment, and with them the lock of a store that was just closed.
+pub fn stopped(dir: &Path) -> ReadStore {
+    let mut tries = 0;
+    loop {
+        match store::read_stopped(dir) {
+            Err(StoreError::InUse { pid, .. }) if pid == Some(std::process::id()) && tries < 500 => tries += 1,
+            other => return other.unwrap(),
+        }
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+}
+
 /// The canonical dump of a stopped store, and its files' tallies.
 pub fn dump(dir: &Path, content: &Content, settings: &Settings) -> (String, String) {
-    dump_of(&store::read_stopped(dir).unwrap(), content, settings)
+    dump_of(&stopped(dir), content, settings)
 }
 
 /// The same of a store or snapshot that is open for reading.
@@ -151,7 +164,7 @@ pub fn dump_of(store: &ReadStore, content: &Content, settings: &Settings) -> (St
 
 /// The positions in a stopped store.
 pub fn positions(dir: &Path) -> Vec<Position> {
-    let store = store::read_stopped(dir).unwrap();
+    let store = stopped(dir);
     let (mut positions, mut from) = (Vec::new(), Vec::new());
     loop {
         let page = store.scan(&from, b"", 1 << 20).unwrap();

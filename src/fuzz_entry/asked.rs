@@ -58,12 +58,13 @@ fn agent() -> &'static Agent {
 pub fn control(data: &[u8]) {
     let agent = agent();
     let asked = ask(agent, data);
-    let lines: Vec<&[u8]> = data.split_inclusive(|b| *b == b'\n').collect();
+    // A client that hangs up in the middle of a request has asked nothing.
+    let lines: Vec<&[u8]> = data.split_inclusive(|b| *b == b'\n').filter(|line| line.ends_with(b"\n")).collect();
     assert!(asked.len() <= lines.len(), "no more answers than requests");
-    assert!(asked.is_empty() == data.is_empty(), "a request gets an answer");
+    assert!(asked.is_empty() == lines.is_empty(), "a request gets an answer");
     for (line, response) in lines.iter().zip(&asked) {
         let refused = matches!(response, Response::Refused { .. });
-        let request = serde_json::from_slice::<Request>(line).ok().filter(|_| line.ends_with(b"\n"));
+        let request = serde_json::from_slice::<Request>(line).ok();
         match request {
             None => assert!(refused, "what is no request is refused"),
             Some(Request::Live) => assert!(matches!(response, Response::Live(_)), "{response:?}"),

@@ -8,9 +8,9 @@
 use super::codec;
 use super::envelope::{self, FORMAT, Kind};
 use super::page;
-use super::root::Root;
+use super::root::{Root, digest_of};
 use super::run::{self, Reader};
-use super::witness;
+use super::{snapshot, witness};
 use crate::alert::Alert;
 use crate::batch::KeyHasher;
 use crate::fuzz_entry::split_choice;
@@ -26,7 +26,7 @@ use serde::{Serialize, de::DeserializeOwned};
 /// The target. Steering: what the rest is taken for.
 pub fn stored(data: &[u8]) {
     let (choice, bytes) = split_choice(data);
-    match choice % 17 {
+    match choice % 18 {
         0 => record::<EntityRecord>(bytes),
         1 => record::<InstanceRecord>(bytes),
         2 => record::<BinRecord>(bytes),
@@ -43,8 +43,34 @@ pub fn stored(data: &[u8]) {
         13 => root(bytes),
         14 => witness_file(bytes),
         15 => stream_in_parts(bytes),
-        // Formats of whole files (snapshots) stand here.
-        _ => working_set(bytes),
+        16 => working_set(bytes),
+        _ => snapshot_file(bytes),
+    }
+}
+
+/// A snapshot: whatever is accepted is in order, and is accepted again when it is written anew.
+fn snapshot_file(bytes: &[u8]) {
+    let _ = snapshot::read_from(bytes, u16::MAX, |_, _| Ok(()));
+    let mut records: Vec<(Vec<u8>, Vec<u8>)> = Vec::new();
+    let mut digest = 0u128;
+    let Ok(file) = snapshot::framed(bytes, 0, 0) else { return };
+    // The count and the digest at the end are wrong, so it fails there at the latest.
+    let gather = |key: &[u8], value: &[u8]| {
+        digest = digest.wrapping_add(digest_of(key, value));
+        records.push((key.to_vec(), value.to_vec()));
+        Ok(())
+    };
+    let _ = snapshot::read_from(file.as_slice(), u16::MAX, gather);
+    assert!(records.windows(2).all(|w| w[0].0 < w[1].0), "keys ascend");
+    let Ok(file) = snapshot::framed(bytes, records.len() as u64, digest) else { return };
+    let mut again = Vec::new();
+    let read = snapshot::read_from(file.as_slice(), u16::MAX, |key, value| {
+        again.push((key.to_vec(), value.to_vec()));
+        Ok(())
+    });
+    if let Ok(about) = read {
+        assert_eq!(about.records, again.len() as u64);
+        assert!(again == records);
     }
 }
 
