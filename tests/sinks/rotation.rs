@@ -56,12 +56,12 @@ fn rotate(program: &Path, way: &Way, seed: u64) {
         std::thread::sleep(std::time::Duration::from_millis(draw.below(60) as u64));
         let kill_first = draw.below(2) == 0;
         if kill_first {
-            agent.take().map(Daemon::kill);
+            agent.take().into_iter().for_each(Daemon::kill);
             kills += 1;
         }
         logrotate(program, &fed, way, agent.as_ref());
         if !kill_first && draw.below(2) == 0 {
-            agent.take().map(Daemon::kill);
+            agent.take().into_iter().for_each(Daemon::kill);
             kills += 1;
         }
         agent.get_or_insert_with(|| fed.site.start());
