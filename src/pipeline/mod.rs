@@ -331,9 +331,7 @@ fn start_sinks(plans: Vec<SinkPlan>, state: &mut State, acks: &Sender<sink::Ackn
         let handle = SinkHandle::spawn(index, plan.name.clone(), sink, plan.min_score, acks.clone())
             .map_err(|e| Failure::new(exit::RUNTIME, format!("cannot start the sink {}: {e}", plan.name)))?;
         status.push((plan.name, Arc::clone(&handle.status)));
-        // A sink that is new to this state begins with the alerts that are still kept: older ones cannot be delivered, and
-        // waiting for them would never end.
-        lanes.push((handle, record.seq.max(state.agent.oldest_alert.saturating_sub(1))));
+        lanes.push((handle, record.seq));
     }
     Ok((lanes, status))
 }

@@ -56,16 +56,12 @@ fn rotate(program: &Path, way: &Way, seed: u64) {
         std::thread::sleep(std::time::Duration::from_millis(draw.below(60) as u64));
         let kill_first = draw.below(2) == 0;
         if kill_first {
-            if let Some(a) = agent.take() {
-                Daemon::kill(a)
-            }
+            agent.take().into_iter().for_each(Daemon::kill);
             kills += 1;
         }
         logrotate(program, &fed, way, agent.as_ref());
         if !kill_first && draw.below(2) == 0 {
-            if let Some(a) = agent.take() {
-                Daemon::kill(a)
-            }
+            agent.take().into_iter().for_each(Daemon::kill);
             kills += 1;
         }
         agent.get_or_insert_with(|| fed.site.start());
