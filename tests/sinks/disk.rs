@@ -1,7 +1,7 @@
 //! A disk that is full in the middle of a line, and one that is read-only: status says so, and once there is room every alert
 //! stands in the file once and whole.
 
-use super::{Fed, assert_adds_up, is_whole, row, tally};
+use super::{Fed, assert_adds_up, is_whole, row, side_by_side, tally};
 use crate::site::id_of;
 use crate::skip;
 use std::fs;
@@ -42,45 +42,47 @@ impl Drop for Mounted {
 #[test]
 fn a_disk_full_in_mid_line_keeps_alerts_waiting_and_every_line_whole() {
     let name = "a_disk_full_in_mid_line_keeps_alerts_waiting_and_every_line_whole";
-    for (format, killed) in [("json", false), ("cef", true)] {
-        let mut fed = Fed::new("");
-        let logs = fed.site.root().join("logs");
-        fed.site.reconfigure("alerts.jsonl\"", &format!("logs/alerts.jsonl\"\nformat = {format:?}"));
-        let Some(mounted) = Mounted::new(name, logs.clone(), "size=200k") else { return };
-        let mut agent = fed.site.start();
-        fed.feed(20);
-        fed.wait_for_delivery(&["file"]);
-        // All but less than a page is taken by somebody else: the next line does not fit, the one after it may begin.
-        fs::write(logs.join("other"), vec![b'x'; 120 << 10]).unwrap();
-        fed.feed(80);
-        let status = fed
-            .wait_for("the disk to be full", |s| s["bytes"] == fed.fed && row(s, "file")["failing_since"].is_string());
-        let why = row(&status, "file")["last_error"].as_str().unwrap();
-        assert!(why.contains("logs/alerts.jsonl") && why.contains("free some space"), "{why}");
-        assert!(row(&status, "file")["queued"].as_u64() > Some(0), "{status}");
-        assert_adds_up(&status, fed.fed);
-        let text = fs::read_to_string(logs.join("alerts.jsonl")).unwrap();
-        assert!(!text.ends_with('\n'), "the file ends in mid-line");
-        if killed {
-            agent.kill();
-            agent = fed.site.start();
-            fed.wait_for("the disk to be full after the restart", |s| row(s, "file")["failing_since"].is_string());
-        }
-        fs::remove_file(logs.join("other")).unwrap();
-        let status = fed.wait_for_delivery(&["file"]);
-        assert!(row(&status, "file")["failing_since"].is_null(), "{status}");
-        assert_adds_up(&status, fed.fed);
-        assert_eq!(agent.terminate(), 0, "{}", fed.site.log());
+    side_by_side(&[("json", false), ("cef", true)], |(format, killed)| fill(name, format, *killed));
+}
 
-        let text = fs::read_to_string(logs.join("alerts.jsonl")).unwrap();
-        assert!(text.ends_with('\n'));
-        // A process that dies knows no more of the line it had begun: it is ended, and its alert follows whole.
-        let torn = text.lines().filter(|line| !is_whole(line)).count();
-        assert!(torn <= usize::from(killed), "{torn} torn lines");
-        let ids = tally(text.lines().filter(|line| is_whole(line)).map(id));
-        assert_eq!((ids.len(), text.lines().count() - torn), (fed.alerts, fed.alerts), "each once");
-        drop(mounted);
+fn fill(name: &str, format: &str, killed: bool) {
+    let mut fed = Fed::new("");
+    let logs = fed.site.root().join("logs");
+    fed.site.reconfigure("alerts.jsonl\"", &format!("logs/alerts.jsonl\"\nformat = {format:?}"));
+    let Some(mounted) = Mounted::new(name, logs.clone(), "size=200k") else { return };
+    let mut agent = fed.site.start();
+    fed.feed(20);
+    fed.wait_for_delivery(&["file"]);
+    // All but less than a page is taken by somebody else: the next line does not fit, the one after it may begin.
+    fs::write(logs.join("other"), vec![b'x'; 120 << 10]).unwrap();
+    fed.feed(80);
+    let status =
+        fed.wait_for("the disk to be full", |s| s["bytes"] == fed.fed && row(s, "file")["failing_since"].is_string());
+    let why = row(&status, "file")["last_error"].as_str().unwrap();
+    assert!(why.contains("logs/alerts.jsonl") && why.contains("free some space"), "{why}");
+    assert!(row(&status, "file")["queued"].as_u64() > Some(0), "{status}");
+    assert_adds_up(&status, fed.fed);
+    let text = fs::read_to_string(logs.join("alerts.jsonl")).unwrap();
+    assert!(!text.ends_with('\n'), "the file ends in mid-line");
+    if killed {
+        agent.kill();
+        agent = fed.site.start();
+        fed.wait_for("the disk to be full after the restart", |s| row(s, "file")["failing_since"].is_string());
     }
+    fs::remove_file(logs.join("other")).unwrap();
+    let status = fed.wait_for_delivery(&["file"]);
+    assert!(row(&status, "file")["failing_since"].is_null(), "{status}");
+    assert_adds_up(&status, fed.fed);
+    assert_eq!(agent.terminate(), 0, "{}", fed.site.log());
+
+    let text = fs::read_to_string(logs.join("alerts.jsonl")).unwrap();
+    assert!(text.ends_with('\n'));
+    // A process that dies knows no more of the line it had begun: it is ended, and its alert follows whole.
+    let torn = text.lines().filter(|line| !is_whole(line)).count();
+    assert!(torn <= usize::from(killed), "{torn} torn lines");
+    let ids = tally(text.lines().filter(|line| is_whole(line)).map(id));
+    assert_eq!((ids.len(), text.lines().count() - torn), (fed.alerts, fed.alerts), "each once");
+    drop(mounted);
 }
 
 fn id(line: &str) -> String {

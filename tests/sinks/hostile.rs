@@ -2,7 +2,7 @@
 //! file and the terminal, one alert stays one message, one line, with its own fields.
 
 use super::rsyslogd::{Rsyslogd, Socket};
-use super::{Fed, START, assert_adds_up, cef};
+use super::{Fed, START, assert_adds_up, cef, side_by_side};
 use crate::site::wait;
 use serde_json::Value;
 use std::fs;
@@ -80,46 +80,49 @@ fn events() -> [(&'static str, Vec<u8>); 2] {
 #[test]
 fn hostile_text_stays_text_in_daemon_file_and_terminal() {
     let name = "hostile_text_stays_text_in_daemon_file_and_terminal";
-    for (format, socket) in [("cef", Socket::Datagram), ("cef", Socket::Stream), ("json", Socket::Stream)] {
-        let mut fed = Fed::new("");
-        let Some(mut rsyslogd) = Rsyslogd::new(name, fed.site.root(), socket) else { return };
-        fed.site.configure(&format!("{}format = {format:?}\nmin_score = 0\n", rsyslogd.settings()));
-        rsyslogd.start();
-        let agent = fed.site.start();
-        for (file, bytes) in events() {
-            fed.feed_bytes(file, &bytes, 2);
-        }
-        let status = fed.wait_for_delivery(&["file", "syslog"]);
-        assert_adds_up(&status, fed.fed);
-        wait("four messages", || rsyslogd.messages().len() >= 4);
-        let messages = rsyslogd.messages();
-        let lines = fs::read_to_string(fed.site.root().join("alerts.jsonl")).unwrap();
-        assert!(!lines.chars().any(acts), "the file can be shown on a terminal");
-        let alerts: Vec<Value> = lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-        assert_eq!((messages.len(), alerts.len()), (4, 4), "one alert is one message and one line");
-        for (message, alert) in messages.iter().zip(&alerts) {
-            assert!(message.header.starts_with("exfil-agent local0."), "{}", message.header);
-            assert!(!message.payload.chars().any(acts), "{}", message.payload);
-            if format == "cef" {
-                same_fields(&message.payload, alert);
-            } else {
-                assert_eq!(serde_json::from_str::<Value>(&message.payload).unwrap(), *alert);
-            }
-            on_a_terminal(&fed, alert["id"].as_str().unwrap());
-        }
-        texts_are_whole(&alerts);
+    let cases = [("cef", Socket::Datagram), ("cef", Socket::Stream), ("json", Socket::Stream)];
+    side_by_side(&cases, |(format, socket)| attack(name, format, *socket));
+}
 
-        // A NUL ends a record: what stands before it is judged, the rest is no event, and no NUL goes anywhere.
-        fed.feed_bytes("a.cef", super::run(1, "iodine.exe -f x\0 more").as_bytes(), 1);
-        let status = fed.wait_for_delivery(&["file", "syslog"]);
-        assert!(status["rejects"]["binary"].as_u64() > Some(0), "{status}");
-        assert_adds_up(&status, fed.fed);
-        let lines = fs::read_to_string(fed.site.root().join("alerts.jsonl")).unwrap();
-        let last: Value = serde_json::from_str(lines.lines().last().unwrap()).unwrap();
-        assert_eq!(last["event"]["command_line"], "iodine.exe -f x");
-
-        assert_eq!(agent.terminate(), 0, "{}", fed.site.log());
+fn attack(name: &str, format: &str, socket: Socket) {
+    let mut fed = Fed::new("");
+    let Some(mut rsyslogd) = Rsyslogd::new(name, fed.site.root(), socket) else { return };
+    fed.site.configure(&format!("{}format = {format:?}\nmin_score = 0\n", rsyslogd.settings()));
+    rsyslogd.start();
+    let agent = fed.site.start();
+    for (file, bytes) in events() {
+        fed.feed_bytes(file, &bytes, 2);
     }
+    let status = fed.wait_for_delivery(&["file", "syslog"]);
+    assert_adds_up(&status, fed.fed);
+    wait("four messages", || rsyslogd.messages().len() >= 4);
+    let messages = rsyslogd.messages();
+    let lines = fs::read_to_string(fed.site.root().join("alerts.jsonl")).unwrap();
+    assert!(!lines.chars().any(acts), "the file can be shown on a terminal");
+    let alerts: Vec<Value> = lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!((messages.len(), alerts.len()), (4, 4), "one alert is one message and one line");
+    for (message, alert) in messages.iter().zip(&alerts) {
+        assert!(message.header.starts_with("exfil-agent local0."), "{}", message.header);
+        assert!(!message.payload.chars().any(acts), "{}", message.payload);
+        if format == "cef" {
+            same_fields(&message.payload, alert);
+        } else {
+            assert_eq!(serde_json::from_str::<Value>(&message.payload).unwrap(), *alert);
+        }
+        on_a_terminal(&fed, alert["id"].as_str().unwrap());
+    }
+    texts_are_whole(&alerts);
+
+    // A NUL ends a record: what stands before it is judged, the rest is no event, and no NUL goes anywhere.
+    fed.feed_bytes("a.cef", super::run(1, "iodine.exe -f x\0 more").as_bytes(), 1);
+    let status = fed.wait_for_delivery(&["file", "syslog"]);
+    assert!(status["rejects"]["binary"].as_u64() > Some(0), "{status}");
+    assert_adds_up(&status, fed.fed);
+    let lines = fs::read_to_string(fed.site.root().join("alerts.jsonl")).unwrap();
+    let last: Value = serde_json::from_str(lines.lines().last().unwrap()).unwrap();
+    assert_eq!(last["event"]["command_line"], "iodine.exe -f x");
+
+    assert_eq!(agent.terminate(), 0, "{}", fed.site.log());
 }
 
 /// Whether a character drives a terminal or changes what is read around it. A line end is none in a text of lines.

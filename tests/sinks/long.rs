@@ -1,7 +1,7 @@
 //! Alerts larger than a syslog daemon takes: cut for it, whole in the file.
 
 use super::rsyslogd::{Rsyslogd, Socket};
-use super::{Fed, START, assert_adds_up, cef, row};
+use super::{Fed, START, assert_adds_up, cef, row, side_by_side};
 use crate::site::wait;
 use serde_json::Value;
 use std::fs;
@@ -21,44 +21,39 @@ fn events() -> String {
 #[test]
 fn a_long_alert_is_cut_for_the_daemon_and_whole_in_the_file() {
     let name = "a_long_alert_is_cut_for_the_daemon_and_whole_in_the_file";
-    for format in ["cef", "json"] {
-        for socket in [Socket::Datagram, Socket::Stream] {
-            let mut fed = Fed::new("");
-            let Some(mut rsyslogd) = Rsyslogd::new(name, fed.site.root(), socket) else { return };
-            fed.site.configure(&format!("{}format = {format:?}\n", rsyslogd.settings()));
-            rsyslogd.start();
-            let agent = fed.site.start();
-            fed.feed_text(&events(), 3);
-            let status = fed.wait_for_delivery(&["file", "syslog"]);
-            // The plain one fits as JSON.
-            let cut = if format == "cef" { 3 } else { 2 };
-            assert_eq!(
-                (&row(&status, "syslog")["truncated"], &row(&status, "file")["truncated"]),
-                (&cut.into(), &0.into())
-            );
-            assert_adds_up(&status, fed.fed);
+    let cases = ["cef", "json"].map(|f| [(f, Socket::Datagram), (f, Socket::Stream)]);
+    side_by_side(cases.as_flattened(), |(format, socket)| cut(name, format, *socket));
+}
 
-            wait("three messages", || rsyslogd.messages().len() >= 3);
-            let messages = rsyslogd.messages();
-            let file = fs::read_to_string(fed.site.root().join("alerts.jsonl")).unwrap();
-            let whole: Vec<Value> = file.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-            assert_eq!((messages.len(), whole.len()), (3, 3));
-            assert!(file.lines().any(|line| line.len() > 64 << 10), "an alert of more than 64 KiB");
-            for (message, whole) in messages.iter().zip(&whole) {
-                assert_eq!(message.id(), whole["id"].as_str().unwrap());
-                assert!(message.payload.len() < 8192);
-                let shown = fed.site.ctl(&["--format", "json", "alerts", "show", &message.id()]);
-                let kept: Value = serde_json::from_slice(&shown.stdout).unwrap();
-                assert_eq!(
-                    kept["event"]["command_line"], whole["event"]["command_line"],
-                    "the file holds what is kept"
-                );
-                assert!(whole["event"]["command_line"].as_str().unwrap().len() >= 4096);
-                marked(&message.payload, whole, format);
-            }
-            assert_eq!(agent.terminate(), 0, "{}", fed.site.log());
-        }
+fn cut(name: &str, format: &str, socket: Socket) {
+    let mut fed = Fed::new("");
+    let Some(mut rsyslogd) = Rsyslogd::new(name, fed.site.root(), socket) else { return };
+    fed.site.configure(&format!("{}format = {format:?}\n", rsyslogd.settings()));
+    rsyslogd.start();
+    let agent = fed.site.start();
+    fed.feed_text(&events(), 3);
+    let status = fed.wait_for_delivery(&["file", "syslog"]);
+    // The plain one fits as JSON.
+    let cut = if format == "cef" { 3 } else { 2 };
+    assert_eq!((&row(&status, "syslog")["truncated"], &row(&status, "file")["truncated"]), (&cut.into(), &0.into()));
+    assert_adds_up(&status, fed.fed);
+
+    wait("three messages", || rsyslogd.messages().len() >= 3);
+    let messages = rsyslogd.messages();
+    let file = fs::read_to_string(fed.site.root().join("alerts.jsonl")).unwrap();
+    let whole: Vec<Value> = file.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!((messages.len(), whole.len()), (3, 3));
+    assert!(file.lines().any(|line| line.len() > 64 << 10), "an alert of more than 64 KiB");
+    for (message, whole) in messages.iter().zip(&whole) {
+        assert_eq!(message.id(), whole["id"].as_str().unwrap());
+        assert!(message.payload.len() < 8192);
+        let shown = fed.site.ctl(&["--format", "json", "alerts", "show", &message.id()]);
+        let kept: Value = serde_json::from_slice(&shown.stdout).unwrap();
+        assert_eq!(kept["event"]["command_line"], whole["event"]["command_line"], "the file holds what is kept");
+        assert!(whole["event"]["command_line"].as_str().unwrap().len() >= 4096);
+        marked(&message.payload, whole, format);
     }
+    assert_eq!(agent.terminate(), 0, "{}", fed.site.log());
 }
 
 /// The message is well-formed, keeps rule and score, and says that it was cut when it was.

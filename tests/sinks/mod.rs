@@ -86,7 +86,7 @@ impl Fed {
                 status if since.elapsed() > Duration::from_secs(60) => {
                     panic!("waited a minute for {what}\n{}\n{}", status.unwrap_or_default(), self.site.log())
                 }
-                _ => std::thread::sleep(Duration::from_millis(20)),
+                _ => std::thread::sleep(Duration::from_millis(50)),
             }
         }
     }
@@ -118,6 +118,15 @@ fn assert_adds_up(status: &Value, fed: usize) {
         let parts = ["delivered", "below_min_score", "suppressed", "queued"].map(|part| n(&sink[part]));
         assert_eq!(n(&status["alerts"]), parts.iter().sum::<u64>(), "the alerts of {sink} add up");
     }
+}
+
+/// Runs independent cases at once: each spends its time waiting.
+fn side_by_side<T: Sync>(cases: &[T], run: impl Fn(&T) + Sync) {
+    std::thread::scope(|scope| {
+        for case in cases {
+            scope.spawn(|| run(case));
+        }
+    });
 }
 
 /// How often each id occurs.

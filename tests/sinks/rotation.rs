@@ -1,7 +1,7 @@
 //! A real logrotate over the alert file while alerts stream, with the agent killed around it: every alert stands in the files
 //! exactly once, in order.
 
-use super::{Fed, assert_adds_up, is_whole, tally};
+use super::{Fed, assert_adds_up, is_whole, side_by_side, tally};
 use crate::effort;
 use crate::site::{Daemon, id_of};
 use crate::skip;
@@ -31,12 +31,7 @@ fn every_alert_is_in_the_rotated_files_exactly_once() {
         return;
     };
     effort::for_seeds(name, 1, 30, |seed| {
-        // The ways are independent of each other, and each spends its time waiting.
-        std::thread::scope(|scope| {
-            for way in &WAYS {
-                scope.spawn(|| rotate(&program, way, seed));
-            }
-        });
+        side_by_side(&WAYS, |way| rotate(&program, way, seed));
     });
 }
 

@@ -2,18 +2,15 @@
 //! what arrives twice is the same alert.
 
 use super::rsyslogd::{Message, Rsyslogd, Socket};
-use super::{Fed, assert_adds_up, row, tally};
+use super::{Fed, assert_adds_up, row, side_by_side, tally};
 use crate::site::wait;
 use std::collections::{BTreeMap, BTreeSet};
 
 #[test]
-fn every_alert_reaches_a_datagram_daemon_whatever_happens_to_it_and_to_the_agent() {
-    through_outages("every_alert_reaches_a_datagram_daemon_whatever_happens_to_it_and_to_the_agent", Socket::Datagram);
-}
-
-#[test]
-fn every_alert_reaches_a_stream_daemon_whatever_happens_to_it_and_to_the_agent() {
-    through_outages("every_alert_reaches_a_stream_daemon_whatever_happens_to_it_and_to_the_agent", Socket::Stream);
+fn every_alert_reaches_the_daemon_whatever_happens_to_it_and_to_the_agent() {
+    side_by_side(&[Socket::Datagram, Socket::Stream], |socket| {
+        through_outages("every_alert_reaches_the_daemon_whatever_happens_to_it_and_to_the_agent", *socket);
+    });
 }
 
 fn through_outages(test: &str, socket: Socket) {
