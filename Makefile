@@ -1,7 +1,7 @@
 # One command before every commit: `make check`. Every target is a plain cargo command; read them here, use them alone.
 CARGO ?= cargo
 
-.PHONY: check check-but-tests fmt clippy test doc deny advisories
+.PHONY: check check-but-tests fmt clippy test doc deny advisories fuzz torture
 
 check: fmt clippy test doc deny advisories
 
@@ -30,3 +30,15 @@ advisories:
 	@if GIT_TERMINAL_PROMPT=0 timeout 20 git ls-remote -q https://github.com/rustsec/advisory-db HEAD >/dev/null 2>&1; \
 	then $(CARGO) deny --locked check advisories; \
 	else echo "advisories: NOT CHECKED, the advisory database cannot be reached from here"; fi
+
+# Each target for FUZZ_SECONDS over its committed corpus. cargo install --locked cargo-fuzz; needs a C++ compiler.
+# Its build needs another target directory than everything else: the sanitizer is in every crate.
+FUZZ_SECONDS ?= 10
+fuzz:
+	env -u CARGO_TARGET_DIR fuzz/run.sh $(FUZZ_SECONDS)
+
+# The programmes of docs/reliability.md in full: some two hours, twenty minutes of them a soak. As root, so that disks can be
+# made, filled and cut off. What fails prints the command that repeats it.
+torture:
+	EXFIL_AGENT_TORTURE=1 $(CARGO) test --locked
+	$(MAKE) fuzz FUZZ_SECONDS=60
