@@ -42,6 +42,8 @@ fn rotate(program: &Path, way: &Way, seed: u64) {
     fs::create_dir(&logs).unwrap();
     fed.site.reconfigure("alerts.jsonl", "logs/alerts.jsonl");
     let mut agent = Some(fed.site.start());
+    // An agent that is killed while it makes its state reports that at the next start, which is an alert more.
+    fed.wait_for("the first start", |_| true);
     let mut kills = 0;
     for _ in 0..6 {
         for _ in 0..1 + draw.below(4) {
