@@ -6,7 +6,7 @@ use super::view::{
 };
 use crate::alert::EntityKind;
 use crate::batch::Tally;
-use crate::calendar::{format_day, format_instant};
+use crate::calendar::{Zone, format_day, format_instant};
 use crate::control::Live;
 use crate::event::{Counts, EventType, Field, Oddity, Reject};
 use crate::rule::{Rule, Verdict};
@@ -23,7 +23,7 @@ pub(super) fn report(view: &mut Recorded) -> Result<StatusReport, ViewError> {
         (Err(why), Some(live)) => {
             let mut report = StatusReport { source: view.source(), ..StatusReport::default() };
             running(&mut report, &live);
-            warn(&mut report, &AgentRecord::default(), Some(&live));
+            warn(&mut report, &AgentRecord::default(), 0, Some(&live));
             report.warnings.push(format!("what is committed cannot be read at the moment: {why}"));
             Ok(report)
         }
@@ -59,7 +59,7 @@ fn committed(view: &mut Recorded, live: Option<&Live>) -> Result<StatusReport, V
     if let Some(live) = live {
         running(&mut report, live);
     }
-    warn(&mut report, &agent, live);
+    warn(&mut report, &agent, view.settings.detection.maturity_days, live);
     report.warnings.extend(sanction_hints(view, &agent)?);
     report.source = view.source();
     Ok(report)
@@ -242,12 +242,15 @@ fn running(report: &mut StatusReport, live: &Live) {
     });
 }
 
-fn warn(report: &mut StatusReport, agent: &AgentRecord, live: Option<&Live>) {
+fn warn(report: &mut StatusReport, agent: &AgentRecord, maturity_days: u32, live: Option<&Live>) {
     let mut say = |text: String| report.warnings.push(text);
     for (name, count, what) in agent.limits.all().into_iter().filter(|l| l.1 > 0) {
         say(format!("limits.{name} was reached {count} times: {what}"));
     }
-    if let Some(until) = agent.quiet_before_ms {
+    if let Some(until) = agent.quiet_before_ms
+        // Once everybody can be known again, it is history.
+        && agent.newest_day.is_none_or(|day| day <= Zone::utc().day_of(until).saturating_add_unsigned(maturity_days))
+    {
         let until = format_instant(until);
         say(format!("the state was lost and learned anew: alerts about events before {until} are kept, not delivered"));
     }

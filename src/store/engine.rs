@@ -288,6 +288,9 @@ fn guard<T>(dir: &Path, doing: &'static str, call: impl FnOnce() -> sled::Result
             Err(StoreError::InUse { path: dir.to_owned(), pid: None })
         }
         Ok(Err(sled::Error::Io(e))) => Err(StoreError::Io { path: dir.to_owned(), doing, source: plain(e) }),
+        Ok(Err(sled::Error::Corruption { .. })) => {
+            Err(StoreError::corrupt(dir, format!("{doing}: the database finds its own file broken")))
+        }
         Ok(Err(other)) => Err(StoreError::corrupt(dir, format!("{doing}: {other}"))),
         Err(panic) => Err(match system_error(said(&*panic)) {
             // sled takes some errors of the system for impossible. They are no damage.
