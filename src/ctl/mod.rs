@@ -62,7 +62,7 @@ pub struct Place {
     #[arg(long, global = true, value_name = "PATH")]
     pub socket: Option<PathBuf>,
     /// State directory of a stopped agent, or one that `replay --state` left; or a snapshot file in one
-    #[arg(long, global = true, value_name = "DIR", conflicts_with = "socket")]
+    #[arg(long, global = true, value_name = "PATH", conflicts_with = "socket")]
     pub state: Option<PathBuf>,
 }
 

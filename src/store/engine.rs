@@ -140,6 +140,19 @@ impl Engine {
         sync(&self.dir).map_err(StoreError::io(&self.dir, "syncing"))
     }
 
+    /// Closes sled and opens it again: what a walk over everything has put into its cache is let go only so.
+    ///
+    /// After an error this engine is closed.
+    pub(super) fn reopen(&mut self) -> Result<(), StoreError> {
+        let before = self.get(ROOT_KEY)?;
+        self.shut()?;
+        *self = Engine::open(&self.state_dir, &self.dir)?;
+        if self.get(ROOT_KEY)? == before {
+            return Ok(());
+        }
+        Err(StoreError::corrupt(&self.state_dir, "sled reads something else when opened again"))
+    }
+
     /// Closes sled, which writes and syncs what it still holds.
     pub(super) fn close(mut self) -> Result<(), StoreError> {
         self.shut()

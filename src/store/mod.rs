@@ -252,10 +252,15 @@ impl Store {
     /// 100 MB of records.
     ///
     /// # Errors
-    /// When it cannot be written or the store not be read. The store itself is as it was, and so are older snapshots.
+    /// When it cannot be written or the store not be read. Older snapshots are as they were; so is the store, unless it could
+    /// not be opened again after the walk: then it takes nothing more.
     pub fn snapshot(&mut self) -> Result<PathBuf, StoreError> {
         self.check_usable()?;
         let path = snapshot::write(&self.view)?;
+        if self.view.index.bytes() >= open::REOPEN_BYTES as u64 {
+            let reopened = self.view.engine.reopen();
+            self.note(reopened)?;
+        }
         failpoint::reach(Point::SnapshotPruning);
         self.snapshots = Snapshots::of(&self.view.dir);
         snapshot::prune(&self.view.dir, self.snapshots_kept)?;

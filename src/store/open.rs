@@ -24,8 +24,8 @@ use std::path::Path;
 /// Name of the sled directory in a state directory.
 pub(super) const SLED_DIR: &str = "sled";
 
-/// Bytes in sled from which on it is opened a second time after they were checked. It costs about a tenth of the check.
-const REOPEN_BYTES: usize = 4 << 20;
+/// Bytes in sled from which on it is opened a second time after all of them were read. It costs about a tenth of that.
+pub(super) const REOPEN_BYTES: usize = 4 << 20;
 
 /// What an opened writer is made of.
 pub(super) struct Parts {
@@ -143,7 +143,7 @@ pub(super) fn load(
     schema: u16,
     testimony: &Testimony,
 ) -> Result<Option<View>, StoreError> {
-    let engine = Engine::open(dir, sled_dir)?;
+    let mut engine = Engine::open(dir, sled_dir)?;
     let root = match engine.get(ROOT_KEY)?.map(|value| Root::unseal(&value)) {
         Some(Ok(root)) => root,
         Some(Err(BadRoot::Broken(what))) => return Err(StoreError::corrupt(dir, what)),
@@ -173,23 +173,13 @@ pub(super) fn load(
         }
         _ => {}
     }
-    let engine = if survey.bytes < REOPEN_BYTES { engine } else { reopen(dir, sled_dir, engine)? };
+    if survey.bytes >= REOPEN_BYTES {
+        engine.reopen()?;
+    }
     let Survey { index, overlay, deltas, .. } = survey;
     let mut view = View { dir: dir.to_owned(), engine, root, index, overlay, deltas, delta_bytes: 0 };
     view.recount();
     Ok(Some(view))
-}
-
-/// The survey has put all of the store into sled's cache, which lets go of little again; a fresh start frees it.
-fn reopen(dir: &Path, sled_dir: &Path, engine: Engine) -> Result<Engine, StoreError> {
-    let surveyed = engine.get(ROOT_KEY)?;
-    engine.close()?;
-    let engine = Engine::open(dir, sled_dir)?;
-    if engine.get(ROOT_KEY)? == surveyed {
-        Ok(engine)
-    } else {
-        Err(StoreError::corrupt(dir, "sled reads something else when opened again"))
-    }
 }
 
 /// Makes a new store under another name and gives it its place when it is whole and durable: a full disk must not leave

@@ -44,7 +44,7 @@ impl Witness {
         }
     }
 
-    /// Opens the witness and brings it up to date; a new or unreadable one is written anew, durably.
+    /// Opens the witness and brings it up to date; a new or unreadable one, or that of another store, is written durably.
     pub(super) fn open(dir: &Path, id: StoreId, epoch: u64) -> Result<Witness, StoreError> {
         let before = Witness::hear(dir)?;
         let path = dir.join("witness");
@@ -60,7 +60,8 @@ impl Witness {
             return Ok(witness);
         }
         witness.record(epoch)?;
-        if !matches!(before, Testimony::Of { .. }) {
+        // An older epoch of this store does no harm; the witness of another one would speak against it after a power loss.
+        if !matches!(before, Testimony::Of { id: of, .. } if of == id) {
             let synced = witness.file.set_len(BYTES as u64).and_then(|()| witness.file.sync_all());
             synced.map_err(StoreError::io(&witness.path, "syncing"))?;
             File::open(dir).and_then(|d| d.sync_all()).map_err(StoreError::io(dir, "syncing"))?;

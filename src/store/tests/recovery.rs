@@ -60,6 +60,30 @@ fn records_of_all_sizes_survive_a_snapshot() {
     assert_eq!(contents(|from| read.scan(from, b"", 1 << 20).unwrap()), model);
 }
 
+/// Large enough that sled is opened anew afterwards, so that the walk leaves nothing in its cache.
+#[test]
+fn a_large_store_goes_on_after_a_snapshot() {
+    let dir = scratch();
+    let mut store = open(dir.path());
+    let mut model = Model::new();
+    for round in 0..60u64 {
+        let puts = (0..1000u64).map(|i| put(format!("{:06}", round * 1000 + i), noise(round + i, 100)));
+        commit(&mut store, &mut model, puts.collect());
+        fold_all(&mut store);
+    }
+    assert!(store.stats().page_bytes > 4 << 20);
+    let path = store.snapshot().unwrap();
+    commit(&mut store, &mut model, vec![put("zz", "1"), removal("000001")]);
+    fold_all(&mut store);
+    assert!(all(&store) == model);
+    drop(store);
+    assert!(all(&open(dir.path())) == model);
+    model.remove(b"zz".as_slice());
+    model.insert(b"000001".to_vec(), noise(1, 100));
+    let read = read_snapshot(&path).unwrap();
+    assert!(contents(|from| read.scan(from, b"", 1 << 20).unwrap()) == model);
+}
+
 /// Snapshots written today must be read for ever: these bytes may never change but for the id.
 #[test]
 fn the_snapshot_is_the_one_on_disk() {
