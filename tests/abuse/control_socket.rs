@@ -8,6 +8,7 @@ use std::fs::{self, OpenOptions, Permissions};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
+use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
@@ -152,6 +153,11 @@ fn a_stranger_on_the_machine_is_not_let_in() {
         return;
     }
     let abused = Abused::new();
+    let closed = |dir: &Path| fs::metadata(dir).is_ok_and(|m| m.permissions().mode() & 0o001 == 0);
+    if let Some(dir) = abused.site.root().ancestors().skip(1).find(|dir| closed(dir)) {
+        crate::skip::skip(name, &format!("{} is closed to others; set TMPDIR elsewhere", dir.display()));
+        return;
+    }
     // Nothing but the mode of the socket stands between them.
     fs::set_permissions(abused.site.root(), Permissions::from_mode(0o755)).unwrap();
     let binary = abused.site.root().join("agentctl");
