@@ -217,3 +217,29 @@ fn a_state_directory_that_cannot_be_made_says_so() {
     assert!(matches!(error, StoreError::Create { .. }), "{error}");
     assert_eq!(error.exit_code(), 73);
 }
+
+/// A year of small commits: what the disk holds is bounded by the deltas that may wait and by the pages.
+#[test]
+fn small_commits_for_ever_do_not_grow_the_disk() {
+    let dir = scratch();
+    let options = StoreOptions { max_delta_bytes: 1 << 20, ..options() };
+    let mut store = Store::open(dir.path(), &options).unwrap().0;
+    let mut highest = [0u64; 3];
+    for n in 0..9000u64 {
+        let mut puts: Vec<Pair> =
+            (0..6).map(|i| put(format!("k{:04}", (n * 7 + i * 131) % 2000), noise(n + i, 120))).collect();
+        puts.push(put(format!("o{n:08}"), noise(n, 600)));
+        if n >= 500 {
+            puts.push(removal(format!("o{:08}", n - 500)));
+        }
+        store.commit(Delta { puts }).unwrap();
+        while store.fold_due() {
+            store.fold_step().unwrap();
+        }
+        let third = &mut highest[n as usize / 3000];
+        *third = store.stats().disk_bytes.max(*third);
+    }
+    let [_, second, last] = highest;
+    assert!(last <= second + (2 << 20), "{highest:?}");
+    assert!(last <= 8 * (1 << 20) + 8 * store.stats().page_bytes, "{highest:?}");
+}
