@@ -66,17 +66,15 @@ pub(super) fn recover(dir: &Path, options: &StoreOptions, what: String) -> Resul
         Testimony::Absent | Testimony::Unreadable => None,
     };
     let epoch = sound.as_ref().map(|(about, _)| about.epoch);
-    // Without a database, an earlier attempt has moved it aside already.
-    let kept = if dir.join(SLED_DIR).exists() || !unsound.is_empty() {
-        Some(next_free(dir))
-    } else {
-        before.and_then(|note| note.kept)
-    };
+    // Without a database, an earlier attempt has moved it aside already, and perhaps brought the witness down.
+    let resumed = !dir.join(SLED_DIR).exists();
+    let lost_before = before.as_ref().filter(|_| resumed).and_then(|note| note.lost_commits);
+    let kept = if !resumed || !unsound.is_empty() { Some(next_free(dir)) } else { before.and_then(|note| note.kept) };
     let note = Recovered {
         what,
         kept: kept.clone(),
         epoch,
-        lost_commits: epoch.zip(last).map(|(epoch, last)| last.saturating_sub(epoch)),
+        lost_commits: lost_before.or(epoch.zip(last).map(|(epoch, last)| last.saturating_sub(epoch))),
         passed_over,
     };
     write_note(dir, &note)?;
