@@ -1,6 +1,6 @@
 //! The real daemon: asked while it runs and when it is stopped, given bad starts.
 
-use crate::site::{Site, office, wait};
+use crate::site::{Site, assert_same_ids, detections, office, uninterrupted, wait};
 use crate::support::Replay;
 use std::collections::BTreeMap;
 use std::fs;
@@ -138,4 +138,38 @@ fn a_service_that_many_users_meet_is_suggested_for_sanctioning() {
     let warnings = status["warnings"].to_string();
     assert!(warnings.contains("4 of 16 users met dropbox.com"), "{warnings}");
     assert!(warnings.contains("detection.sanctioned_domains"), "{warnings}");
+}
+
+#[test]
+fn a_sink_that_fails_with_a_full_queue_does_not_keep_the_agent_from_stopping() {
+    let lines = office(2000);
+    let (ids, state) = uninterrupted(&lines);
+    let site = Site::new();
+    let alerts = site.root().join("alerts.jsonl");
+    let missing = site.root().join("missing/alerts.jsonl");
+    site.reconfigure(&format!("{alerts:?}"), &format!("{missing:?}"));
+    site.configure("[limits]\nmax_queued_alerts = 20\n");
+    fs::create_dir(site.root().join("spool")).unwrap();
+    // Two batches at least: the second finds no room.
+    let text = lines.join("\n") + "\n";
+    fs::write(site.spool("a.cef"), &text).unwrap();
+    let mut daemon = site.start_with(&[("EXFIL_AGENT_LONGEST_PAUSE_MS", "500")]);
+    wait("the queue to be full", || site.judged_bytes().is_some_and(|n| n > 0));
+    let more = site.spool("b.cef");
+    fs::write(&more, "not an event\n").unwrap();
+    std::thread::sleep(std::time::Duration::from_millis(1500));
+    let pid = rustix::process::Pid::from_child(&daemon.child);
+    rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+    wait(&format!("the agent to stop; log:\n{}", site.log()), || daemon.has_ended());
+    assert_eq!(daemon.terminate(), 0, "{}", site.log());
+
+    fs::create_dir(missing.parent().unwrap()).unwrap();
+    let daemon = site.start();
+    let all = text.len() as u64 + fs::metadata(&more).unwrap().len();
+    site.wait_for_bytes(all);
+    let delivered = || detections(&fs::read_to_string(&missing).unwrap_or_default());
+    wait("all alerts", || delivered().len() >= ids.len());
+    assert_eq!(daemon.terminate(), 0, "{}", site.log());
+    assert_same_ids(&delivered(), &ids, "after a stop with a full queue");
+    assert!(site.dump() == state, "another state");
 }

@@ -17,6 +17,8 @@ use crate::store::Delta;
 use crossbeam_channel::{Receiver, Sender, never, select};
 use log::{info, warn};
 use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 /// Idle time after which acknowledgements are committed by themselves.
@@ -74,6 +76,8 @@ pub struct Detecting {
     pub drain_fully: bool,
     /// Where rejected records are copied.
     pub dead_letters: DeadLetters,
+    /// Set when reading is to end.
+    pub stop: Arc<AtomicBool>,
     /// When a rejected record was last shown in the log.
     pub last_sample: Option<Instant>,
 }
@@ -111,6 +115,7 @@ impl Detecting {
         let mut acks_since: Option<Instant> = None;
         let mut ended = false;
         let mut since_end: Option<Instant> = None;
+        let mut since_stop: Option<Instant> = None;
         let mut progress = Progress::default();
         for report in std::mem::take(&mut self.reports) {
             self.detector.outbox(report, &mut raised);
@@ -131,6 +136,14 @@ impl Detecting {
                 // Also those that are not durable yet: a slow commit must not let any number of them gather.
                 && self.undelivered() < self.limits.max_queued_alerts as u64
                 && self.outbox.queued_bytes() < self.limits.max_queued_alert_bytes;
+            if !room && !ended && !self.drain_fully && self.stop.load(Ordering::Relaxed) {
+                // A sink that fails must not keep the agent from stopping: what was read and not judged is read again.
+                if since_stop.get_or_insert_with(Instant::now).elapsed() >= failpoint::pause(DRAIN_TIME) {
+                    self.batches = never();
+                    ended = true;
+                    continue;
+                }
+            }
             let batches = if room && !ended { self.batches.clone() } else { never() };
             let acks = if self.outbox.lanes.is_empty() { never() } else { self.outbox.acks.clone() };
             select! {
@@ -192,7 +205,7 @@ impl Detecting {
                 return closed.map(|()| (self.detector, progress));
             }
         }
-        self.finish(progress)
+        self.finish(progress, since_stop.unwrap_or_else(Instant::now))
     }
 
     /// Alerts that were raised and that some sink has still to deliver.
@@ -265,9 +278,8 @@ impl Detecting {
         );
     }
 
-    /// Delivers what is durable, commits the acknowledgements, closes the store.
-    fn finish(mut self, mut progress: Progress) -> Result<(Detector, Progress), Failure> {
-        let since = Instant::now();
+    /// Delivers what is durable, for a while after `since`, commits the acknowledgements, closes the store.
+    fn finish(mut self, mut progress: Progress, since: Instant) -> Result<(Detector, Progress), Failure> {
         while self.outbox.queued() > 0 && (self.drain_fully || since.elapsed() < DRAIN_TIME) {
             match self.outbox.acks.recv_timeout(Duration::from_millis(100)) {
                 Ok(ack) => self.acknowledge(&ack),

@@ -201,6 +201,7 @@ impl Pipeline {
             progress,
             drain_fully,
             reports,
+            stop: Arc::clone(&stop.flag),
             last_sample: None,
         };
         let detect = std::thread::Builder::new()
