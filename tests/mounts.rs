@@ -10,7 +10,6 @@ pub struct Mount {
     _dir: Option<TempDir>,
 }
 
-#[allow(dead_code)]
 impl Mount {
     /// A tmpfs of so many megabytes, in a directory of its own. An error says why the machine has none.
     pub fn tmpfs(megabytes: usize) -> Result<Mount, String> {

@@ -48,7 +48,6 @@ pub struct Site {
     dir: TempDir,
 }
 
-#[allow(dead_code)]
 impl Site {
     pub fn new() -> Site {
         let site = Site { dir: TempDir::new().unwrap() };
@@ -179,7 +178,6 @@ pub struct Daemon {
     pub child: Child,
 }
 
-#[allow(dead_code)]
 impl Daemon {
     /// Whether it has ended by itself.
     pub fn has_ended(&mut self) -> bool {

@@ -48,7 +48,6 @@ impl Replay {
     }
 
     /// With content that is compiled already.
-    #[allow(dead_code)]
     pub fn with(settings: Settings, content: Arc<Content>) -> Replay {
         let now = exfil_agent::calendar::Zone::utc().parse("2026-12-31T12:00:00").unwrap();
         Replay { settings, content, now, dir: TempDir::new().unwrap() }
