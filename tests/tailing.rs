@@ -89,8 +89,7 @@ fn play_folder(folder: &Path, run: Run) {
     };
     let expect = match run {
         Run::Up => script.expect.clone(),
-        Run::Restarted => script.restarted.over(&script.expect),
-        Run::Killed => script.killed.over(&script.restarted.over(&script.expect)),
+        Run::Restarted | Run::Killed => script.restarted.over(&script.expect),
     };
     play(&script, run, &mut *agent);
     Outcome::of(&agent.state_dir(), &agent.alert_file()).check(&expect, &*agent);

@@ -160,10 +160,11 @@ impl FileSink {
         if let Some(open) = &mut self.open {
             open.length = length;
         }
-        let around = ids_around(&self.settings.path);
-        let missing = self.recent.take().filter(|s| id_number(s.id.as_bytes()).is_none_or(|id| !around.contains(&id)));
+        let number = |s: &Sent| id_number(s.id.as_bytes());
+        let recent: Vec<Sent> = self.recent.take().collect();
+        let around = ids_around(&self.settings.path, &recent.iter().filter_map(number).collect());
         let before = self.owed.len();
-        self.owed.extend(missing);
+        self.owed.extend(recent.into_iter().filter(|s| number(s).is_none_or(|id| !around.contains(&id))));
         if self.owed.len() > before {
             log::info!(
                 "sink file: truncated; {} alerts that no copy holds are written again",

@@ -5,6 +5,7 @@
 
 use super::FileMark;
 use super::cef::{ID_KEY, LAST_PAIR};
+use std::cmp::Reverse;
 use std::collections::{HashMap, HashSet};
 use std::fs::{File, Metadata};
 use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom};
@@ -18,8 +19,11 @@ const MAX_READ: u64 = 256 << 20;
 /// How much of the end of a file is read although it lies before the mark, bytes: a file that was copied and truncated may
 /// have grown past the mark again.
 const TAIL: u64 = 4 << 20;
-/// How many files that are older than the mark's are looked into for copies.
-const COPIES: usize = 2;
+/// How many files that are older than the mark's are looked into for copies: `copytruncate` more often than that between
+/// two commits, which are a second apart, means repeats.
+pub(super) const COPIES: usize = 2;
+/// How many copies are looked into after a truncation, when not all that is looked for has been found.
+const MOST_COPIES: usize = 8;
 
 /// Alerts that were delivered after a mark.
 #[derive(Debug, Default)]
@@ -60,7 +64,7 @@ fn read_all(path: &Path, mark: FileMark, found: &mut Recalled) -> io::Result<()>
     // Oldest first. A marked file that was renamed is known by its inode, whatever its name.
     let mut files: Vec<(PathBuf, Metadata)> = beside(path)
         .into_iter()
-        .filter(|(other, about)| is_named_after(other, path) || is_marked(about, mark))
+        .filter(|(other, about)| (is_named_after(other, path) && about.len() > 0) || is_marked(about, mark))
         .collect();
     files.sort_by_key(|(_, about)| modified(about));
     files.extend(current);
@@ -89,16 +93,24 @@ fn is_marked(about: &Metadata, mark: FileMark) -> bool {
     about.is_file() && about.dev() == mark.device && about.ino() == mark.inode
 }
 
-/// The ids that stand at the end of the alert file and of the file beside it that was modified last, which is its copy when
-/// it was just truncated. Empty, with the consequence of a repeat, when they cannot be read.
-pub(super) fn ids_around(path: &Path) -> HashSet<u128> {
+/// Those of `wanted` that stand at the end of the alert file or of a file beside it: its copies, when it was just truncated.
+/// It may have been truncated several times since the last delivery, so copies are read, the newest first, until all are
+/// found. Those that cannot be read hold nothing, with the consequence of a repeat.
+pub(super) fn ids_around(path: &Path, wanted: &HashSet<u128>) -> HashSet<u128> {
+    let mut copies: Vec<(PathBuf, Metadata)> =
+        beside(path).into_iter().filter(|(other, about)| is_named_after(other, path) && about.len() > 0).collect();
+    copies.sort_by_key(|(_, about)| Reverse(modified(about)));
+    let copies = copies.iter().map(|(other, _)| other.as_path()).take(MOST_COPIES);
     let mut found = Recalled::default();
-    for file in latest_beside(path).iter().map(PathBuf::as_path).chain([path]) {
+    for file in std::iter::once(path).chain(copies) {
+        if wanted.iter().all(|id| found.delivered.contains_key(id)) {
+            break;
+        }
         if let Err(e) = scan_tail(file, u64::MAX, &mut found) {
             log::warn!("{}: cannot be read back: {e}", file.display());
         }
     }
-    found.delivered.into_keys().collect()
+    wanted.iter().copied().filter(|id| found.delivered.contains_key(id)).collect()
 }
 
 /// The files beside the alert file.
@@ -120,11 +132,6 @@ fn is_named_after(other: &Path, path: &Path) -> bool {
 
 fn modified(about: &Metadata) -> (i64, i64) {
     (about.mtime(), about.mtime_nsec())
-}
-
-fn latest_beside(path: &Path) -> Option<PathBuf> {
-    let named = beside(path).into_iter().filter(|(other, _)| is_named_after(other, path));
-    named.max_by_key(|(_, about)| modified(about)).map(|(other, _)| other)
 }
 
 /// Whether a line ends at the mark: else the file was truncated since.

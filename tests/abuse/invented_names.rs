@@ -83,7 +83,7 @@ fn invented_names_cost_bounded_memory_and_push_out_nobody_who_is_known() {
 
     // Every stranger's tool was reported, and she whom the agent has known for weeks is judged as before.
     assert_eq!(agent.alerts_of("Exfil-Tunnel-Tools-Exec") as u64, n / 3);
-    let droppers: Vec<_> = agent.alerts().into_iter().filter(|a| a["rule"]["id"] == "FA-TEMP-DIRECTORY-F").collect();
+    let droppers: Vec<_> = agent.alerts().filter(|a| a["rule"]["id"] == "FA-TEMP-DIRECTORY-F").collect();
     assert_eq!(droppers.len(), 1);
     assert_eq!(droppers[0]["entity"]["value"], "corp\\anna");
     assert_eq!(droppers[0]["evidence"]["model"]["history_days"], 20);

@@ -54,8 +54,7 @@ fn many_small_uploads_to_as_many_domains_do_not_hide_a_large_one() {
     // 200 sums and 200 histories stay; of each domain one of either came.
     let domains = (0..n).filter(|i| !large(*i)).count() as u64 + 1;
     assert_eq!(status["limits"]["max_values"].as_u64().unwrap(), 2 * (domains - 200));
-    let alerts = agent.alerts();
-    let fired: Vec<_> = alerts.iter().filter(|a| a["rule"]["id"] == "WEB-New-File-20").collect();
+    let fired: Vec<_> = agent.alerts().filter(|a| a["rule"]["id"] == "WEB-New-File-20").collect();
     assert_eq!(fired.len(), 1, "{fired:?}");
     assert_eq!(fired[0]["value"], "drop.example");
     assert_eq!(fired[0]["evidence"]["sum"]["total"], 20_000_000);

@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 use std::fs;
+use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -84,14 +85,15 @@ impl Watched {
         self.ctl(&["state", "stats"])
     }
 
-    pub fn alerts(&self) -> Vec<Value> {
-        let text = fs::read_to_string(self.at("alerts.jsonl")).unwrap_or_default();
-        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    /// The alerts in the file, one after the other: there may be millions.
+    pub fn alerts(&self) -> impl Iterator<Item = Value> {
+        let file = fs::File::open(self.at("alerts.jsonl")).map(BufReader::new);
+        file.into_iter().flat_map(BufRead::lines).map(|line| serde_json::from_str(&line.unwrap()).unwrap())
     }
 
     /// How many alerts of a rule have reached the file.
     pub fn alerts_of(&self, rule: &str) -> usize {
-        self.alerts().iter().filter(|a| a["rule"]["id"] == rule && a["kind"] == "detection").count()
+        self.alerts().filter(|a| a["rule"]["id"] == rule && a["kind"] == "detection").count()
     }
 }
 

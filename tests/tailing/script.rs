@@ -3,7 +3,7 @@
 //! `why` says what goes wrong in the field. `steps` are done in order; the word `"settle"` ends a group: the agent reads all
 //! it can, and in the other runs it is stopped or killed there. `"pauses"` is a settle after which every pause is over too.
 //! `"start"` says that the agent starts only here; otherwise it runs from the beginning. `[expect]` holds after the last
-//! step; `[restarted]` and `[killed]` replace single expectations where those runs must differ, with a `because`.
+//! step; `[restarted]` replaces single expectations where that run and the killed one must differ, with a `because`.
 
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -29,8 +29,6 @@ pub struct Script {
     pub expect: Expect,
     #[serde(default)]
     pub restarted: Expect,
-    #[serde(default)]
-    pub killed: Expect,
 }
 
 /// What must hold at the end. What is left out is not compared, but every line is judged once or not at all.
@@ -49,7 +47,7 @@ pub struct Expect {
     pub oddities: Option<BTreeMap<String, u64>>,
     pub headers: Option<u64>,
     pub blank: Option<u64>,
-    /// Counters of the source, summed over all lives of the agent.
+    /// Counters of the source, summed over all lives of the agent; not compared where it was killed, since they die with it.
     pub counters: Option<BTreeMap<String, u64>>,
     /// What the source says about files, at the end.
     pub states: Option<BTreeMap<String, String>>,
@@ -171,7 +169,7 @@ impl Script {
         let text = std::fs::read_to_string(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
         let script: Script = toml::from_str(&text).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
         assert!(script.why.len() > 20, "{}: why?", path.display());
-        let _ = (script.restarted.differs(), script.killed.differs());
+        let _ = script.restarted.differs();
         script
     }
 

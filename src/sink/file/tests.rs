@@ -1,5 +1,6 @@
 //! Rotation, restarts, torn lines and failing disks. No test waits.
 
+use super::super::recall::COPIES;
 use super::super::samples::{agent, batch, id};
 use super::*;
 use crate::config::AlertFormat;
@@ -260,6 +261,25 @@ fn what_was_written_between_a_copy_and_the_truncation_is_written_again() {
     truncate(place.path());
     deliver(&mut sink, 8, 9);
     assert_eq!(place.ids(place.path()), all(4..9));
+}
+
+#[test]
+fn a_file_that_is_truncated_again_and_again_without_an_alert_in_between_is_found_in_an_older_copy() {
+    let place = place(AlertFormat::Json);
+    let mut sink = place.sink(None);
+    deliver(&mut sink, 1, 4);
+    // A copy a day: the later ones are empty, but for a line of somebody else.
+    for (day, text) in [(1, None), (2, Some("")), (3, Some("note\n")), (4, Some(""))] {
+        let copy = place.at(&format!("alerts.{day}"));
+        match text {
+            None => _ = std::fs::copy(place.path(), copy).unwrap(),
+            Some(text) => std::fs::write(copy, text).unwrap(),
+        }
+        truncate(place.path());
+    }
+    deliver(&mut sink, 4, 6);
+    assert_eq!(place.ids(place.path()), all(4..6));
+    assert_eq!(sink.notes().delivered_again, 0);
 }
 
 #[test]
@@ -536,6 +556,8 @@ proptest! {
         let mut acknowledged = (1, sink.mark());
         let mut committed = acknowledged;
         let (mut copy, mut was_truncated): (Option<PathBuf>, bool) = (None, false);
+        // Copies that were made since the commit; no more of them are looked into than this.
+        let mut copies = 0;
         for act in acts.into_iter().chain([Act::Deliver(3)]) {
             // A copy without its truncation counts for nothing.
             if matches!(act, Act::Rotate | Act::Copy | Act::Crash(_)) && let Some(unused) = copy.take() {
@@ -549,8 +571,10 @@ proptest! {
                     }
                 }
                 Act::Truncate => {
-                    if let Some(to) = copy.take() {
-                        was_truncated = true;
+                    if copies < COPIES
+                        && let Some(to) = copy.take()
+                    {
+                        (was_truncated, copies) = (true, copies + 1);
                         truncate(place.path());
                         files.push(to);
                         // The next delivery notices; a crash right after it is a double fault.
@@ -564,7 +588,7 @@ proptest! {
                     deliver(&mut sink, acknowledged.0, to);
                     acknowledged = (to, sink.mark());
                 }
-                Act::Commit => committed = acknowledged,
+                Act::Commit => (committed, copies) = (acknowledged, 0),
                 Act::Rotate if !place.path().exists() => {}
                 Act::Rotate => {
                     let to = place.at(&format!("alerts.{}", files.len()));
