@@ -25,12 +25,19 @@ pub struct Bin {
     /// Event time of the latest training, ms.
     pub last_ms: i64,
     pub(super) dirty: bool,
+    /// Whether the store has a record of it, or is about to.
+    pub(super) stored: bool,
 }
 
 impl Bin {
     /// A bin as the store kept it; [`Instance::restore`] adds it up.
     pub fn restored(value: Box<[u8]>, days: Vec<(Day, u32)>, first_ms: i64, last_ms: i64) -> Bin {
-        Bin { value, days, total: 0, first_ms, last_ms, dirty: false }
+        Bin { value, days, total: 0, first_ms, last_ms, dirty: false, stored: true }
+    }
+
+    /// Whether it has been handed over for writing: only then there is a record to remove.
+    pub fn is_stored(&self) -> bool {
+        self.stored
     }
 
     /// The count of one day.
@@ -73,7 +80,7 @@ pub struct Instance {
     pushed_out: u32,
     /// Slots whose record must be written.
     dirty: Vec<u32>,
-    /// Values whose record must be removed.
+    /// Values whose record must be removed: those that were handed over before.
     removed: Vec<Box<[u8]>>,
     meta_dirty: bool,
 }
@@ -225,6 +232,7 @@ impl Instance {
                     first_ms: time_ms,
                     last_ms: time_ms,
                     dirty: false,
+                    stored: false,
                 })
             }
         };
@@ -270,7 +278,7 @@ impl Instance {
             if let Some(bin) = self.bins.get_mut(slot as usize)
                 && bin.dirty
             {
-                bin.dirty = false;
+                (bin.dirty, bin.stored) = (false, true);
                 each(Change::Bin(bin));
             }
         }
@@ -367,7 +375,11 @@ impl Instance {
         bin.total = 0;
         bin.days.clear();
         bin.dirty = false;
-        self.removed.push(std::mem::take(&mut bin.value));
+        let value = std::mem::take(&mut bin.value);
+        // A flood of values that come and go between two commits leaves nothing to be written.
+        if bin.stored {
+            self.removed.push(value);
+        }
         self.free.push(slot);
     }
 

@@ -177,6 +177,32 @@ fn the_bin_seen_longest_ago_leaves_a_full_instance_and_silences_first() {
 }
 
 #[test]
+fn values_that_come_and_go_between_two_commits_leave_nothing_to_write() {
+    let bounds = Bounds { window_days: 224, max_bins: 2, rank_days: None };
+    let mut instance = Instance::default();
+    let changes = |instance: &mut Instance| {
+        let (mut written, mut removed) = (Vec::new(), Vec::new());
+        instance.drain_dirty(|change| match change {
+            Change::Bin(bin) => written.push(String::from_utf8(bin.value.to_vec()).unwrap()),
+            Change::Removed(value) => removed.push(String::from_utf8(value.to_vec()).unwrap()),
+            Change::Meta { .. } => {}
+        });
+        written.sort();
+        removed.sort();
+        format!("+{} -{}", written.join(" +"), removed.join(" -"))
+    };
+    (0..9).for_each(|n| _ = instance.train(format!("v{n}").as_bytes(), 100, n, &bounds));
+    assert_eq!(changes(&mut instance), "+v7 +v8 -");
+    (9..20).for_each(|n| _ = instance.train(format!("v{n}").as_bytes(), 100, n, &bounds));
+    assert_eq!(changes(&mut instance), "+v18 +v19 -v7 -v8");
+    // One that the store knows leaves, comes back and leaves again.
+    for (n, value) in (20..).zip(["v20", "v21", "v18", "v22", "v23"]) {
+        instance.train(value.as_bytes(), 100, n, &bounds);
+    }
+    assert_eq!(changes(&mut instance), "+v22 +v23 -v18 -v19");
+}
+
+#[test]
 fn nothing_is_abnormal_when_all_bins_are_equal() {
     let bounds = Bounds { window_days: 224, max_bins: 99, rank_days: None };
     let mut instance = Instance::default();

@@ -213,11 +213,11 @@ impl Durable {
     }
 
     /// Commits, however often it takes. `None` when the agent shuts down before it succeeds.
-    fn commit(&mut self, delta: Delta, inbox: &Receiver<Command>) -> Result<Option<u64>, StoreError> {
+    fn commit(&mut self, mut delta: Delta, inbox: &Receiver<Command>) -> Result<Option<u64>, StoreError> {
         let mut wait = Duration::from_secs(1);
         loop {
             let was_open = self.store.is_some();
-            match self.try_commit(&delta) {
+            match self.try_commit(&mut delta) {
                 Ok(epoch) => {
                     self.note(None);
                     return Ok(Some(epoch));
@@ -248,7 +248,7 @@ impl Durable {
 
     /// What the detect thread holds in memory continues the last commit and no other: a store that has gone back must not be
     /// written to.
-    fn try_commit(&mut self, delta: &Delta) -> Result<u64, StoreError> {
+    fn try_commit(&mut self, delta: &mut Delta) -> Result<u64, StoreError> {
         let store = match &mut self.store {
             Some(store) => store,
             closed => {
@@ -258,7 +258,7 @@ impl Durable {
                 closed.insert(store)
             }
         };
-        let epoch = store.commit(Delta { puts: delta.puts.clone() })?;
+        let epoch = store.commit(delta)?;
         self.known = store.known();
         Ok(epoch)
     }

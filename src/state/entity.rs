@@ -405,7 +405,7 @@ impl Entities {
                 put.remove(bin_key(entity.kind, &entity.key, name, value));
             }
         });
-        for bin in instance.bins() {
+        for bin in instance.bins().filter(|bin| bin.is_stored()) {
             put.remove(bin_key(entity.kind, &entity.key, name, &bin.value));
         }
         put.remove(Key::Instance(entity.kind, entity.key.to_vec(), name.clone()).encode());

@@ -60,6 +60,8 @@ pub const MAX_KEY_BYTES: usize = 64 * 1024;
 pub const MAX_VALUE_BYTES: usize = 4 << 20;
 /// Deltas waiting at which folding is due, however small they are.
 const MAX_DELTAS: usize = 16_384;
+/// What a changed record costs in memory at least, however small it is on the disk, bytes.
+const RECORD_BYTES: u64 = 64;
 /// Parts that one delta may have; larger batches make sled keep memory for good.
 const MAX_DELTA_PARTS: usize = 16_384;
 
@@ -214,18 +216,19 @@ impl Store {
         Known { id: self.view.root.id, epoch: self.view.root.epoch }
     }
 
-    /// Makes a delta durable, all of it or nothing, and returns its epoch. An empty delta writes nothing.
+    /// Makes a delta durable, all of it or nothing, and returns its epoch. The delta is empty afterwards. An empty delta
+    /// writes nothing.
     ///
     /// # Errors
     /// [`StoreError::Invalid`] writes nothing. After any other error, drop this store and open it again: it then holds the
-    /// delta or does not, and repeating the delta is harmless.
-    pub fn commit(&mut self, delta: Delta) -> Result<u64, StoreError> {
+    /// delta or does not, and repeating the delta is harmless. The delta keeps its changes, in the order of their keys.
+    pub fn commit(&mut self, delta: &mut Delta) -> Result<u64, StoreError> {
         self.check_usable()?;
-        let puts = in_order(delta.puts)?;
-        if puts.is_empty() {
+        in_order(&mut delta.puts)?;
+        if delta.puts.is_empty() {
             return Ok(self.view.root.epoch);
         }
-        let stream = compose(&puts);
+        let stream = compose(&delta.puts);
         let parts = part_count(stream.len());
         let (Ok(parts), true) = (u16::try_from(parts), parts <= MAX_DELTA_PARTS) else {
             return Err(StoreError::Invalid { what: format!("a delta of {} bytes is too large", stream.len()) });
@@ -234,7 +237,7 @@ impl Store {
         let epoch = self.note(result)?;
         self.view.deltas.push_back(DeltaRef { epoch, from: 0, parts, bytes: stream.len() as u64 });
         self.view.delta_bytes += stream.len() as u64;
-        self.view.overlay.extend(puts);
+        self.view.overlay.extend(std::mem::take(&mut delta.puts));
         if std::mem::take(&mut self.recovery_noted)
             && let Err(e) = recovery::remove_note(&self.view.dir)
         {
@@ -273,6 +276,7 @@ impl Store {
         let limit = self.max_delta_bytes.max(self.view.index.bytes() / 4);
         self.pass.is_some()
             || self.view.delta_bytes >= limit
+            || self.view.overlay.len() as u64 >= limit / RECORD_BYTES
             || self.view.deltas.len() >= MAX_DELTAS
             || fold::has_dead(&self.view)
     }
@@ -367,8 +371,8 @@ impl Store {
 }
 
 /// Changes by ascending key, the last one of each.
-fn in_order(mut puts: Vec<Pair>) -> Result<Vec<Pair>, StoreError> {
-    for (key, value) in &puts {
+fn in_order(puts: &mut Vec<Pair>) -> Result<(), StoreError> {
+    for (key, value) in puts.iter() {
         let value_len = value.as_ref().map_or(0, |v| v.len());
         if key.is_empty() || key.len() > MAX_KEY_BYTES || value_len > MAX_VALUE_BYTES {
             let what = format!("a key of {} bytes with a value of {value_len} bytes", key.len());
@@ -378,7 +382,7 @@ fn in_order(mut puts: Vec<Pair>) -> Result<Vec<Pair>, StoreError> {
     puts.reverse();
     puts.sort_by(|a, b| a.0.cmp(&b.0));
     puts.dedup_by(|later, kept| later.0 == kept.0);
-    Ok(puts)
+    Ok(())
 }
 
 /// The stream of a delta: number of records, run.

@@ -21,6 +21,9 @@ max_delta_bytes = 1048576
 max_queued_alert_bytes = 4194304
 ";
 
+/// One in so many strangers runs a tool that is reported: alerts are no part of the flood, they would fill the disk.
+const TOOLS: u64 = 30;
+
 /// Three weeks of someone who is known, then one day of `n` strangers, then one more day of her.
 fn flood(n: u64) -> impl Iterator<Item = String> {
     let known = (0..20).flat_map(|day| {
@@ -38,7 +41,8 @@ fn flood(n: u64) -> impl Iterator<Item = String> {
                 &format!("d{i}.example"),
                 &format!("Website_Category=File Sharing User_Department=Dep{i}"),
             ),
-            _ => process(ms, &host, &user, "plink.exe -ssh u@h"),
+            _ if i % TOOLS == 2 => process(ms, &host, &user, "plink.exe -ssh u@h"),
+            _ => process(ms, &host, &user, "notepad.exe"),
         }
     });
     let after = std::iter::once(temp_write(MONDAY + DAY, "WS1", "anna", "dropper.exe"));
@@ -48,7 +52,7 @@ fn flood(n: u64) -> impl Iterator<Item = String> {
 #[test]
 fn invented_names_cost_bounded_memory_and_push_out_nobody_who_is_known() {
     let n = effort::of(100_000, 10_000_000) as u64;
-    let agent = Watched::new(LIMITS);
+    let agent = Watched::new(&format!("[detection]\ndisabled_rules = [\"WEB-FS\"]\n{LIMITS}"));
     write_zst(&agent.at("flood.zst"), flood(n));
     let peak = agent.replay(&agent.at("flood.zst"), "2026-03-04T00:00:00Z");
     // Content, buffers and the database take most of it, what the limits above allow less than 10 MiB: a hundred times the
@@ -82,7 +86,7 @@ fn invented_names_cost_bounded_memory_and_push_out_nobody_who_is_known() {
     }
 
     // Every stranger's tool was reported, and she whom the agent has known for weeks is judged as before.
-    assert_eq!(agent.alerts_of("Exfil-Tunnel-Tools-Exec") as u64, n / 3);
+    assert_eq!(agent.alerts_of("Exfil-Tunnel-Tools-Exec") as u64, (n - 2).div_ceil(TOOLS));
     let droppers: Vec<_> = agent.alerts().filter(|a| a["rule"]["id"] == "FA-TEMP-DIRECTORY-F").collect();
     assert_eq!(droppers.len(), 1);
     assert_eq!(droppers[0]["entity"]["value"], "corp\\anna");

@@ -9,7 +9,7 @@ fn the_last_of_several_changes_to_a_key_counts() {
     let dir = scratch();
     let mut store = open(dir.path());
     let puts = vec![put("a", "1"), put("b", "1"), removal("a"), put("b", "2"), put("c", ""), removal("d")];
-    assert_eq!(store.commit(Delta { puts }).unwrap(), 1);
+    assert_eq!(store.commit(&mut Delta { puts }).unwrap(), 1);
     let expected = Model::from([(b"b".to_vec(), b"2".to_vec()), (b"c".to_vec(), vec![])]);
     assert_eq!(all(&store), expected);
     drop(store);
@@ -21,7 +21,7 @@ fn an_empty_delta_writes_nothing() {
     let dir = scratch();
     let mut store = open(dir.path());
     let before = fs::read(dir.path().join("sled/db")).unwrap();
-    assert_eq!(store.commit(Delta::default()).unwrap(), 0);
+    assert_eq!(store.commit(&mut Delta::default()).unwrap(), 0);
     assert_eq!(fs::read(dir.path().join("sled/db")).unwrap(), before);
 }
 
@@ -34,7 +34,7 @@ fn opening_tells_what_was_found() {
     for mode in [fs::metadata(&path), fs::metadata(path.join("sled"))] {
         assert_eq!(mode.unwrap().permissions().mode() & 0o777, 0o700);
     }
-    store.commit(Delta { puts: vec![put("a", "1")] }).unwrap();
+    store.commit(&mut Delta { puts: vec![put("a", "1")] }).unwrap();
     store.close().unwrap();
     let opened = Store::open(&path, &options()).unwrap().1;
     assert_eq!((opened.created, opened.epoch, opened.records, opened.schema), (false, 1, 1, SCHEMA));
@@ -66,11 +66,11 @@ fn a_record_beyond_the_limits_is_refused_and_the_store_goes_on() {
     let dir = scratch();
     let mut store = open(dir.path());
     for bad in [put("", "v"), put(vec![0; MAX_KEY_BYTES + 1], ""), put("k", vec![0; MAX_VALUE_BYTES + 1])] {
-        let refused = store.commit(Delta { puts: vec![put("good", "1"), bad] });
+        let refused = store.commit(&mut Delta { puts: vec![put("good", "1"), bad] });
         assert!(matches!(refused, Err(StoreError::Invalid { .. })));
     }
     assert_eq!(all(&store), Model::new());
-    assert_eq!(store.commit(Delta { puts: vec![put("good", "1")] }).unwrap(), 1);
+    assert_eq!(store.commit(&mut Delta { puts: vec![put("good", "1")] }).unwrap(), 1);
 }
 
 #[test]
@@ -98,14 +98,26 @@ fn sled_never_makes_blob_files_under_heavy_churn() {
 fn folding_is_due_by_size_and_ends() {
     let dir = scratch();
     let mut store = open(dir.path());
-    store.commit(Delta { puts: vec![put("a", noise(1, 4_000))] }).unwrap();
+    store.commit(&mut Delta { puts: vec![put("a", noise(1, 4_000))] }).unwrap();
     assert!(!store.fold_due(), "half of the limit");
-    store.commit(Delta { puts: vec![put("b", noise(2, 5_000))] }).unwrap();
+    store.commit(&mut Delta { puts: vec![put("b", noise(2, 5_000))] }).unwrap();
     assert!(store.fold_due());
     fold_all(&mut store);
     assert!(!store.fold_due());
     let stats = store.stats();
     assert_eq!((stats.deltas, stats.delta_bytes, stats.overlay_records, stats.records), (0, 0, 0, 2));
+}
+
+#[test]
+fn folding_is_due_by_number_where_records_are_small() {
+    let dir = scratch();
+    let mut store = open(dir.path());
+    let keys = |n: std::ops::Range<u32>| Delta { puts: n.map(|i| removal(format!("k{i:04}"))).collect() };
+    store.commit(&mut keys(0..100)).unwrap();
+    assert!(!store.fold_due());
+    store.commit(&mut keys(100..130)).unwrap();
+    assert!(store.stats().delta_bytes < 1_000, "it is not their bytes");
+    assert!(store.fold_due(), "each costs memory until it is folded");
 }
 
 #[test]
@@ -150,7 +162,7 @@ fn a_store_of_a_newer_schema_is_refused_and_an_older_one_is_raised_by_a_commit()
     assert_eq!(refused.exit_code(), 65);
     let (mut store, opened) = Store::open(dir.path(), &with(SCHEMA + 1)).unwrap();
     assert_eq!(opened.schema, SCHEMA);
-    store.commit(Delta { puts: vec![put("a", "1")] }).unwrap();
+    store.commit(&mut Delta { puts: vec![put("a", "1")] }).unwrap();
     drop(store);
     let reader = read_stopped(dir.path()).unwrap();
     assert!(matches!(reader.check_schema(SCHEMA), Err(StoreError::Newer { .. })));
@@ -201,9 +213,9 @@ fn a_store_whose_file_is_taken_away_notices_and_takes_nothing_more() {
     let dir = scratch();
     let mut store = open(dir.path());
     fs::remove_file(dir.path().join("sled/db")).unwrap();
-    let lost = store.commit(Delta { puts: vec![put("a", "1")] }).unwrap_err();
+    let lost = store.commit(&mut Delta { puts: vec![put("a", "1")] }).unwrap_err();
     assert!(matches!(lost, StoreError::Io { .. }), "{lost}");
-    let after = store.commit(Delta { puts: vec![put("a", "1")] }).unwrap_err();
+    let after = store.commit(&mut Delta { puts: vec![put("a", "1")] }).unwrap_err();
     assert!(matches!(after, StoreError::Failed { .. }), "{after}");
     assert!(store.get(b"a").is_err() && store.fold_step().is_err());
 }
@@ -232,7 +244,7 @@ fn small_commits_for_ever_do_not_grow_the_disk() {
         if n >= 500 {
             puts.push(removal(format!("o{:08}", n - 500)));
         }
-        store.commit(Delta { puts }).unwrap();
+        store.commit(&mut Delta { puts }).unwrap();
         while store.fold_due() {
             store.fold_step().unwrap();
         }

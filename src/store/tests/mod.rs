@@ -50,7 +50,7 @@ fn commit(store: &mut Store, model: &mut Model, puts: Vec<Pair>) -> u64 {
             None => model.remove(key.as_ref()),
         };
     }
-    store.commit(Delta { puts }).unwrap()
+    store.commit(&mut Delta { puts }).unwrap()
 }
 
 fn fold_all(store: &mut Store) {
