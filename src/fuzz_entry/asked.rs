@@ -91,7 +91,8 @@ fn ask(agent: &Agent, data: &[u8]) -> Vec<Response> {
 }
 
 fn is_busy(response: &Response) -> bool {
-    matches!(response, Response::Refused { why } if why.contains("try again"))
+    // At the end only: a refusal may repeat what the client has written.
+    matches!(response, Response::Refused { why } if why.ends_with("; try again"))
 }
 
 fn try_ask(agent: &Agent, data: &[u8]) -> std::io::Result<Vec<Response>> {
