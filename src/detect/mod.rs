@@ -12,13 +12,13 @@ use crate::calendar::{Day, first_of_month};
 use crate::config::{DetectionSettings, Limits};
 use crate::content::Content;
 use crate::enrich::Directory;
-use crate::event::EventType;
+use crate::event::{EventType, Span};
 use crate::extract::Extractor;
 use crate::model::{ModelSpec, Scope};
 use crate::rule::Scratch;
 use crate::rule::{Period, Rule, Verdict};
 use crate::state::State;
-use crate::state::entity::EntityId;
+use crate::state::entities::EntityId;
 use std::sync::Arc;
 
 /// What the agent knows of the clock when it judges a batch.
@@ -46,6 +46,8 @@ pub struct Detector {
     /// Event types whose days someone asks for, by entity kind.
     history: Histories,
     scratch: Scratch,
+    /// Of the batch in hand.
+    found: Vec<Found>,
 }
 
 /// Which event types' days are noted, by kind of entity.
@@ -95,6 +97,13 @@ impl Histories {
     }
 }
 
+/// The slots of an event's entities, where they were known before its batch.
+#[derive(Clone, Copy, Debug, Default)]
+struct Found {
+    user: Option<EntityId>,
+    host: Option<EntityId>,
+}
+
 /// An event with the slots of its entities and what its day means for them.
 #[derive(Clone, Copy)]
 struct Subject<'a> {
@@ -137,7 +146,19 @@ impl Detector {
         let history = Histories::of(&content);
         let scratch = Scratch::new(limits.max_command_chars);
         let clock = Clock { today: Day::MAX / 2, detected_ms: None };
-        Detector { content, settings, limits, directory, state, extractor, delivered: 0, clock, history, scratch }
+        Detector {
+            content,
+            settings,
+            limits,
+            directory,
+            state,
+            extractor,
+            delivered: 0,
+            clock,
+            history,
+            scratch,
+            found: Vec::new(),
+        }
     }
 
     /// What the clock says from here on.
@@ -147,9 +168,14 @@ impl Detector {
 
     /// Judges a batch and learns from it; new alerts are numbered and appended to `raised`.
     pub fn judge(&mut self, batch: &EventBatch, raised: &mut Vec<(u64, Alert)>) {
-        for event in &batch.events {
-            self.event(batch, event, raised);
+        self.find_entities(batch);
+        let found = std::mem::take(&mut self.found);
+        let drops = self.state.entities.drops();
+        for (event, found) in batch.events.iter().zip(&found) {
+            let known = if self.state.entities.drops() == drops { *found } else { Found::default() };
+            self.event(batch, event, known, raised);
         }
+        self.found = found;
         self.note_carried(batch);
         match &batch.remember {
             Some(Remember::Position(position)) => {
@@ -166,14 +192,29 @@ impl Detector {
         }
     }
 
+    /// Looks up who the events of a batch are about, before any of them is judged: one after the other the looks into
+    /// memory would wait for each other, together they do not.
+    fn find_entities(&mut self, batch: &EventBatch) {
+        let (text, entities) = (batch.text(), &self.state.entities);
+        let find = |kind, key: Span, hash| if key.is_empty() { None } else { entities.find(kind, text.get(key), hash) };
+        self.found.clear();
+        self.found.extend(batch.events.iter().map(|event| Found {
+            user: find(EntityKind::User, event.user, event.user_hash),
+            host: find(EntityKind::Host, event.host, event.host_hash),
+        }));
+    }
+
     #[inline]
-    fn event(&mut self, batch: &EventBatch, event: &BatchEvent, raised: &mut Vec<(u64, Alert)>) {
+    fn event(&mut self, batch: &EventBatch, event: &BatchEvent, found: Found, raised: &mut Vec<(u64, Alert)>) {
         let text = batch.text();
         let entities = &mut self.state.entities;
-        let user =
-            (!event.user.is_empty()).then(|| entities.id(EntityKind::User, text.get(event.user), event.user_hash));
-        let host =
-            (!event.host.is_empty()).then(|| entities.id(EntityKind::Host, text.get(event.host), event.host_hash));
+        let mut id = |kind, found: Option<EntityId>, key: Span, hash| match found {
+            None if key.is_empty() => None,
+            None => Some(entities.id(kind, text.get(key), hash)),
+            known => known,
+        };
+        let user = id(EntityKind::User, found.user, event.user, event.user_hash);
+        let host = id(EntityKind::Host, found.host, event.host, event.host_hash);
         if let (Some(user), false) = (user, event.department.is_empty()) {
             self.note_department(user, text.get(event.department));
         }
@@ -220,9 +261,7 @@ impl Detector {
             _ => {
                 let oldest_open = day.saturating_sub_unsigned(self.settings.late_days);
                 if let Some(entity) = self.state.entities.change(id) {
-                    entity.latest = Some(day);
-                    entity.sums.retain(|s| s.1 >= oldest_open);
-                    entity.once.retain(|o| o.1 >= oldest_open);
+                    entity.begin_day(day, oldest_open);
                 }
                 false
             }
@@ -232,12 +271,12 @@ impl Detector {
     fn note_department(&mut self, user: EntityId, department: &[u8]) {
         let department = String::from_utf8_lossy(department);
         let department = department.trim();
-        let known = self.state.entities.get(user).and_then(|e| e.department.as_deref());
+        let known = self.state.entities.get(user).and_then(|e| e.known().department.as_deref());
         if !department.is_empty()
             && known != Some(department)
             && let Some(entity) = self.state.entities.change(user)
         {
-            entity.department = Some(department.into());
+            entity.learn().department = Some(department.into());
         }
     }
 
@@ -291,14 +330,15 @@ impl Detector {
         let mut changed = false;
         for declared in self.history.list(entity.kind).iter().filter(|t| event.kind.is_a(**t)) {
             let index = declared.index() as u8;
-            let at = match entity.history.iter().position(|h| h.0 == index) {
+            let histories = &mut entity.learn().history;
+            let at = match histories.iter().position(|h| h.0 == index) {
                 Some(at) => at,
                 None => {
-                    entity.history.push((index, Default::default()));
-                    entity.history.len() - 1
+                    histories.push((index, Default::default()));
+                    histories.len() - 1
                 }
             };
-            if let Some(history) = entity.history.get_mut(at) {
+            if let Some(history) = histories.get_mut(at) {
                 changed |= history.1.insert(event.day, kept_days);
             }
         }
@@ -373,7 +413,7 @@ impl Detector {
     /// Notes what trains a model on a day: the value, and the value with what makes it unique. Says whether the latter is new.
     fn note_once(&mut self, owner: EntityId, model: u16, day: Day, [mark, unique]: &[u64; 2]) -> bool {
         let Some(entity) = self.state.entities.get(owner) else { return false };
-        let list = entity.once.iter().find(|o| o.0 == model && o.1 == day).map(|o| &o.2);
+        let list = entity.known().once.iter().find(|o| o.0 == model && o.1 == day).map(|o| &o.2);
         if list.is_some_and(|l| l.binary_search(unique).is_ok()) {
             return false;
         }
@@ -384,14 +424,15 @@ impl Detector {
             return false;
         }
         let Some(entity) = self.state.entities.change(owner) else { return false };
-        let at = match entity.once.iter().position(|o| o.0 == model && o.1 == day) {
+        let lists = &mut entity.learn().once;
+        let at = match lists.iter().position(|o| o.0 == model && o.1 == day) {
             Some(at) => at,
             None => {
-                entity.once.push((model, day, Vec::new()));
-                entity.once.len() - 1
+                lists.push((model, day, Vec::new()));
+                lists.len() - 1
             }
         };
-        if let Some((.., list)) = entity.once.get_mut(at) {
+        if let Some((.., list)) = lists.get_mut(at) {
             for hash in [mark, unique] {
                 if let Err(place) = list.binary_search(hash) {
                     list.insert(place, *hash);
@@ -415,7 +456,7 @@ impl Detector {
     fn group_of(&self, user: EntityId) -> Option<String> {
         let entity = self.state.entities.get(user)?;
         let listed = self.directory.as_ref().and_then(|d| d.group_of(&entity.key));
-        listed.or(entity.department.as_deref()).map(str::to_owned)
+        listed.or(entity.known().department.as_deref()).map(str::to_owned)
     }
 
     fn group_entity(&mut self, user: EntityId) -> Option<EntityId> {

@@ -8,7 +8,8 @@ use crate::event::Field;
 use crate::model::ModelSpec;
 use crate::model::histogram::Instance;
 use crate::rule::{NoHistory, Period, Verdict};
-use crate::state::entity::{Entity, EntityId};
+use crate::state::entities::EntityId;
+use crate::state::entity::Entity;
 use crate::state::key::GuardKey;
 
 impl Detector {
@@ -216,7 +217,11 @@ impl Detector {
         let owner: Option<&Entity> = s.user.or(s.host).and_then(|id| self.state.entities.get(id));
         let mark = once_hash(value, b"");
         owner.is_none_or(|e| {
-            e.once.iter().find(|o| o.0 == model && o.1 == s.event.day).is_none_or(|o| o.2.binary_search(&mark).is_err())
+            e.known()
+                .once
+                .iter()
+                .find(|o| o.0 == model && o.1 == s.event.day)
+                .is_none_or(|o| o.2.binary_search(&mark).is_err())
         })
     }
 }

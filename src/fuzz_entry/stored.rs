@@ -16,8 +16,8 @@ use crate::batch::KeyHasher;
 use crate::fuzz_entry::split_choice;
 use crate::model::histogram::Bounds;
 use crate::state::State;
-use crate::state::entity::Names;
 use crate::state::key::Key;
+use crate::state::names::Names;
 use crate::state::record::{
     AgentRecord, BinRecord, EntityRecord, FileRecord, GuardRecord, InstanceRecord, SinkRecord, SuppressedRecord,
 };

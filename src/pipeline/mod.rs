@@ -28,7 +28,7 @@ use crate::rule::Verdict;
 use crate::sink::{self, FileMark};
 use crate::source::{self, Mode, Sniff, SourceOptions, SourceStatus};
 use crate::state::State;
-use crate::state::entity::Names;
+use crate::state::names::Names;
 use crate::state::record::LimitCounts;
 use crate::worker::{Visit, Worker};
 use committer::{CommitStatus, Committer};

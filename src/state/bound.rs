@@ -4,7 +4,8 @@
 //! follows from the events alone: any number of threads and restarts gives the same.
 
 use super::State;
-use super::entity::{EntityId, Put, Standing};
+use super::entities::{EntityId, Put};
+use super::entity::Standing;
 use crate::alert::EntityKind;
 
 /// Records that one step may remove, about: they all stand in one commit.

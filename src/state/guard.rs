@@ -1,6 +1,6 @@
 //! Guards: what has fired, so that the same does not fire again in its period, and how often it came again.
 
-use super::entity::Put;
+use super::entities::Put;
 use super::key::{GuardKey, Key};
 use super::record::{GuardRecord, SuppressedRecord};
 use crate::alert::EntityKind;

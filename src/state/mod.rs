@@ -5,18 +5,22 @@
 
 mod bound;
 pub mod dump;
+pub mod entities;
 pub mod entity;
+mod entity_key;
 pub mod guard;
 pub mod key;
+pub mod names;
 pub mod record;
 
 use crate::alert::EntityKind;
 use crate::batch::{FileId, KeyHasher};
 use crate::model::histogram::{Bin, Bounds, Instance};
 use crate::store::{Pair, codec};
-use entity::{Entities, EntityId, Names, Put};
+use entities::{Entities, EntityId, Put};
 use guard::Guards;
 use key::Key;
+use names::Names;
 use record::{AgentRecord, BinRecord, FileRecord, InstanceRecord, SinkRecord};
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -20,7 +20,7 @@ use exfil_agent::model::Scope;
 use exfil_agent::model::histogram::Bounds;
 use exfil_agent::rule::{Screen, Verdict};
 use exfil_agent::state::State;
-use exfil_agent::state::entity::Names;
+use exfil_agent::state::names::Names;
 use exfil_agent::worker::{Visit, Worker};
 use plain::Plain;
 use proptest::prelude::*;

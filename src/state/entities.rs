@@ -1,0 +1,279 @@
+//! All entities, looked up by hash: the workers have computed it, and it is seeded, since names are an attacker's choice.
+//!
+//! Keeps the books of what the next commit has to write. No I/O, no clock.
+
+use super::entity::Entity;
+use super::key::{Key, bin_key};
+use super::names::Names;
+use super::record::{BinRecord, EntityRecord, InstanceRecord};
+use crate::alert::EntityKind;
+use crate::batch::KeyHasher;
+use crate::model::histogram::{Change, Instance};
+use hashbrown::HashTable;
+use serde::Serialize;
+
+/// Slot of an entity; stays valid until the entity is dropped, never while an event is judged.
+pub type EntityId = u32;
+
+/// About what one changed bin adds to a commit, bytes.
+const BIN_BYTES: usize = 128;
+
+/// All entities.
+#[derive(Debug)]
+pub struct Entities {
+    slots: Vec<Option<Entity>>,
+    free: Vec<EntityId>,
+    drops: u64,
+    /// About how many bytes the next commit has to write.
+    pending_bytes: usize,
+    tables: [HashTable<EntityId>; 4],
+    hasher: KeyHasher,
+    dirty: Vec<EntityId>,
+    /// Instances in being, by model.
+    pub instance_counts: Vec<usize>,
+}
+
+const fn table_of(kind: EntityKind) -> usize {
+    match kind {
+        EntityKind::User => 0,
+        EntityKind::Host => 1,
+        EntityKind::Group => 2,
+        EntityKind::Agent => 3,
+    }
+}
+
+impl Entities {
+    /// No entities yet.
+    pub fn new(hasher: KeyHasher, models: usize) -> Entities {
+        Entities {
+            slots: Vec::new(),
+            free: Vec::new(),
+            drops: 0,
+            pending_bytes: 0,
+            tables: Default::default(),
+            hasher,
+            dirty: Vec::new(),
+            instance_counts: vec![0; models],
+        }
+    }
+
+    /// How many there are of a kind.
+    pub fn count(&self, kind: EntityKind) -> usize {
+        self.tables.get(table_of(kind)).map_or(0, HashTable::len)
+    }
+
+    /// All entities.
+    pub fn iter(&self) -> impl Iterator<Item = (EntityId, &Entity)> {
+        (0..).zip(&self.slots).filter_map(|(i, e)| Some((i, e.as_ref()?)))
+    }
+
+    /// The slot of a key, if there is one. `hash` is the worker's hash of the key.
+    #[inline]
+    pub fn find(&self, kind: EntityKind, key: &[u8], hash: u64) -> Option<EntityId> {
+        let table = self.tables.get(table_of(kind))?;
+        table.find(hash, |id| key_in(&self.slots, *id) == Some(key)).copied()
+    }
+
+    /// How many entities have been dropped: as long as it stays the same, what [`Entities::find`] found is still right.
+    pub fn drops(&self) -> u64 {
+        self.drops
+    }
+
+    /// The slot of a key, made when it is new. `hash` is the worker's hash of the key.
+    #[inline]
+    pub fn id(&mut self, kind: EntityKind, key: &[u8], hash: u64) -> EntityId {
+        if let Some(id) = self.find(kind, key, hash) {
+            return id;
+        }
+        let Some(table) = self.tables.get_mut(table_of(kind)) else { return 0 };
+        let slots = &mut self.slots;
+        let id = self.free.pop().unwrap_or_else(|| {
+            slots.push(None);
+            (slots.len() - 1) as EntityId
+        });
+        if let Some(slot) = slots.get_mut(id as usize) {
+            *slot = Some(Entity::new(kind, key));
+        }
+        let hasher = &self.hasher;
+        table.insert_unique(hash, id, |id| key_in(slots, *id).map_or(0, |key| hasher.hash(key)));
+        id
+    }
+
+    /// The slot of a key without a known hash.
+    pub fn id_of(&mut self, kind: EntityKind, key: &[u8]) -> EntityId {
+        let hash = self.hasher.hash(key);
+        self.id(kind, key, hash)
+    }
+
+    /// An entity.
+    #[inline]
+    pub fn get(&self, id: EntityId) -> Option<&Entity> {
+        self.slots.get(id as usize)?.as_ref()
+    }
+
+    /// An entity to change without its record becoming dirty (its instances keep their own books).
+    #[inline]
+    pub fn get_mut(&mut self, id: EntityId) -> Option<&mut Entity> {
+        self.slots.get_mut(id as usize)?.as_mut()
+    }
+
+    /// An entity whose record changes.
+    pub fn change(&mut self, id: EntityId) -> Option<&mut Entity> {
+        self.queue(id);
+        let entity = self.slots.get_mut(id as usize)?.as_mut()?;
+        if !entity.dirty {
+            entity.dirty = true;
+            self.pending_bytes += entity.record_bytes();
+        }
+        Some(entity)
+    }
+
+    /// The instance of a model to train, made when it is new.
+    pub fn train(&mut self, id: EntityId, model: u16) -> Option<&mut Instance> {
+        self.queue(id);
+        self.pending_bytes += BIN_BYTES;
+        let entity = self.slots.get_mut(id as usize)?.as_mut()?;
+        let instances = &mut entity.learn().instances;
+        let at = match instances.iter().position(|i| i.0 == model) {
+            Some(at) => at,
+            None => {
+                instances.push((model, Box::default()));
+                if let Some(count) = self.instance_counts.get_mut(model as usize) {
+                    *count += 1;
+                }
+                instances.len() - 1
+            }
+        };
+        instances.get_mut(at).map(|i| &mut *i.1)
+    }
+
+    fn queue(&mut self, id: EntityId) {
+        if let Some(entity) = self.get_mut(id)
+            && !entity.queued
+        {
+            entity.queued = true;
+            self.dirty.push(id);
+        }
+    }
+
+    /// How many entities have changed since the last drain.
+    pub fn dirty_count(&self) -> usize {
+        self.dirty.len()
+    }
+
+    /// About how many bytes the changes since the last drain have.
+    pub fn pending_bytes(&self) -> usize {
+        self.pending_bytes
+    }
+
+    /// Writes what changed since the last call.
+    pub fn drain(&mut self, names: &Names, put: &mut Put<'_>) {
+        self.pending_bytes = 0;
+        for id in std::mem::take(&mut self.dirty) {
+            // One that was dropped meanwhile has left its removals behind.
+            let Some(Some(entity)) = self.slots.get_mut(id as usize) else { continue };
+            entity.queued = false;
+            if std::mem::take(&mut entity.dirty) {
+                put.record(Key::Entity(entity.kind, entity.key.to_vec()).encode(), &entity.record(names));
+            }
+            let (kind, key) = (entity.kind, entity.key.to_vec());
+            let Some(known) = entity.known_mut() else { continue };
+            for (model, instance) in &mut known.instances {
+                let Some(model) = names.models.get(*model as usize) else { continue };
+                instance.drain_dirty(|change| match change {
+                    Change::Meta { latest, saturated } => put.record(
+                        Key::Instance(kind, key.clone(), model.clone()).encode(),
+                        &InstanceRecord { latest, saturated },
+                    ),
+                    Change::Bin(bin) => put.record(
+                        bin_key(kind, &key, model, &bin.value),
+                        &BinRecord { days: bin.days.clone(), first_ms: bin.first_ms, last_ms: bin.last_ms },
+                    ),
+                    Change::Removed(value) => put.remove(bin_key(kind, &key, model, value)),
+                });
+            }
+        }
+    }
+
+    /// Takes an entity as the store kept it.
+    pub fn restore(&mut self, kind: EntityKind, key: &[u8], record: EntityRecord, names: &Names) -> EntityId {
+        let id = self.id_of(kind, key);
+        if let Some(entity) = self.get_mut(id) {
+            entity.restore(record, names);
+        }
+        id
+    }
+
+    /// Takes a model instance as the store kept it.
+    pub fn restore_instance(&mut self, id: EntityId, model: u16, instance: Instance) {
+        if let Some(entity) = self.get_mut(id) {
+            let instances = &mut entity.learn().instances;
+            instances.push((model, Box::new(instance)));
+            instances.sort_by_key(|i| i.0);
+        }
+        if let Some(count) = self.instance_counts.get_mut(model as usize) {
+            *count += 1;
+        }
+    }
+
+    /// Drops an instance with its records.
+    pub fn drop_instance(&mut self, id: EntityId, model: u16, names: &Names, put: &mut Put<'_>) {
+        let Some(Some(entity)) = self.slots.get_mut(id as usize) else { return };
+        let Some(at) = entity.known().instances.iter().position(|i| i.0 == model) else { return };
+        let (_, mut instance) = entity.learn().instances.remove(at);
+        if let Some(count) = self.instance_counts.get_mut(model as usize) {
+            *count -= 1;
+        }
+        let Some(name) = names.models.get(model as usize) else { return };
+        // Bins that left since the last drain are no bins of it any more, but still stand in the store.
+        instance.drain_dirty(|change| {
+            if let Change::Removed(value) = change {
+                put.remove(bin_key(entity.kind, &entity.key, name, value));
+            }
+        });
+        for bin in instance.bins().filter(|bin| bin.is_stored()) {
+            put.remove(bin_key(entity.kind, &entity.key, name, &bin.value));
+        }
+        put.remove(Key::Instance(entity.kind, entity.key.to_vec(), name.clone()).encode());
+    }
+
+    /// Forgets an entity, with its instances and records.
+    pub fn drop_entity(&mut self, id: EntityId, names: &Names, put: &mut Put<'_>) {
+        let models: Vec<u16> =
+            self.get(id).map(|e| e.known().instances.iter().map(|i| i.0).collect()).unwrap_or_default();
+        for model in models {
+            self.drop_instance(id, model, names, put);
+        }
+        let Some(entity) = self.slots.get_mut(id as usize).and_then(Option::take) else { return };
+        self.free.push(id);
+        self.drops += 1;
+        let hash = self.hasher.hash(&entity.key);
+        if let Some(table) = self.tables.get_mut(table_of(entity.kind))
+            && let Ok(entry) = table.find_entry(hash, |other| *other == id)
+        {
+            entry.remove();
+        }
+        put.remove(Key::Entity(entity.kind, entity.key.to_vec()).encode());
+    }
+}
+
+fn key_in(slots: &[Option<Entity>], id: EntityId) -> Option<&[u8]> {
+    Some(&slots.get(id as usize)?.as_ref()?.key)
+}
+
+/// Where changed records go: encoded puts and removals of one commit.
+pub struct Put<'a> {
+    /// The commit's pairs.
+    pub pairs: &'a mut Vec<crate::store::Pair>,
+}
+
+impl Put<'_> {
+    /// Writes a record.
+    pub fn record<T: Serialize>(&mut self, key: Box<[u8]>, record: &T) {
+        self.pairs.push((key, Some(crate::store::codec::encode(record).into_boxed_slice())));
+    }
+    /// Removes a record.
+    pub fn remove(&mut self, key: Box<[u8]>) {
+        self.pairs.push((key, None));
+    }
+}
