@@ -37,9 +37,12 @@ failed=()
 for target in "${targets[@]}"; do
     mkdir -p "$work/$target"
     verdict=ok
+    # The agent behind the socket goes on between inputs: a thread that is just beginning looks like a leak.
+    leaks=1
+    [ "$target" != control ] || leaks=0
     # New inputs go to the first directory; the committed corpus is only read.
     cargo fuzz run "$target" "$work/$target" "fuzz/corpus/$target" -- \
-        -max_total_time="$seconds" -seed="$seed" -max_len=4096 -timeout=20 -rss_limit_mb=2048 -print_final_stats=1 \
+        -max_total_time="$seconds" -seed="$seed" -detect_leaks=$leaks -max_len=4096 -timeout=20 -rss_limit_mb=2048 -print_final_stats=1 \
         >"$work/$target.log" 2>&1 || verdict=CRASH
     runs=$(sed -n 's/^stat::number_of_executed_units: *//p' "$work/$target.log")
     rss=$(sed -n 's/^stat::peak_rss_mb: *//p' "$work/$target.log")

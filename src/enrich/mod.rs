@@ -38,21 +38,22 @@ impl Enricher {
     }
 
     /// Fields that enrichment itself reads, for [`crate::parse::ParserTable::set_wanted`]: those behind the wanted
-    /// enriched fields, and those behind the flags.
+    /// enriched fields.
     pub fn reads(&self, wanted: FieldSet) -> FieldSet {
-        let web = url::READS.union(domain::READS);
         let behind = |field: Field| match field {
             Field::UserKey => account::USER_KEY_READS,
             Field::HostKey => FieldSet::of(Field::Host),
             Field::Image => image::IMAGE_READS,
             Field::ParentImage => image::PARENT_READS,
             Field::ProcessKey => process_key::READS,
+            Field::WebDomain | Field::TopDomain => url::READS,
             _ => FieldSet::default(),
         };
-        wanted.iter().map(behind).fold(web.union(FieldSet::of(Field::ProcessDir)), FieldSet::union)
+        wanted.iter().map(behind).fold(FieldSet::default(), FieldSet::union)
     }
 
-    /// Enriches one event. `wanted` limits the work to enriched fields that someone reads; flags are always set.
+    /// Enriches one event. `wanted` limits the work to enriched fields that someone reads; flags are set by the fields that
+    /// are there.
     /// Identities that are empty or `-` are taken away.
     pub fn enrich(&self, raw: &[u8], arena: &mut Vec<u8>, draft: &mut Draft, wanted: FieldSet, oddities: &mut Counts) {
         let compiled = &*self.tables.compiled;
@@ -173,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn only_wanted_fields_are_set_and_flags_always() {
+    fn only_wanted_fields_are_set_and_flags_by_what_is_there() {
         let fields = [
             (Field::User, "JDoe"),
             (Field::Host, "WS1"),
@@ -195,19 +196,19 @@ mod tests {
     }
 
     #[test]
-    fn the_fields_behind_wanted_fields_and_flags_are_read() {
+    fn the_fields_behind_wanted_fields_are_read() {
         let enricher = Enricher::default();
-        let base = enricher.reads(FieldSet::default());
-        let listed: Vec<Field> = base.iter().collect();
-        assert_eq!(listed, [Field::ProcessDir, Field::Url, Field::WebDomain, Field::Category]);
+        assert_eq!(enricher.reads(FieldSet::default()), FieldSet::default());
         for (wanted, behind) in [
             (Field::UserKey, [Field::User, Field::UserDomain, Field::Host].as_slice()),
             (Field::HostKey, &[Field::Host]),
             (Field::Image, &[Field::ProcessPath, Field::ProcessName, Field::CommandLine]),
             (Field::ParentImage, &[Field::ParentProcessPath, Field::ParentProcessName]),
             (Field::ProcessKey, &[Field::ProcessDir, Field::ProcessName]),
+            (Field::TopDomain, &[Field::Url, Field::WebDomain]),
+            (Field::WebDomain, &[Field::Url, Field::WebDomain]),
         ] {
-            let all = behind.iter().fold(base, |set, f| set.union(FieldSet::of(*f)));
+            let all = behind.iter().fold(FieldSet::default(), |set, f| set.union(FieldSet::of(*f)));
             assert_eq!(enricher.reads(FieldSet::of(wanted)), all, "{wanted}");
         }
     }

@@ -4,7 +4,7 @@
 //! member of a JSON value, a piece of the header's text, another field, or two of them joined; and what is to be cut
 //! out of it. Compiled here, read by `table`, evaluated by `reading`.
 
-use super::keys::KeyId;
+use super::keys::{KeyId, KeySet};
 use super::swar::last_of;
 use crate::event::{EventType, Field, FieldSet};
 use memchr::memmem;
@@ -219,6 +219,8 @@ pub(super) struct Plan {
     pub fields: Vec<FieldSources>,
     /// Indices of `fields` that [`super::Extract::Wanted`] fills.
     pub wanted: Vec<u16>,
+    /// By index of `fields`: the keys without which the field is missing; `None` when something else can fill it.
+    only_by: Vec<Option<KeySet>>,
 }
 
 impl Plan {
@@ -240,8 +242,20 @@ impl Plan {
             done.insert(field.0);
             plan.fields.push(field);
         }
+        plan.only_by = plan.fields.iter().map(|(_, sources)| only_keys(sources)).collect();
         plan.want(FieldSet::default());
         Ok(plan)
+    }
+
+    /// A field of the plan, unless the record cannot fill it by the keys that it has: nearly all fields are only by keys, and
+    /// a record has a few of them.
+    #[inline]
+    pub fn field(&self, index: u16, seen: &KeySet) -> Option<&FieldSources> {
+        let index = usize::from(index);
+        match self.only_by.get(index) {
+            Some(Some(keys)) if !keys.meets(seen) => None,
+            _ => self.fields.get(index),
+        }
     }
 
     /// Chooses the fields that `wanted` needs, and those that these are made of.
@@ -261,6 +275,18 @@ impl Plan {
     pub fn produces(&self) -> FieldSet {
         self.fields.iter().fold(FieldSet::default(), |set, (f, _)| set.union(FieldSet::of(*f)))
     }
+}
+
+/// The keys of sources that are nothing but keys.
+fn only_keys(sources: &[Source]) -> Option<KeySet> {
+    let mut keys = KeySet::default();
+    for source in sources {
+        match source.base {
+            Base::Key(key) => keys.insert(key),
+            _ => return None,
+        }
+    }
+    Some(keys)
 }
 
 /// The fields that sources are made of.

@@ -26,6 +26,12 @@ impl KeySet {
         self.0.get(usize::from(key) / 64).is_some_and(|word| word & (1 << (key % 64)) != 0)
     }
 
+    /// Whether some key is in both.
+    #[inline]
+    pub fn meets(&self, other: &KeySet) -> bool {
+        self.0.iter().zip(&other.0).any(|(a, b)| a & b != 0)
+    }
+
     pub fn clear(&mut self) {
         self.0 = [0; MAX_KEYS / 64];
     }

@@ -52,7 +52,8 @@ impl<'r, 'w> Reading<'r, 'w> {
                 self.work.draft.set(*field, span);
             }
         } else {
-            for (field, sources) in plan.wanted.iter().filter_map(|i| plan.fields.get(usize::from(*i))) {
+            for index in &plan.wanted {
+                let Some((field, sources)) = plan.field(*index, &self.work.scratch.seen) else { continue };
                 let span = self.first(sources);
                 self.work.draft.set(*field, span);
             }

@@ -117,7 +117,7 @@ impl Condition {
         self.quick.holds(event, scratch)
     }
 
-    /// Every field that the condition reads. What enrichment reads for flags is not in it.
+    /// Every field that the condition reads, and those that enrichment sets its flags by.
     pub fn reads(&self) -> FieldSet {
         let mut set = FieldSet::default();
         self.quick.each_leaf(&mut |leaf| set = set.union(leaf.reads()));
@@ -284,7 +284,7 @@ impl Leaf {
 
     fn reads(&self) -> FieldSet {
         match self {
-            Leaf::Flag(..) => FieldSet::default(),
+            Leaf::Flag(flag, _) => sources(*flag),
             Leaf::Exists(field, _) | Leaf::Text(field, _) | Leaf::Number(field, _) => FieldSet::of(*field),
             Leaf::Line(line) => match line.ask {
                 Ask::Text(_) => FieldSet::of(Field::CommandLine),

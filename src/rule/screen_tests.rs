@@ -248,11 +248,11 @@ fn wanted_fields_are_those_of_enabled_rules_and_models_of_the_type() {
     let content = content::load(&DetectionSettings::default(), &Limits::default()).unwrap_or_else(|f| panic!("{f}"));
     let wanted = Screen::new(&content.rules, &content.models).wanted();
     let of = |kind: EventType| wanted[kind.index()].iter().map(Field::name).collect::<Vec<_>>();
-    assert_eq!(of(EventType::FileWrite), ["user_key", "process_key"]);
-    assert_eq!(of(EventType::UsbWrite), ["user_key", "process_key"]);
+    assert_eq!(of(EventType::FileWrite), ["user_key", "process_dir", "process_key"]);
+    assert_eq!(of(EventType::UsbWrite), ["user_key", "process_dir", "process_key"]);
     assert_eq!(
         of(EventType::WebActivityAllowed),
-        ["user_key", "host_key", "web_domain", "top_domain", "method", "bytes_out"]
+        ["user_key", "host_key", "web_domain", "top_domain", "method", "category", "bytes_out"]
     );
     assert_eq!(
         of(EventType::ProcessCreated),
