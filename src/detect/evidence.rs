@@ -58,7 +58,7 @@ impl Detector {
             entity,
             value: (!value.is_empty()).then_some(value),
             sequence: sequence.label(),
-            peer_group: s.user.and_then(|u| self.group_of(u)),
+            peer_group: s.user.and_then(|u| self.group_of(u)).map(str::to_owned),
             event_type: s.event.kind.name().into(),
             fields,
             evidence,
@@ -127,7 +127,7 @@ impl Detector {
         self.state.agent.alerts += 1;
         self.state.agent_dirty = true;
         let seq = self.state.agent.alerts;
-        self.state.put(&Key::Alert(seq), Some(codec::encode(&alert)));
+        self.state.put(&Key::Alert(seq), Some(&codec::encode(&alert)));
         let keep_from = (seq + 1).saturating_sub(self.limits.max_alerts_kept as u64).min(self.delivered + 1);
         while self.state.agent.oldest_alert < keep_from {
             let old = self.state.agent.oldest_alert;

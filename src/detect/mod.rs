@@ -48,6 +48,8 @@ pub struct Detector {
     scratch: Scratch,
     /// Of the batch in hand.
     found: Vec<Found>,
+    /// Memory for the key of a peer group.
+    group_key: String,
 }
 
 /// Which event types' days are noted, by kind of entity.
@@ -158,6 +160,7 @@ impl Detector {
             history,
             scratch,
             found: Vec::new(),
+            group_key: String::new(),
         }
     }
 
@@ -269,9 +272,13 @@ impl Detector {
     }
 
     fn note_department(&mut self, user: EntityId, department: &[u8]) {
+        let known = self.state.entities.get(user).and_then(|e| e.known().department.as_deref());
+        // Nearly every event says what the one before said.
+        if known.is_some_and(|known| known.as_bytes() == department) {
+            return;
+        }
         let department = String::from_utf8_lossy(department);
         let department = department.trim();
-        let known = self.state.entities.get(user).and_then(|e| e.known().department.as_deref());
         if !department.is_empty()
             && known != Some(department)
             && let Some(entity) = self.state.entities.change(user)
@@ -453,15 +460,30 @@ impl Detector {
     }
 
     /// The user's peer group as it is now: the site's directory, else the department last seen.
-    fn group_of(&self, user: EntityId) -> Option<String> {
+    fn group_of(&self, user: EntityId) -> Option<&str> {
         let entity = self.state.entities.get(user)?;
         let listed = self.directory.as_ref().and_then(|d| d.group_of(&entity.key));
-        listed.or(entity.known().department.as_deref()).map(str::to_owned)
+        listed.or(entity.known().department.as_deref())
     }
 
     fn group_entity(&mut self, user: EntityId) -> Option<EntityId> {
-        let group = self.group_of(user)?.to_lowercase();
-        Some(self.state.entities.id_of(EntityKind::Group, group.as_bytes()))
+        let mut key = std::mem::take(&mut self.group_key);
+        key.clear();
+        let is_named = match self.group_of(user) {
+            Some(name) if name.is_ascii() => {
+                key.push_str(name);
+                key.make_ascii_lowercase();
+                true
+            }
+            Some(name) => {
+                key.push_str(&name.to_lowercase());
+                true
+            }
+            None => false,
+        };
+        let group = is_named.then(|| self.state.entities.id_of(EntityKind::Group, key.as_bytes()));
+        self.group_key = key;
+        group
     }
 
     fn rule(&self, hit: &Hit) -> Option<(Arc<Content>, u16)> {

@@ -133,21 +133,25 @@ fn load(line: &[u8], at: usize) -> u64 {
     line.get(at..at + 8).and_then(|b| b.try_into().ok()).map_or(0, u64::from_le_bytes)
 }
 
-/// A slot of the hash table; all zeros is free, since no name is empty.
+/// A name that can stand in a line.
 #[derive(Clone, Copy, Debug, Default)]
 struct Entry {
     words: [u64; 4],
     len: usize,
-    id: KeyId,
     flags: KeyFlags,
 }
+
+/// A slot without a name.
+const FREE: KeyId = KeyId::MAX;
 
 /// All names.
 #[derive(Debug, Default)]
 pub(super) struct KeyTable {
     names: Vec<Box<str>>,
-    /// Those that can stand in a line: open addressing, a power of two.
-    slots: Vec<Entry>,
+    /// By id, those that can stand in a line. Lines hold the same few over and over, so what is read of this is small.
+    entries: Vec<Entry>,
+    /// Ids by hash: open addressing, a power of two.
+    slots: Vec<KeyId>,
 }
 
 impl KeyTable {
@@ -160,16 +164,17 @@ impl KeyTable {
             }
         }
         let size = (table.names.len() * 4).next_power_of_two().max(64);
-        table.slots = vec![Entry::default(); size];
+        table.slots = vec![FREE; size];
         for (id, text) in table.names.iter().enumerate() {
             let name = Name::new(text.as_bytes(), 0, text.len());
             let mut at = name.hash() & (size - 1);
-            while table.slots.get(at).is_some_and(|slot| slot.len != 0) {
+            while table.slots.get(at).is_some_and(|slot| *slot != FREE) {
                 at = (at + 1) & (size - 1);
             }
             if let Some(slot) = table.slots.get_mut(at) {
-                *slot = Entry { words: name.words, len: text.len(), id: id as KeyId, flags: KeyFlags::default() };
+                *slot = id as KeyId;
             }
+            table.entries.push(Entry { words: name.words, len: text.len(), flags: KeyFlags::default() });
         }
         table
     }
@@ -199,7 +204,7 @@ impl KeyTable {
 
     /// Marks a key. Nothing happens when it cannot stand in a line.
     pub fn mark(&mut self, key: KeyId, flag: KeyFlags) {
-        for entry in self.slots.iter_mut().filter(|slot| slot.len != 0 && slot.id == key) {
+        if let Some(entry) = self.entries.get_mut(usize::from(key)) {
             entry.flags.0 |= flag.0;
         }
     }
@@ -210,12 +215,11 @@ impl KeyTable {
         let mask = self.slots.len().wrapping_sub(1);
         let mut at = name.hash() & mask;
         loop {
-            let slot = self.slots.get(at)?;
-            if slot.len == 0 {
-                return None;
-            }
-            if name.is(&slot.words, slot.len) && (slot.len <= SHORT || self.is_name(slot.id, line, name)) {
-                return Some((slot.id, slot.flags));
+            let id = *self.slots.get(at)?;
+            // A free slot has the id of no entry.
+            let entry = self.entries.get(usize::from(id))?;
+            if name.is(&entry.words, entry.len) && (entry.len <= SHORT || self.is_name(id, line, name)) {
+                return Some((id, entry.flags));
             }
             at = (at + 1) & mask;
         }

@@ -241,8 +241,8 @@ impl Detecting {
     /// Hands everything that changed to the store thread.
     fn commit(&mut self, raised: &mut Vec<(u64, Alert)>) -> Option<InFlight> {
         let alerts = std::mem::take(raised);
-        let puts = self.detector.state.drain();
-        match self.committer.commands.send(Command::Commit(Delta { puts })) {
+        let edits = self.detector.state.drain();
+        match self.committer.commands.send(Command::Commit(Delta { edits })) {
             Ok(()) => {
                 failpoint::reach(Point::DetectHandedOver);
                 Some(InFlight { alerts })

@@ -4,8 +4,9 @@
 //! follows from the events alone: any number of threads and restarts gives the same.
 
 use super::State;
-use super::entities::{EntityId, Put};
+use super::entities::EntityId;
 use super::entity::Standing;
+use super::put::Put;
 use crate::alert::EntityKind;
 
 /// Records that one step may remove, about: they all stand in one commit.
@@ -31,16 +32,16 @@ impl State {
                 all.push(((days, trained), &entity.key, id));
             }
         }
-        let mut pairs = Vec::new();
+        let mut edits = Vec::new();
         for id in least(all, max) {
-            self.entities.drop_instance(id, model, &self.names, &mut Put { pairs: &mut pairs });
+            self.entities.drop_instance(id, model, &self.names, &mut Put::into(&mut edits));
             self.agent.limits.max_instances += 1;
-            if pairs.len() >= MAX_REMOVED {
+            if edits.len() >= MAX_REMOVED {
                 break;
             }
         }
         self.agent_dirty = true;
-        self.add_extra(pairs);
+        self.add_extra(edits);
     }
 
     /// Forgets the entities of a kind that are known least when there are too many: those with the fewest history days, of
@@ -51,23 +52,23 @@ impl State {
         }
         let of_kind = self.entities.iter().filter(|(_, e)| e.kind == kind);
         let all: Vec<(Standing, &[u8], EntityId)> = of_kind.map(|(id, e)| (e.standing(), &*e.key, id)).collect();
-        let mut pairs = Vec::new();
+        let mut edits = Vec::new();
         for id in least(all, max) {
-            self.entities.drop_entity(id, &self.names, &mut Put { pairs: &mut pairs });
+            self.entities.drop_entity(id, &self.names, &mut Put::into(&mut edits));
             self.agent.limits.max_entities += 1;
-            if pairs.len() >= MAX_REMOVED {
+            if edits.len() >= MAX_REMOVED {
                 break;
             }
         }
         self.agent_dirty = true;
-        self.add_extra(pairs);
+        self.add_extra(edits);
     }
 
     /// Forgets an entity that an event named without leaving anything to remember.
     pub fn forget_if_blank(&mut self, id: EntityId) {
         if self.entities.get(id).is_some_and(super::entity::Entity::is_blank) {
             // It was never written: there is nothing to remove.
-            self.entities.drop_entity(id, &self.names, &mut Put { pairs: &mut Vec::new() });
+            self.entities.drop_entity(id, &self.names, &mut Put::into(&mut Vec::new()));
         }
     }
 }

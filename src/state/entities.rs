@@ -3,14 +3,14 @@
 //! Keeps the books of what the next commit has to write. No I/O, no clock.
 
 use super::entity::Entity;
-use super::key::{Key, bin_key};
+use super::key::{put_bin_key, put_entity_key, put_instance_key};
 use super::names::Names;
+use super::put::Put;
 use super::record::{BinRecord, EntityRecord, InstanceRecord};
 use crate::alert::EntityKind;
 use crate::batch::KeyHasher;
 use crate::model::histogram::{Change, Instance};
 use hashbrown::HashTable;
-use serde::Serialize;
 
 /// Slot of an entity; stays valid until the entity is dropped, never while an event is judged.
 pub type EntityId = u32;
@@ -174,22 +174,21 @@ impl Entities {
             let Some(Some(entity)) = self.slots.get_mut(id as usize) else { continue };
             entity.queued = false;
             if std::mem::take(&mut entity.dirty) {
-                put.record(Key::Entity(entity.kind, entity.key.to_vec()).encode(), &entity.record(names));
+                let record = entity.record(names);
+                put.record(|out| put_entity_key(out, entity.kind, &entity.key), &record);
             }
-            let (kind, key) = (entity.kind, entity.key.to_vec());
-            let Some(known) = entity.known_mut() else { continue };
-            for (model, instance) in &mut known.instances {
+            let (kind, key, instances) = entity.instances_mut();
+            for (model, instance) in instances {
                 let Some(model) = names.models.get(*model as usize) else { continue };
                 instance.drain_dirty(|change| match change {
-                    Change::Meta { latest, saturated } => put.record(
-                        Key::Instance(kind, key.clone(), model.clone()).encode(),
-                        &InstanceRecord { latest, saturated },
-                    ),
+                    Change::Meta { latest, saturated } => {
+                        put.record(|out| put_instance_key(out, kind, key, model), &InstanceRecord { latest, saturated })
+                    }
                     Change::Bin(bin) => put.record(
-                        bin_key(kind, &key, model, &bin.value),
+                        |out| put_bin_key(out, kind, key, model, &bin.value),
                         &BinRecord { days: bin.days.clone(), first_ms: bin.first_ms, last_ms: bin.last_ms },
                     ),
-                    Change::Removed(value) => put.remove(bin_key(kind, &key, model, value)),
+                    Change::Removed(value) => put.remove(|out| put_bin_key(out, kind, key, model, value)),
                 });
             }
         }
@@ -228,13 +227,13 @@ impl Entities {
         // Bins that left since the last drain are no bins of it any more, but still stand in the store.
         instance.drain_dirty(|change| {
             if let Change::Removed(value) = change {
-                put.remove(bin_key(entity.kind, &entity.key, name, value));
+                put.remove(|out| put_bin_key(out, entity.kind, &entity.key, name, value));
             }
         });
         for bin in instance.bins().filter(|bin| bin.is_stored()) {
-            put.remove(bin_key(entity.kind, &entity.key, name, &bin.value));
+            put.remove(|out| put_bin_key(out, entity.kind, &entity.key, name, &bin.value));
         }
-        put.remove(Key::Instance(entity.kind, entity.key.to_vec(), name.clone()).encode());
+        put.remove(|out| put_instance_key(out, entity.kind, &entity.key, name));
     }
 
     /// Forgets an entity, with its instances and records.
@@ -253,27 +252,10 @@ impl Entities {
         {
             entry.remove();
         }
-        put.remove(Key::Entity(entity.kind, entity.key.to_vec()).encode());
+        put.remove(|out| put_entity_key(out, entity.kind, &entity.key));
     }
 }
 
 fn key_in(slots: &[Option<Entity>], id: EntityId) -> Option<&[u8]> {
     Some(&slots.get(id as usize)?.as_ref()?.key)
-}
-
-/// Where changed records go: encoded puts and removals of one commit.
-pub struct Put<'a> {
-    /// The commit's pairs.
-    pub pairs: &'a mut Vec<crate::store::Pair>,
-}
-
-impl Put<'_> {
-    /// Writes a record.
-    pub fn record<T: Serialize>(&mut self, key: Box<[u8]>, record: &T) {
-        self.pairs.push((key, Some(crate::store::codec::encode(record).into_boxed_slice())));
-    }
-    /// Removes a record.
-    pub fn remove(&mut self, key: Box<[u8]>) {
-        self.pairs.push((key, None));
-    }
 }

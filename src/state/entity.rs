@@ -13,6 +13,9 @@ use crate::model::histogram::Instance;
 /// Days of one value: event type, value, days.
 pub type ValueHistory = (u8, Box<[u8]>, DaySet);
 
+/// A model's index and its instance.
+pub type OfModel = (u16, Box<Instance>);
+
 /// A sum: rule, day, value, total.
 pub type Sum = (u16, Day, Box<[u8]>, u64);
 
@@ -49,7 +52,7 @@ pub struct Knowledge {
     /// What has trained a model: model, day, sorted hashes.
     pub once: Vec<(u16, Day, Vec<u64>)>,
     /// Instances by model.
-    pub instances: Vec<(u16, Box<Instance>)>,
+    pub instances: Vec<OfModel>,
 }
 
 impl Knowledge {
@@ -77,9 +80,10 @@ impl Entity {
         self.known.as_deref().unwrap_or(&NOTHING)
     }
 
-    /// What was learned about it, if anything, to change.
-    pub(super) fn known_mut(&mut self) -> Option<&mut Knowledge> {
-        self.known.as_deref_mut()
+    /// Its kind and key, and its model instances to change.
+    pub(super) fn instances_mut(&mut self) -> (EntityKind, &[u8], &mut [OfModel]) {
+        let instances = self.known.as_deref_mut().map(|known| known.instances.as_mut_slice());
+        (self.kind, &self.key, instances.unwrap_or_default())
     }
 
     /// What was learned about it, to change. Does not mark its record as changed.

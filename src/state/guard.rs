@@ -1,7 +1,7 @@
 //! Guards: what has fired, so that the same does not fire again in its period, and how often it came again.
 
-use super::entities::Put;
 use super::key::{GuardKey, Key};
+use super::put::Put;
 use super::record::{GuardRecord, SuppressedRecord};
 use crate::alert::EntityKind;
 use crate::calendar::Day;
@@ -155,18 +155,18 @@ impl Guards {
     /// Writes what changed since the last call.
     pub fn drain(&mut self, put: &mut Put<'_>) {
         for key in self.removed.drain(..) {
-            put.remove(Key::Guard(key).encode());
+            put.remove(|out| Key::Guard(key).append_to(out));
         }
         for key in std::mem::take(&mut self.dirty) {
             let repeats = self.all.get(&key).copied().unwrap_or(0);
-            put.record(Key::Guard(key).encode(), &GuardRecord { repeats });
+            put.keyed(&Key::Guard(key), &GuardRecord { repeats });
         }
         for at in std::mem::take(&mut self.suppressed_dirty) {
             let record = self.suppressed.get(&at);
-            let key = Key::Suppressed(at.0, at.1.0, at.1.1, at.1.2).encode();
+            let key = Key::Suppressed(at.0, at.1.0, at.1.1, at.1.2);
             match record {
-                Some(record) => put.record(key, record),
-                None => put.remove(key),
+                Some(record) => put.keyed(&key, record),
+                None => put.remove(|out| key.append_to(out)),
             }
         }
     }

@@ -64,39 +64,58 @@ pub fn guards_of(day: Day) -> Vec<u8> {
     out
 }
 
-/// Prefix of everything that belongs to one entity.
-pub fn entity_prefix(kind: EntityKind, entity: &[u8]) -> Vec<u8> {
-    let mut out = vec![b'e', kind_byte(kind)];
-    put_text(&mut out, entity);
-    out
+/// Appends the prefix of everything that belongs to one entity.
+fn put_entity(out: &mut Vec<u8>, kind: EntityKind, entity: &[u8]) {
+    out.extend([b'e', kind_byte(kind)]);
+    put_text(out, entity);
+}
+
+/// Appends the key of an entity's own record.
+pub fn put_entity_key(out: &mut Vec<u8>, kind: EntityKind, entity: &[u8]) {
+    put_entity(out, kind, entity);
+    out.push(TAG_ENTITY);
+}
+
+/// Appends the key of a model instance.
+pub fn put_instance_key(out: &mut Vec<u8>, kind: EntityKind, entity: &[u8], model: &str) {
+    put_entity(out, kind, entity);
+    out.push(TAG_INSTANCE);
+    put_text(out, model.as_bytes());
+}
+
+/// Appends the key of a bin.
+pub fn put_bin_key(out: &mut Vec<u8>, kind: EntityKind, entity: &[u8], model: &str, value: &[u8]) {
+    put_entity(out, kind, entity);
+    out.push(TAG_BIN);
+    put_text(out, model.as_bytes());
+    out.extend_from_slice(value);
 }
 
 impl Key {
     /// The bytes.
-    pub fn encode(&self) -> Box<[u8]> {
+    pub fn encode(&self) -> Vec<u8> {
         let mut out = Vec::with_capacity(48);
+        self.append_to(&mut out);
+        out
+    }
+
+    /// Appends the bytes.
+    pub fn append_to(&self, out: &mut Vec<u8>) {
         match self {
             Key::Agent => out.push(b'a'),
-            Key::Entity(kind, entity) => {
-                out = entity_prefix(*kind, entity);
-                out.push(TAG_ENTITY);
-            }
-            Key::Instance(kind, entity, model) => {
-                out = entity_prefix(*kind, entity);
-                out.push(TAG_INSTANCE);
-                put_text(&mut out, model.as_bytes());
-            }
-            Key::Bin(kind, entity, model, value) => return bin_key(*kind, entity, model, value),
+            Key::Entity(kind, entity) => put_entity_key(out, *kind, entity),
+            Key::Instance(kind, entity, model) => put_instance_key(out, *kind, entity, model),
+            Key::Bin(kind, entity, model, value) => put_bin_key(out, *kind, entity, model, value),
             Key::File(id) => {
                 out.push(b'f');
                 out.extend_from_slice(&id.to_be_bytes());
             }
             Key::Guard(g) => {
                 out.push(b'g');
-                put_day(&mut out, g.day);
-                put_text(&mut out, g.rule.as_bytes());
+                put_day(out, g.day);
+                put_text(out, g.rule.as_bytes());
                 out.push(kind_byte(g.kind));
-                put_text(&mut out, &g.entity);
+                put_text(out, &g.entity);
                 out.extend_from_slice(&g.value);
             }
             Key::Sink(name) => {
@@ -109,13 +128,12 @@ impl Key {
             }
             Key::Suppressed(day, rule, kind, entity) => {
                 out.push(b's');
-                put_day(&mut out, *day);
-                put_text(&mut out, rule.as_bytes());
+                put_day(out, *day);
+                put_text(out, rule.as_bytes());
                 out.push(kind_byte(*kind));
                 out.extend_from_slice(entity);
             }
         }
-        out.into()
     }
 
     /// Reads a key back; `None` when the bytes are no key of this version.
@@ -160,15 +178,6 @@ impl Key {
             _ => None,
         }
     }
-}
-
-/// The key of a bin, without building a [`Key`].
-pub fn bin_key(kind: EntityKind, entity: &[u8], model: &str, value: &[u8]) -> Box<[u8]> {
-    let mut out = entity_prefix(kind, entity);
-    out.push(TAG_BIN);
-    put_text(&mut out, model.as_bytes());
-    out.extend_from_slice(value);
-    out.into()
 }
 
 const fn kind_byte(kind: EntityKind) -> u8 {
@@ -263,7 +272,9 @@ mod tests {
             let guard = |day| Key::Guard(GuardKey { day, rule: "R".into(), kind: EntityKind::User, entity: vec![], value: vec![] }).encode();
             prop_assert_eq!(guard(d1).cmp(&guard(d2)), d1.cmp(&d2));
             let bin = Key::Bin(EntityKind::User, e.clone().into_bytes(), "M".into(), b"v".to_vec()).encode();
-            prop_assert_eq!(bin.starts_with(&entity_prefix(EntityKind::User, f.as_bytes())), e == f);
+            let mut prefix = Vec::new();
+            put_entity(&mut prefix, EntityKind::User, f.as_bytes());
+            prop_assert_eq!(bin.starts_with(&prefix), e == f);
         }
 
         #[test]

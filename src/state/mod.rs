@@ -11,16 +11,18 @@ mod entity_key;
 pub mod guard;
 pub mod key;
 pub mod names;
+mod put;
 pub mod record;
 
 use crate::alert::EntityKind;
 use crate::batch::{FileId, KeyHasher};
 use crate::model::histogram::{Bin, Bounds, Instance};
-use crate::store::{Pair, codec};
-use entities::{Entities, EntityId, Put};
+use crate::store::{Edit, codec};
+use entities::{Entities, EntityId};
 use guard::Guards;
 use key::Key;
 use names::Names;
+use put::Put;
 use record::{AgentRecord, BinRecord, FileRecord, InstanceRecord, SinkRecord};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -46,7 +48,7 @@ pub struct State {
     files_dirty: BTreeSet<FileId>,
     sinks: BTreeMap<String, SinkRecord>,
     sinks_dirty: BTreeSet<String>,
-    extra: Vec<Pair>,
+    extra: Vec<Edit>,
     extra_bytes: usize,
 }
 
@@ -111,14 +113,15 @@ impl State {
     }
 
     /// Writes a record that is not part of the working set (an alert) with the next commit.
-    pub fn put(&mut self, key: &Key, value: Option<Vec<u8>>) {
-        self.add_extra([(key.encode(), value.map(Into::into))]);
+    pub fn put(&mut self, key: &Key, value: Option<&[u8]>) {
+        let key = key.encode();
+        self.add_extra([value.map_or_else(|| Edit::removal(&key), |value| Edit::put(&key, value))]);
     }
 
-    fn add_extra(&mut self, pairs: impl IntoIterator<Item = Pair>) {
-        for pair in pairs {
-            self.extra_bytes += pair.0.len() + pair.1.as_ref().map_or(0, |value| value.len());
-            self.extra.push(pair);
+    fn add_extra(&mut self, edits: impl IntoIterator<Item = Edit>) {
+        for edit in edits {
+            self.extra_bytes += edit.size();
+            self.extra.push(edit);
         }
     }
 
@@ -142,30 +145,30 @@ impl State {
         self.entities.pending_bytes() + self.guards.dirty_count() * GUARD_BYTES + self.extra_bytes
     }
 
-    /// The changes since the last call, as one delta's pairs, in the order of their keys.
-    pub fn drain(&mut self) -> Vec<Pair> {
-        let mut pairs = std::mem::take(&mut self.extra);
+    /// The changes since the last call, as one delta's edits, in the order of their keys.
+    pub fn drain(&mut self) -> Vec<Edit> {
+        let mut edits = std::mem::take(&mut self.extra);
         self.extra_bytes = 0;
-        let mut put = Put { pairs: &mut pairs };
+        let mut put = Put::into(&mut edits);
         self.entities.drain(&self.names, &mut put);
         self.guards.drain(&mut put);
         for id in std::mem::take(&mut self.files_dirty) {
             match self.files.get(&id) {
-                Some(record) => put.record(Key::File(id).encode(), record),
-                None => put.remove(Key::File(id).encode()),
+                Some(record) => put.keyed(&Key::File(id), record),
+                None => put.remove(|out| Key::File(id).append_to(out)),
             }
         }
         for name in std::mem::take(&mut self.sinks_dirty) {
             if let Some(record) = self.sinks.get(&name) {
-                put.record(Key::Sink(name).encode(), record);
+                put.keyed(&Key::Sink(name), record);
             }
         }
         if std::mem::take(&mut self.agent_dirty) {
-            put.record(Key::Agent.encode(), &self.agent);
+            put.keyed(&Key::Agent, &self.agent);
         }
         // Stable: of two entries for one key, the later one still wins.
-        pairs.sort_by(|a, b| a.0.cmp(&b.0));
-        pairs
+        edits.sort();
+        edits
     }
 
     /// Rebuilds the working set from the store's records, which must come in the order of their keys.

@@ -99,13 +99,13 @@ enum Stop {
 
 /// The first changed key that is not below `cursor`.
 fn first_from(view: &View, cursor: &[u8]) -> Option<Box<[u8]>> {
-    view.overlay.range::<[u8], _>((Bound::Included(cursor), Bound::Unbounded)).next().map(|(key, _)| key.clone())
+    view.overlay.range(cursor, Bound::Unbounded).next().map(|edit| edit.key().into())
 }
 
 /// Whether the overlay changes the page with this low key.
 fn is_touched(view: &View, low: &[u8]) -> bool {
     let end = view.index.above(low).map_or(Bound::Unbounded, |(end, _)| Bound::Excluded(end));
-    view.overlay.range::<[u8], _>((Bound::Included(low), end)).next().is_some()
+    view.overlay.range(low, end).next().is_some()
 }
 
 /// Merges the overlay into the page that covers `key`, and into the pages after it while the result stays small.
@@ -124,10 +124,10 @@ fn fold_range(view: &mut View, change: &mut Change, key: &[u8]) -> Result<Stop, 
         let budget = STEP_VALUES.saturating_sub(change.keys() + 1).max(2) * FILL_BYTES;
         match gather(view, stream.as_deref(), &start, end, budget, &mut gathered)? {
             Some(last) => {
-                forget(view, &start, Bound::Included(&last));
+                view.overlay.forget(&start, Bound::Included(&last));
                 break first_from(view, &last).map_or(Stop::End, Stop::Within);
             }
-            None => forget(view, &start, end.map_or(Bound::Unbounded, Bound::Excluded)),
+            None => view.overlay.forget(&start, end.map_or(Bound::Unbounded, Bound::Excluded)),
         }
         match next {
             None => break Stop::End,
@@ -165,15 +165,6 @@ fn gather(
         }
     }
     Ok(stopped_after)
-}
-
-/// Takes merged keys out of the overlay.
-fn forget(view: &mut View, start: &[u8], end: Bound<&[u8]>) {
-    let range = view.overlay.range::<[u8], _>((Bound::Included(start), end));
-    let keys: Vec<Box<[u8]>> = range.map(|(key, _)| key.clone()).collect();
-    for key in keys {
-        view.overlay.remove(&key);
-    }
 }
 
 /// Writes gathered records as pages of about equal size. The first one gets the low key and, if given, the id of the range.

@@ -10,11 +10,12 @@
 //! From time to time a *snapshot* of everything is written beside sled, in a format of our own; when sled's files turn out to
 //! be damaged, the newest sound one takes their place.
 //!
-//! In reading order: `run` and `envelope` (the bytes), `root`, `page`, `view` (reading), `fold`, `engine` (sled), `nudge`,
+//! In reading order: `run` and `envelope` (the bytes), `root`, `page`, `edit`, `overlay`, `view` (reading), `fold`, `engine` (sled), `nudge`,
 //! `lock`, `witness`, `open`, `snapshot`, `bulk`, `recovery`, `stopped`.
 
 mod bulk;
 pub mod codec;
+mod edit;
 mod engine;
 mod envelope;
 mod error;
@@ -22,6 +23,7 @@ mod fold;
 mod lock;
 mod nudge;
 mod open;
+mod overlay;
 mod page;
 mod recovery;
 mod root;
@@ -38,6 +40,7 @@ pub mod fuzz_stored;
 #[cfg(test)]
 mod tests;
 
+pub use edit::Edit;
 pub use error::StoreError;
 pub use recovery::Recovered;
 pub use stopped::{ReadStore, read_snapshot, read_stopped};
@@ -65,9 +68,6 @@ const RECORD_BYTES: u64 = 64;
 /// Parts that one delta may have; larger batches make sled keep memory for good.
 const MAX_DELTA_PARTS: usize = 16_384;
 
-/// A key and its new value; `None` removes it.
-pub type Pair = (Box<[u8]>, Option<Box<[u8]>>);
-
 /// A live key and its value.
 pub type Record = (Vec<u8>, Vec<u8>);
 
@@ -75,7 +75,7 @@ pub type Record = (Vec<u8>, Vec<u8>);
 #[derive(Debug, Default)]
 pub struct Delta {
     /// The changes; of several with the same key the last one counts.
-    pub puts: Vec<Pair>,
+    pub edits: Vec<Edit>,
 }
 
 /// How to open a store.
@@ -224,11 +224,11 @@ impl Store {
     /// delta or does not, and repeating the delta is harmless. The delta keeps its changes, in the order of their keys.
     pub fn commit(&mut self, delta: &mut Delta) -> Result<u64, StoreError> {
         self.check_usable()?;
-        in_order(&mut delta.puts)?;
-        if delta.puts.is_empty() {
+        in_order(&mut delta.edits)?;
+        if delta.edits.is_empty() {
             return Ok(self.view.root.epoch);
         }
-        let stream = compose(&delta.puts);
+        let stream = compose(&delta.edits);
         let parts = part_count(stream.len());
         let (Ok(parts), true) = (u16::try_from(parts), parts <= MAX_DELTA_PARTS) else {
             return Err(StoreError::Invalid { what: format!("a delta of {} bytes is too large", stream.len()) });
@@ -237,7 +237,7 @@ impl Store {
         let epoch = self.note(result)?;
         self.view.deltas.push_back(DeltaRef { epoch, from: 0, parts, bytes: stream.len() as u64 });
         self.view.delta_bytes += stream.len() as u64;
-        self.view.overlay.extend(std::mem::take(&mut delta.puts));
+        std::mem::take(&mut delta.edits).into_iter().for_each(|edit| self.view.overlay.insert(edit));
         if std::mem::take(&mut self.recovery_noted)
             && let Err(e) = recovery::remove_note(&self.view.dir)
         {
@@ -371,28 +371,28 @@ impl Store {
 }
 
 /// Changes by ascending key, the last one of each.
-fn in_order(puts: &mut Vec<Pair>) -> Result<(), StoreError> {
-    for (key, value) in puts.iter() {
-        let value_len = value.as_ref().map_or(0, |v| v.len());
-        if key.is_empty() || key.len() > MAX_KEY_BYTES || value_len > MAX_VALUE_BYTES {
-            let what = format!("a key of {} bytes with a value of {value_len} bytes", key.len());
+fn in_order(edits: &mut Vec<Edit>) -> Result<(), StoreError> {
+    for edit in edits.iter() {
+        let (key_len, value_len) = (edit.key().len(), edit.value().map_or(0, <[u8]>::len));
+        if key_len == 0 || key_len > MAX_KEY_BYTES || value_len > MAX_VALUE_BYTES {
+            let what = format!("a key of {key_len} bytes with a value of {value_len} bytes");
             return Err(StoreError::Invalid { what });
         }
     }
-    puts.reverse();
-    puts.sort_by(|a, b| a.0.cmp(&b.0));
-    puts.dedup_by(|later, kept| later.0 == kept.0);
+    edits.reverse();
+    edits.sort();
+    edits.dedup_by(|later, kept| later == kept);
     Ok(())
 }
 
 /// The stream of a delta: number of records, run.
-fn compose(puts: &[Pair]) -> Vec<u8> {
+fn compose(edits: &[Edit]) -> Vec<u8> {
     let mut stream = Vec::new();
-    put_number(&mut stream, puts.len() as u64);
+    put_number(&mut stream, edits.len() as u64);
     let mut last: &[u8] = b"";
-    for (key, value) in puts {
-        put_record(&mut stream, last, key, value.as_deref());
-        last = key;
+    for edit in edits {
+        put_record(&mut stream, last, edit.key(), edit.value());
+        last = edit.key();
     }
     stream
 }

@@ -5,18 +5,16 @@
 
 use super::engine::Engine;
 use super::error::StoreError;
+use super::overlay::Overlay;
 use super::page::{self, Index};
 use super::root::Root;
 use super::run::{BrokenRun, Reader};
-use super::{Record, StoreStats};
-use std::collections::btree_map::Range;
-use std::collections::{BTreeMap, VecDeque};
+use super::{Edit, Record, StoreStats};
+use std::collections::VecDeque;
+use std::collections::btree_set::Range;
 use std::iter::Peekable;
 use std::ops::Bound;
 use std::path::PathBuf;
-
-/// Unfolded changes by key; `None` is removed.
-pub(super) type Overlay = BTreeMap<Box<[u8]>, Option<Box<[u8]>>>;
 
 /// A delta in sled.
 #[derive(Clone, Copy, Debug)]
@@ -47,8 +45,8 @@ pub(super) struct View {
 impl View {
     /// The live value of a key.
     pub(super) fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
-        if let Some(change) = self.overlay.get(key) {
-            return Ok(change.as_deref().map(<[u8]>::to_vec));
+        if let Some(edit) = self.overlay.get(key) {
+            return Ok(edit.value().map(<[u8]>::to_vec));
         }
         let Some((_, page)) = self.index.covering(key) else { return Ok(None) };
         let stream = page::read(&self.engine, &self.dir, page, None)?;
@@ -122,15 +120,11 @@ impl View {
 
     /// About how many records there are: exact when nothing is unfolded.
     pub(super) fn records(&self) -> u64 {
-        let removed = self.overlay.values().filter(|v| v.is_none()).count() as u64;
+        let removed = self.overlay.removals() as u64;
         (self.index.records() + self.overlay.len() as u64 - removed).saturating_sub(removed)
     }
 }
 
-/// Part of the overlay.
-type Changes<'a> = Range<'a, Box<[u8]>, Option<Box<[u8]>>>;
-/// What the overlay says of a key.
-type Changed<'a> = <Changes<'a> as Iterator>::Item;
 /// A live key and its value.
 type Live<'a> = (&'a [u8], &'a [u8]);
 
@@ -139,7 +133,7 @@ pub(super) struct Merge<'a> {
     page: Option<Reader<'a>>,
     /// Whether `page` stands on a record that has not been yielded.
     standing: bool,
-    overlay: Option<Peekable<Changes<'a>>>,
+    overlay: Option<Peekable<Range<'a, Edit>>>,
     taken: usize,
 }
 
@@ -153,8 +147,7 @@ impl<'a> Merge<'a> {
     /// Over a page and the overlay's keys from `start` up to, not including, `end`.
     pub(super) fn new(page: Option<Reader<'a>>, overlay: &'a Overlay, start: &[u8], end: Option<&[u8]>) -> Merge<'a> {
         let end = end.map_or(Bound::Unbounded, Bound::Excluded);
-        let overlay = overlay.range::<[u8], _>((Bound::Included(start), end)).peekable();
-        Merge { page, standing: false, overlay: Some(overlay), taken: 0 }
+        Merge { page, standing: false, overlay: Some(overlay.range(start, end).peekable()), taken: 0 }
     }
 
     /// Bytes of what the overlay has given so far, removals included.
@@ -176,21 +169,21 @@ impl<'a> Merge<'a> {
                     self.page = None;
                 }
             }
-            let changed: Option<Changed<'a>> = self.overlay.as_mut().and_then(|overlay| overlay.peek().copied());
+            let changed: Option<&'a Edit> = self.overlay.as_mut().and_then(|overlay| overlay.peek().copied());
             match (&self.page, changed) {
                 (None, None) => return Ok(None),
-                (Some(page), changed) if changed.is_none_or(|(key, _)| page.key() < key.as_ref()) => {
+                (Some(page), changed) if changed.is_none_or(|edit| page.key() < edit.key()) => {
                     self.standing = false;
                     break From::Page(page.value().ok_or(BrokenRun)?);
                 }
-                (page, Some((key, value))) => {
-                    if page.as_ref().is_some_and(|page| page.key() == key.as_ref()) {
+                (page, Some(edit)) => {
+                    if page.as_ref().is_some_and(|page| page.key() == edit.key()) {
                         self.standing = false;
                     }
                     let _ = self.overlay.as_mut().and_then(Iterator::next);
-                    self.taken += key.len() + value.as_ref().map_or(0, |v| v.len());
-                    if let Some(value) = value {
-                        break From::Overlay(key, value);
+                    self.taken += edit.size();
+                    if let Some(value) = edit.value() {
+                        break From::Overlay(edit.key(), value);
                     }
                 }
                 (Some(_), None) => return Err(BrokenRun),

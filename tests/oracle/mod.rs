@@ -295,10 +295,10 @@ impl Agent {
     }
 
     fn commit(&mut self) {
-        for (key, value) in self.detector.state.drain() {
-            match value {
-                Some(value) => self.shelf.insert(key.into_vec(), value.into_vec()),
-                None => self.shelf.remove(&*key),
+        for edit in self.detector.state.drain() {
+            match edit.value() {
+                Some(value) => self.shelf.insert(edit.key().to_vec(), value.to_vec()),
+                None => self.shelf.remove(edit.key()),
             };
         }
     }

@@ -24,11 +24,11 @@ pub(super) fn specimen() -> Specimen {
     let mut model = Model::new();
     let mut snapshot = (0, Model::new());
     for round in 0..12u64 {
-        let puts = (0..120).map(|i| {
+        let edits = (0..120).map(|i| {
             let n = (i * 37 + round * 11) % 700;
             if (i + round) % 9 == 0 { removal(format!("{n:04}")) } else { put(format!("{n:04}"), noise(i + round, 80)) }
         });
-        commit(&mut store, &mut model, puts.collect());
+        commit(&mut store, &mut model, edits.collect());
         if round % 4 == 2 {
             store.fold_step().unwrap();
             store.fold_step().unwrap();
@@ -160,7 +160,7 @@ fn lost_and_swapped_files_are_damage() {
             let other = scratch();
             let mut store = open(other.path());
             for _ in 0..20 {
-                store.commit(&mut Delta { puts: vec![put("a", "1")] }).unwrap();
+                store.commit(&mut Delta { edits: vec![put("a", "1")] }).unwrap();
             }
             store.close().unwrap();
             copy_dir(&other.path().join("sled"), &dir.join("sled"));

@@ -5,7 +5,7 @@ mod damage;
 mod model;
 mod recovery;
 
-use super::{Delta, OnDamage, Pair, Store, StoreOptions};
+use super::{Delta, Edit, OnDamage, Store, StoreOptions};
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
@@ -34,23 +34,23 @@ fn open(dir: &Path) -> Store {
     Store::open(dir, &options()).unwrap().0
 }
 
-fn put(key: impl AsRef<[u8]>, value: impl AsRef<[u8]>) -> Pair {
-    (key.as_ref().into(), Some(value.as_ref().into()))
+fn put(key: impl AsRef<[u8]>, value: impl AsRef<[u8]>) -> Edit {
+    Edit::put(key.as_ref(), value.as_ref())
 }
 
-fn removal(key: impl AsRef<[u8]>) -> Pair {
-    (key.as_ref().into(), None)
+fn removal(key: impl AsRef<[u8]>) -> Edit {
+    Edit::removal(key.as_ref())
 }
 
 /// Commits changes and does the same to the model.
-fn commit(store: &mut Store, model: &mut Model, puts: Vec<Pair>) -> u64 {
-    for (key, value) in &puts {
-        match value {
-            Some(value) => model.insert(key.to_vec(), value.to_vec()),
-            None => model.remove(key.as_ref()),
+fn commit(store: &mut Store, model: &mut Model, edits: Vec<Edit>) -> u64 {
+    for edit in &edits {
+        match edit.value() {
+            Some(value) => model.insert(edit.key().to_vec(), value.to_vec()),
+            None => model.remove(edit.key()),
         };
     }
-    store.commit(&mut Delta { puts }).unwrap()
+    store.commit(&mut Delta { edits }).unwrap()
 }
 
 fn fold_all(store: &mut Store) {

@@ -57,12 +57,12 @@ fn run(actions: Vec<Action>) -> Result<(), TestCaseError> {
     for action in actions {
         match action {
             Action::Commit(changes) => {
-                let puts = changes.iter().enumerate().map(|(i, (n, len))| {
-                    (key(*n).into(), len.map(|len| noise(epoch * 1000 + i as u64, len.into()).into()))
+                let edits = changes.iter().enumerate().map(|(i, (n, len))| {
+                    len.map_or_else(|| removal(key(*n)), |len| put(key(*n), noise(epoch * 1000 + i as u64, len.into())))
                 });
-                let puts: Vec<Pair> = puts.collect();
-                epoch += u64::from(!puts.is_empty());
-                prop_assert_eq!(commit(&mut store, &mut model, puts), epoch);
+                let edits: Vec<Edit> = edits.collect();
+                epoch += u64::from(!edits.is_empty());
+                prop_assert_eq!(commit(&mut store, &mut model, edits), epoch);
                 continue;
             }
             Action::FoldStep => {
@@ -108,8 +108,8 @@ fn a_crash_between_any_two_steps_of_a_fold_loses_nothing() {
     let mut store = open(&dir);
     let mut model = Model::new();
     for round in 0..2u64 {
-        let puts = (0..12_000).map(|i| put(format!("user/{:05}", i * 7 % 30_000), noise(i + round, 90)));
-        commit(&mut store, &mut model, puts.collect());
+        let edits = (0..12_000).map(|i| put(format!("user/{:05}", i * 7 % 30_000), noise(i + round, 90)));
+        commit(&mut store, &mut model, edits.collect());
         let (mut step, mut more) = (0u64, true);
         while more {
             let copy = root.path().join(format!("{round}-{step}"));
