@@ -45,7 +45,8 @@ torture:
 
 # The product beside the yardstick and its peers, in one run; a run of all rows writes the tables of docs/performance.md.
 # YARDSTICK says where the yardstick lies. BENCH="--rounds 2 --rows peers,product" does less; BENCH=--help tells all.
+# What is measured is the release build; the benchmark itself only starts it and is built like the tests.
 YARDSTICK ?= ../shared/bench
 bench:
 	$(CARGO) build --release --locked
-	$(CARGO) bench --locked --bench versus -- --yardstick $(YARDSTICK) $(BENCH)
+	$(CARGO) bench --locked --profile dev --bench versus -- --yardstick $(YARDSTICK) $(BENCH)

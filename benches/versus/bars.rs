@@ -49,7 +49,7 @@ impl Bars {
         if let Some(mixed) = results.get("mixed durable 1") {
             let share = data.training_share * 100.0;
             self.add("mixed traffic: events that train", "≥ 30 %", format!("{share:.0} %"), Some(share >= 30.0));
-            let rate = mixed.bytes as f64 / 1e6 / mixed.median(wall);
+            let rate = mixed.mb_per_sec();
             self.add("mixed traffic (an aim)", "≥ 500 MB/s", format!("{} MB/s", short(rate)), Some(rate >= 500.0));
         }
         let tax = |of| results.time_ratio("mixed in memory 1", "mixed durable 1", of);

@@ -16,6 +16,7 @@ pub const MIXED_USERS: u32 = 10_000;
 #[derive(Clone)]
 pub struct Input {
     pub paths: Vec<PathBuf>,
+    /// Of compressed data, unpacked.
     pub bytes: u64,
     pub events: u64,
 }

@@ -132,7 +132,7 @@ fn churn(options: &Options, product: &Product, bars: &mut Bars) {
         let line = |i: i64| temp_write(MONDAY + round * DAY_MS + i * 60, &format!("u{:07}", user(i)), "setup.exe");
         write_lines(&file, (0..seen).map(line));
         let words = product.replay(&[file], &["--state", "state"]);
-        measure::run(options, &Job { words, cores: 1, ends: Ends::Itself }, &dir);
+        measure::run(options, &Job { words, cores: 1, ends: Ends::ByItself(0) }, &dir);
     }
     let stats = product.ask(&["state", "stats"], &dir.join("state")).unwrap();
     let payload = stats["payload_bytes"].as_u64().unwrap();

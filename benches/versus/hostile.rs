@@ -12,23 +12,32 @@ pub struct Hostile {
     pub name: &'static str,
     pub what: &'static str,
     pub input: Input,
+    /// A file that is not read to its end is told with 1.
+    pub exit_code: i32,
 }
 
 /// The longest record that the default settings allow, bytes.
 const MAX_LINE: usize = 262_144;
 
+/// How much more than its size on disk is read of a compressed file, by the default settings.
+const MAX_EXPANSION: u64 = 1000;
+
 pub fn all(options: &Options, mixed: &Input) -> Vec<Hostile> {
     let n = options.events as usize;
     let make = |name: &'static str, what: &'static str, file: &str, write: &dyn Fn(&Path)| {
         let path = once(&options.work().join(format!("data/hostile-{n}-{file}")), |making| write(making));
-        Hostile { name, what, input: Input::file(path, 0) }
+        let (mut input, is_bomb) = (Input::file(path, 0), file.ends_with("gz"));
+        // A bomb is unpacked up to the limit, and no further.
+        input.bytes *= if is_bomb { MAX_EXPANSION } else { 1 };
+        Hostile { name, what, input, exit_code: i32::from(is_bomb) }
     };
     vec![
         make("malformed", "10 % malformed lines", "malformed.cef", &|path| malformed(path, &mixed.paths[0], n / 2)),
         make("long", "lines of 256 KiB, every fourth too long", "long.cef", &|path| long_lines(path, n / 2500)),
         make("one user", "one user with a million processes", "user.cef", &|path| one_user(path, n)),
         make("quotes", "CSV, quotes that never close", "quotes.csv", &|path| quotes(path, n / 50)),
-        make("gz bomb", "gz bombs: zeros, and one line for ever", "bomb.gz", &|path| bomb(path, n)),
+        make("gz bomb", "gz bomb of zeros", "zeros.gz", &|path| bomb(path, b'\0', n / 500)),
+        make("empty lines", "gz bomb of empty lines", "empty.gz", &|path| bomb(path, b'\n', n / 4000)),
     ]
 }
 
@@ -99,12 +108,9 @@ fn quotes(path: &Path, n: usize) {
     written(path, std::iter::once(head.into()).chain((0..n).map(|i| row(i).into_bytes())));
 }
 
-/// A kilobyte of output for a byte of input, and more than the limit lets through; in front of it a bomb of good lines.
-fn bomb(path: &Path, n: usize) {
+/// A kilobyte and more of output for each byte: more than the limit lets through.
+fn bomb(path: &Path, byte: u8, mebibytes: usize) {
     let mut out = GzEncoder::new(BufWriter::new(File::create(path).unwrap()), Compression::best());
-    let line = process(MONDAY, "anna", "cmd.exe /c dir");
-    (0..n).for_each(|_| out.write_all(line.as_bytes()).unwrap());
-    let zeros = vec![0; 1 << 20];
-    (0..n / 1000).for_each(|_| out.write_all(&zeros).unwrap());
+    (0..mebibytes).for_each(|_| out.write_all(&[byte; 1 << 20]).unwrap());
     out.finish().unwrap().flush().unwrap();
 }

@@ -19,6 +19,7 @@ mod limits; // what the machine itself can do
 mod lines; // single records
 mod measure; // one command, pinned: time, CPU, memory
 mod options;
+mod peers; // the yardstick's floor, and what people use for the same work
 mod product; // the binaries under measurement
 mod rounds; // A B C, A B C, …
 mod rules; // 180 rules more

@@ -20,10 +20,8 @@ pub struct Job {
 /// How a command ends.
 #[derive(Clone)]
 pub enum Ends {
-    /// By itself, with 0.
-    Itself,
-    /// By itself; any exit code will do.
-    Somehow,
+    /// By itself, with this exit code.
+    ByItself(i32),
     /// Never: it is stopped once `file` has so many lines. `pid_file` names it.
     AfterLines { file: &'static str, lines: u64, pid_file: &'static str },
 }
@@ -57,11 +55,10 @@ pub fn run(options: &Options, job: &Job, dir: &Path) -> Taken {
     let since = Instant::now();
     let mut child = command.spawn().unwrap();
     let wall = match &job.ends {
-        Ends::Itself | Ends::Somehow => {
+        Ends::ByItself(code) => {
             let status = child.wait().unwrap();
             let wall = since.elapsed();
-            let fine = status.success() || !matches!(job.ends, Ends::Itself);
-            assert!(fine, "{:?} failed ({status}): see {}/err", job.words, dir.display());
+            assert!(status.code() == Some(*code), "{:?}: {status}; see {}/err", job.words, dir.display());
             wall
         }
         Ends::AfterLines { file, lines, pid_file } => {

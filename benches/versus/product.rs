@@ -17,8 +17,9 @@ pub struct Product {
 
 impl Product {
     pub fn find(options: &Options) -> Product {
-        let built = || PathBuf::from(env!("CARGO_BIN_EXE_exfil-agent")).parent().unwrap().to_owned();
-        let dir = std::path::absolute(options.product.clone().unwrap_or_else(built)).unwrap();
+        // Beside whatever this benchmark itself was built as: what is shipped is measured.
+        let release = || Path::new(env!("CARGO_BIN_EXE_exfil-agent")).parent().unwrap().join("../release");
+        let dir = std::path::absolute(options.product.clone().unwrap_or_else(release)).unwrap();
         let product = Product { agent: dir.join("exfil-agent"), ctl: dir.join("agentctl") };
         assert!(product.agent.exists(), "{} is missing: build the product in release", product.agent.display());
         product

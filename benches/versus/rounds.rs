@@ -5,15 +5,11 @@ use crate::measure::{self, Taken};
 use crate::options::Options;
 use crate::table::{Spread, Table, mib, short};
 use std::collections::HashMap;
-use std::fs;
-use std::path::Path;
 
 /// What a contender took in each round.
 pub struct Series<'a> {
     pub contender: &'a Contender,
     pub taken: Vec<Taken>,
-    /// Bytes read, by its own account where it gives one: of compressed data, more than the file has.
-    pub bytes: u64,
     pub alerts: u64,
 }
 
@@ -24,7 +20,7 @@ pub struct Results<'a> {
 }
 
 pub fn run<'a>(options: &Options, contenders: &'a [Contender]) -> Results<'a> {
-    let series = contenders.iter().map(|contender| Series { contender, taken: vec![], bytes: 0, alerts: 0 });
+    let series = contenders.iter().map(|contender| Series { contender, taken: vec![], alerts: 0 });
     let mut results = Results { series: series.collect(), disagreements: vec![] };
     let mut groups = HashMap::new();
     for round in 1..=options.rounds {
@@ -56,17 +52,10 @@ pub fn run<'a>(options: &Options, contenders: &'a [Contender]) -> Results<'a> {
                 results.disagreements.push(text);
             }
             series.alerts = found.0;
-            series.bytes = bytes_said(&dir).unwrap_or(c.input.bytes);
             series.taken.push(taken);
         }
     }
     results
-}
-
-/// Of the product's last line: `… alerts from 123 bytes in …`.
-fn bytes_said(dir: &Path) -> Option<u64> {
-    let said = fs::read_to_string(dir.join("err")).ok()?;
-    said.rsplit_once(" alerts from ")?.1.split(' ').next()?.parse().ok()
 }
 
 impl Series<'_> {
@@ -74,15 +63,15 @@ impl Series<'_> {
         seconds / self.contender.input.events as f64
     }
     fn per_byte(&self, seconds: f64) -> f64 {
-        seconds / self.bytes as f64
+        seconds / self.contender.input.bytes as f64
     }
-    pub fn median(&self, of: impl Fn(&Taken) -> f64) -> f64 {
+    fn median(&self, of: impl Fn(&Taken) -> f64) -> f64 {
         Spread::of(self.taken.iter().map(of)).median
     }
     pub fn peak_rss_kib(&self) -> u64 {
         self.taken.iter().map(|t| t.rss_kib).max().unwrap_or(0)
     }
-    fn mb_per_sec(&self) -> f64 {
+    pub fn mb_per_sec(&self) -> f64 {
         1.0 / self.per_byte(self.median(|t| t.wall)) / 1e6
     }
 }

@@ -2,6 +2,7 @@
 
 use crate::data::{Input, once};
 use crate::options::{Options, emptied};
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::{BufRead, BufReader, BufWriter, Write};
 use std::path::{Path, PathBuf};
@@ -29,12 +30,13 @@ impl Yardstick {
         }
         let home = options.work().join("yardstick");
         let floor = build(&from, &home);
+        let truth = options.work().join(format!("data/ev{}.truth", options.events));
         let all_path = once(&options.work().join(format!("data/ev{}.cef", options.events)), |making| {
             println!("generating {} events", options.events);
             let prefix = making.with_extension("");
             python(&from.join("gen.py"), &[&options.events.to_string(), prefix.to_str().unwrap(), "10000"], &home);
             fs::remove_file(prefix.with_extension("json")).unwrap();
-            fs::remove_file(prefix.with_extension("truth")).unwrap();
+            fs::rename(prefix.with_extension("truth"), truth.clone()).unwrap();
         });
         let tenth_path = once(&options.work().join(format!("data/ev{}.tenth.cef", options.events)), |making| {
             let mut out = BufWriter::new(fs::File::create(making).unwrap());
@@ -47,10 +49,10 @@ impl Yardstick {
         });
         python(&from.join("mkrules.py"), &[], &home);
         let rules = home.join("rules");
-        let pairs = |data: &Path| matches(&floor, data, &rules);
+        let by_rule: BTreeMap<String, u64> = serde_json::from_slice(&fs::read(truth).unwrap()).unwrap();
         Ok(Yardstick {
-            all_pairs: pairs(&all_path),
-            tenth_pairs: pairs(&tenth_path),
+            all_pairs: by_rule.values().sum(),
+            tenth_pairs: matches(&floor, &tenth_path, &rules),
             all_lines: options.events / 1000,
             all: Input::file(all_path, options.events),
             tenth: Input::file(tenth_path, options.events / 10),
