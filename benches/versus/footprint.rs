@@ -28,10 +28,10 @@ pub fn measure(options: &Options, product: &Product, data: &Data, bars: &mut Bar
     if options.has(Row::Memory) || options.has(Row::Start) {
         let spool = &data.mixed.paths[0];
         users(options, product, &Population { spool, users: MIXED_USERS, most_mib: 40.0, most_ms: 50.0 }, bars);
-    }
-    if options.full {
-        let spool = &a_million_users(options);
-        users(options, product, &Population { spool, users: 1_000_000, most_mib: 256.0, most_ms: 1000.0 }, bars);
+        if options.full {
+            let spool = &a_million_users(options);
+            users(options, product, &Population { spool, users: 1_000_000, most_mib: 256.0, most_ms: 1000.0 }, bars);
+        }
     }
     if options.has(Row::Idle) {
         idle(options, product, bars);
