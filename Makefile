@@ -1,7 +1,7 @@
 # One command before every commit: `make check`. Every target is a plain cargo command; read them here, use them alone.
 CARGO ?= cargo
 
-.PHONY: check check-but-tests fmt clippy test doc deny advisories fuzz torture
+.PHONY: check check-but-tests fmt clippy test doc deny advisories fuzz torture bench
 
 check: fmt clippy test doc deny advisories
 
@@ -42,3 +42,11 @@ fuzz:
 torture:
 	EXFIL_AGENT_TORTURE=1 $(CARGO) test --locked
 	$(MAKE) fuzz FUZZ_SECONDS=60
+
+# The product beside the yardstick and its peers, in one run; a run of all rows writes the tables of docs/performance.md.
+# YARDSTICK says where the yardstick lies. BENCH="--rounds 2 --rows peers,product" does less; BENCH=--help tells all.
+# What is measured is the release build; the benchmark itself only starts it and is built like the tests.
+YARDSTICK ?= ../shared/bench
+bench:
+	$(CARGO) build --release --locked
+	$(CARGO) bench --locked --profile dev --bench versus -- --yardstick $(YARDSTICK) $(BENCH)

@@ -197,7 +197,7 @@ impl Work<'_> {
 
     fn browse(&mut self, mix: &Mix) -> Deed {
         let site = if self.rng.chance(mix.sharing) {
-            self.rng.pick(SHARING)
+            self.sharing_site()
         } else if self.rng.chance(0.12) {
             self.rng.pick(SUITES)
         } else {
@@ -210,6 +210,13 @@ impl Work<'_> {
             _ => (Method::Put, self.rng.between(1_000_000, 4_000_000)),
         };
         Deed::Browse { site, method, sent }
+    }
+
+    /// Everybody has a favourite and visits another one now and then. (Would everybody visit them all, most of what is
+    /// measured would be the writing of alerts.)
+    fn sharing_site(&mut self) -> u16 {
+        let favourite = SHARING.get(self.index as usize % SHARING.len()).copied();
+        if self.rng.chance(0.95) { favourite.unwrap_or_default() } else { self.rng.pick(SHARING) }
     }
 
     fn any_time(&mut self) -> i64 {

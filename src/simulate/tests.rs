@@ -271,7 +271,7 @@ fn a_record_is_written_minutes_after_the_deed_unless_the_plan_says_later() {
 }
 
 #[test]
-fn thirty_percent_of_the_training_profile_train_a_model() {
+fn thirty_percent_of_the_training_profile_train_a_model_and_few_alert() {
     let (_dir, summary) = written(&Options { profile: Profile::Training, rate: 10.0, ..small(1) });
     assert!(
         summary.training_events * 10 >= summary.events() * 3,
@@ -279,6 +279,8 @@ fn thirty_percent_of_the_training_profile_train_a_model() {
         summary.training_events,
         summary.events()
     );
+    let alerts = summary.truths.values().sum::<u64>();
+    assert!(alerts * 20 <= summary.events(), "{alerts} of {}", summary.events());
 }
 
 #[test]

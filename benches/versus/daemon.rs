@@ -1,0 +1,127 @@
+//! A running `exfil-agent run` in a directory of its own, watched from outside through /proc.
+
+use crate::options::emptied;
+use crate::product::Product;
+use std::fs::{self, File};
+use std::os::unix::net::UnixDatagram;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command};
+use std::time::{Duration, Instant};
+
+/// The directory of an agent: `spool/`, `state/`, `alerts.jsonl`, `agent.toml`.
+pub struct Site<'a> {
+    product: &'a Product,
+    dir: PathBuf,
+}
+
+/// Killed with -9 when dropped.
+pub struct Daemon {
+    child: Child,
+    /// From the start of the process to its READY: state and sinks are open, the control socket listens.
+    pub ready_after: Duration,
+}
+
+impl<'a> Site<'a> {
+    pub fn new(product: &'a Product, dir: &Path) -> Site<'a> {
+        let site = Site { product, dir: emptied(dir) };
+        fs::create_dir(site.at("spool")).unwrap();
+        site.reads(&site.at("spool"));
+        site
+    }
+
+    /// Lets it read another directory.
+    pub fn reads(&self, spool: &Path) {
+        let at = |name| self.at(name);
+        let config = format!(
+            "[[spool]]\npath = {spool:?}\n[state]\ndir = {:?}\n[sink.file]\npath = {:?}\n[control]\nsocket = {:?}\n",
+            at("state"),
+            at("alerts.jsonl"),
+            at("control.sock")
+        );
+        fs::write(self.at("agent.toml"), config).unwrap();
+    }
+
+    pub fn at(&self, name: &str) -> PathBuf {
+        self.dir.join(name)
+    }
+
+    pub fn start(&self) -> Daemon {
+        let _ = fs::remove_file(self.at("notify"));
+        let notify = UnixDatagram::bind(self.at("notify")).unwrap();
+        notify.set_read_timeout(Some(Duration::from_secs(300))).unwrap();
+        let since = Instant::now();
+        let child = Command::new(&self.product.agent)
+            .args(["run", "--config"])
+            .arg(self.at("agent.toml"))
+            .env("NOTIFY_SOCKET", self.at("notify"))
+            .stderr(File::create(self.at("log")).unwrap())
+            .spawn()
+            .unwrap();
+        let mut daemon = Daemon { child, ready_after: Duration::ZERO };
+        let mut message = [0; 256];
+        let got = notify.recv(&mut message).unwrap_or(0);
+        assert!(message[..got].starts_with(b"READY=1"), "the agent does not get ready: {}", self.log());
+        daemon.ready_after = since.elapsed();
+        daemon
+    }
+
+    pub fn log(&self) -> String {
+        fs::read_to_string(self.at("log")).unwrap_or_default()
+    }
+
+    /// Waits until so many bytes have been read, judged and committed.
+    pub fn wait_for_bytes(&self, bytes: u64) {
+        let since = Instant::now();
+        loop {
+            let status = self.product.ask(&["status"], &self.at("agent.toml"));
+            if status.is_some_and(|s| s["bytes"].as_u64() == Some(bytes)) {
+                return;
+            }
+            assert!(since.elapsed() < Duration::from_secs(900), "{bytes} bytes are not read: {}", self.log());
+            std::thread::sleep(Duration::from_millis(100));
+        }
+    }
+}
+
+impl Daemon {
+    fn proc(&self, file: &str) -> String {
+        fs::read_to_string(format!("/proc/{}/{file}", self.child.id())).unwrap()
+    }
+
+    /// The number behind a name in a file of /proc.
+    fn number(&self, file: &str, name: &str) -> u64 {
+        let text = self.proc(file);
+        let line = text.lines().find_map(|l| l.strip_prefix(name)).unwrap();
+        line.split_whitespace().next().unwrap().parse().unwrap()
+    }
+
+    pub fn rss_kib(&self) -> u64 {
+        self.number("status", "VmRSS:")
+    }
+
+    /// The most that it ever was.
+    pub fn peak_rss_kib(&self) -> u64 {
+        self.number("status", "VmHWM:")
+    }
+
+    pub fn written_bytes(&self) -> u64 {
+        self.number("io", "write_bytes:")
+    }
+
+    /// CPU time of all its threads. (The clock ticks of `stat` are as long as what is measured.)
+    pub fn cpu(&self) -> Duration {
+        let threads = fs::read_dir(format!("/proc/{}/task", self.child.id())).unwrap();
+        let ns = |thread: PathBuf| -> u64 {
+            let text = fs::read_to_string(thread.join("schedstat")).unwrap_or_default();
+            text.split(' ').next().and_then(|n| n.parse().ok()).unwrap_or(0)
+        };
+        Duration::from_nanos(threads.map(|t| ns(t.unwrap().path())).sum())
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
