@@ -338,7 +338,7 @@ impl Default for Limits {
             max_quoted_lines: 100,
             max_command_chars: 32_767,
             read_bytes: 256 * 1024,
-            max_batches: 8,
+            max_batches: 4,
             max_open_files: 512,
             forget_gone_hours: 24,
             max_expansion: 1000,
