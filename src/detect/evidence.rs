@@ -32,7 +32,7 @@ impl Detector {
         });
         let entity = lossy(&guard.entity);
         let value = lossy(&guard.value);
-        let before = self.state.guards.set(guard.clone());
+        let before = self.state.guards.set(guard.as_guard());
         let flood = before >= self.limits.max_alerts_per_day;
         let quiet = self.state.agent.quiet_before_ms.is_some_and(|until| s.event.time_ms < until);
         if flood {

@@ -10,7 +10,7 @@ use crate::model::histogram::Instance;
 use crate::rule::{NoHistory, Period, Verdict};
 use crate::state::entities::EntityId;
 use crate::state::entity::Entity;
-use crate::state::key::GuardKey;
+use crate::state::key::Guard;
 
 impl Detector {
     /// Judges one hit; fires when the verdict holds and the guard is open.
@@ -43,17 +43,18 @@ impl Detector {
             Period::Day => Sequence::Day(s.event.day),
             Period::Month => Sequence::Month(s.event.day),
         };
-        let guard = GuardKey {
+        let guard = Guard {
             day: match rule.period {
                 Period::Day => s.event.day,
                 Period::Month => first_of_month(s.event.day),
             },
-            rule: rule.id.clone(),
+            rule: &rule.id,
             kind: rule.entity,
-            entity: subject.key.to_vec(),
-            value: value.to_vec(),
+            entity: &subject.key,
+            value,
         };
-        if self.state.guards.is_fresh(&guard) {
+        if self.state.guards.is_fresh(guard) {
+            let guard = guard.to_key();
             self.fire(s, rule, guard, sequence, evidence, raised);
         }
     }

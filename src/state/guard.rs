@@ -1,11 +1,13 @@
 //! Guards: what has fired, so that the same does not fire again in its period, and how often it came again.
 
-use super::key::{GuardKey, Key};
+use super::key::{Guard, GuardKey, Key};
 use super::put::Put;
 use super::record::{GuardRecord, SuppressedRecord};
 use crate::alert::EntityKind;
+use crate::batch::KeyHasher;
 use crate::calendar::Day;
-use std::collections::{BTreeMap, BTreeSet};
+use hashbrown::HashTable;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 /// Rule, kind, entity.
 type Subject = (String, EntityKind, Vec<u8>);
@@ -13,17 +15,44 @@ type Subject = (String, EntityKind, Vec<u8>);
 /// Guards that leave at once at most: they all stand in one commit.
 const MAX_REMOVED: usize = 10_000;
 
+type GuardId = u32;
+
 /// All guards.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Guards {
-    /// Guard → repeats; the oldest day comes first.
-    all: BTreeMap<GuardKey, u64>,
-    dirty: BTreeSet<GuardKey>,
-    removed: Vec<GuardKey>,
-    /// Alerts raised by day and subject, for flood suppression.
-    fired: BTreeMap<(Day, Subject), u32>,
+    slots: Vec<Option<Held>>,
+    free: Vec<GuardId>,
+    by_key: HashTable<GuardId>,
+    hasher: KeyHasher,
+    /// Those of each day, to leave with it.
+    days: BTreeMap<Day, OfDay>,
+    dirty: Vec<GuardId>,
+    removed: Vec<Box<[u8]>>,
+    /// Alerts raised by day and subject, by the bytes that name them: for flood suppression.
+    fired: HashMap<Box<[u8]>, u32, foldhash::fast::RandomState>,
     suppressed: BTreeMap<(Day, Subject), SuppressedRecord>,
     suppressed_dirty: BTreeSet<(Day, Subject)>,
+    /// Memory for the key that is looked up.
+    key: Vec<u8>,
+}
+
+/// What has fired.
+#[derive(Debug)]
+struct Held {
+    /// As in the store.
+    key: Box<[u8]>,
+    /// How many bytes of the key name the day and who the alert is about.
+    subject: u32,
+    dirty: bool,
+    repeats: u64,
+}
+
+/// The guards of one day.
+#[derive(Debug, Default)]
+struct OfDay {
+    ids: Vec<GuardId>,
+    /// Whether they stand in the order in which they leave, the first at the end.
+    in_order: bool,
 }
 
 /// Alerts that were held back and that no summary has told yet.
@@ -44,46 +73,119 @@ pub struct Untold {
 }
 
 impl Guards {
+    /// No guards yet.
+    pub fn new(hasher: KeyHasher) -> Guards {
+        Guards {
+            slots: Vec::new(),
+            free: Vec::new(),
+            by_key: HashTable::new(),
+            hasher,
+            days: BTreeMap::new(),
+            dirty: Vec::new(),
+            removed: Vec::new(),
+            fired: HashMap::default(),
+            suppressed: BTreeMap::new(),
+            suppressed_dirty: BTreeSet::new(),
+            key: Vec::new(),
+        }
+    }
+
     /// How many guards are kept.
     pub fn len(&self) -> usize {
-        self.all.len()
+        self.by_key.len()
     }
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
-        self.all.is_empty()
+        self.by_key.is_empty()
     }
-    /// All guards with their repeats.
-    pub fn iter(&self) -> impl Iterator<Item = (&GuardKey, u64)> {
-        self.all.iter().map(|(k, r)| (k, *r))
+    /// All guards with their repeats, in no particular order.
+    pub fn iter(&self) -> impl Iterator<Item = (GuardKey, u64)> {
+        self.slots.iter().flatten().filter_map(|held| match Key::decode(&held.key)? {
+            Key::Guard(guard) => Some((guard, held.repeats)),
+            _ => None,
+        })
     }
 
     /// Whether this has not fired yet. If it has, it is counted as a repeat.
-    pub fn is_fresh(&mut self, key: &GuardKey) -> bool {
-        match self.all.get_mut(key) {
-            Some(repeats) => {
-                *repeats += 1;
-                if !self.dirty.contains(key) {
-                    self.dirty.insert(key.clone());
-                }
-                false
+    pub fn is_fresh(&mut self, guard: Guard<'_>) -> bool {
+        self.key.clear();
+        guard.append_to(&mut self.key);
+        let Some(id) = self.find(&self.key) else { return true };
+        if let Some(Some(held)) = self.slots.get_mut(id as usize) {
+            held.repeats += 1;
+            if !held.dirty {
+                held.dirty = true;
+                self.dirty.push(id);
             }
-            None => true,
         }
+        false
     }
 
     /// Notes that this has fired. Returns how many alerts of this rule and entity the period had before.
-    pub fn set(&mut self, key: GuardKey) -> u32 {
-        self.dirty.insert(key.clone());
-        self.keep(key, 0)
+    pub fn set(&mut self, guard: Guard<'_>) -> u32 {
+        self.keep(guard, 0, true)
     }
 
-    fn keep(&mut self, key: GuardKey, repeats: u64) -> u32 {
-        let fired = self.fired.entry(subject(&key)).or_default();
+    fn find(&self, key: &[u8]) -> Option<GuardId> {
+        self.by_key.find(self.hasher.hash(key), |id| key_in(&self.slots, *id) == key).copied()
+    }
+
+    fn keep(&mut self, guard: Guard<'_>, repeats: u64, dirty: bool) -> u32 {
+        let mut key = std::mem::take(&mut self.key);
+        key.clear();
+        let subject = guard.append_to(&mut key);
+        let is_new = self.find(&key).is_none();
+        let fired = self.fired.entry(key.get(..subject).unwrap_or_default().into()).or_default();
         let before = *fired;
-        if self.all.insert(key, repeats).is_none() {
+        if is_new {
             *fired += 1;
+            let held = Held { key: key.as_slice().into(), subject: subject as u32, dirty, repeats };
+            let id = self.free.pop().unwrap_or_else(|| {
+                self.slots.push(None);
+                (self.slots.len() - 1) as GuardId
+            });
+            if let Some(slot) = self.slots.get_mut(id as usize) {
+                *slot = Some(held);
+            }
+            let (slots, hasher) = (&self.slots, &self.hasher);
+            self.by_key.insert_unique(hasher.hash(&key), id, |id| hasher.hash(key_in(slots, *id)));
+            let of_day = self.days.entry(guard.day).or_default();
+            of_day.ids.push(id);
+            of_day.in_order = false;
+            if dirty {
+                self.dirty.push(id);
+            }
         }
+        self.key = key;
         before
+    }
+
+    /// Takes the guard away that leaves first of those of the oldest day.
+    fn take_oldest(&mut self) {
+        let Some(mut entry) = self.days.first_entry() else { return };
+        let of_day = entry.get_mut();
+        if !of_day.in_order {
+            let slots = &self.slots;
+            of_day.ids.sort_unstable_by(|a, b| key_in(slots, *b).cmp(key_in(slots, *a)));
+            of_day.in_order = true;
+        }
+        let id = of_day.ids.pop();
+        if of_day.ids.is_empty() {
+            entry.remove();
+        }
+        let Some((id, held)) = id.and_then(|id| Some((id, self.slots.get_mut(id as usize)?.take()?))) else { return };
+        if let Ok(entry) = self.by_key.find_entry(self.hasher.hash(&held.key), |other| *other == id) {
+            entry.remove();
+        }
+        self.free.push(id);
+        let subject = held.key.get(..held.subject as usize).unwrap_or_default();
+        if let Some(fired) = self.fired.get_mut(subject) {
+            *fired -= 1;
+            if *fired == 0 {
+                self.fired.remove(subject);
+            }
+        }
+        self.removed.push(held.key);
     }
 
     /// Counts an alert that was held back.
@@ -112,25 +214,16 @@ impl Guards {
     pub fn age(&mut self, last_gone: Day, max: usize) -> (u64, Vec<Untold>) {
         let (mut dropped, mut untold) = (0, Vec::new());
         // When there are too many, a few more leave than need to: the next ones then do not each take a step.
-        let keep = if self.all.len() > max { max - max / 100 } else { max };
+        let keep = if self.len() > max { max - max / 100 } else { max };
         for _ in 0..MAX_REMOVED {
-            let over = self.all.len() > keep;
-            let Some(entry) = self.all.first_entry() else { break };
-            let expired = entry.key().day <= last_gone;
+            let over = self.len() > keep;
+            let Some((day, _)) = self.days.first_key_value() else { break };
+            let expired = *day <= last_gone;
             if !expired && !over {
                 break;
             }
-            let (key, _) = entry.remove_entry();
             dropped += u64::from(!expired);
-            self.dirty.remove(&key);
-            let at = subject(&key);
-            if let Some(fired) = self.fired.get_mut(&at) {
-                *fired -= 1;
-                if *fired == 0 {
-                    self.fired.remove(&at);
-                }
-            }
-            self.removed.push(key);
+            self.take_oldest();
         }
         for _ in 0..MAX_REMOVED {
             let too_many = self.suppressed.len() > max;
@@ -155,11 +248,14 @@ impl Guards {
     /// Writes what changed since the last call.
     pub fn drain(&mut self, put: &mut Put<'_>) {
         for key in self.removed.drain(..) {
-            put.remove(|out| Key::Guard(key).append_to(out));
+            put.remove(|out| out.extend_from_slice(&key));
         }
-        for key in std::mem::take(&mut self.dirty) {
-            let repeats = self.all.get(&key).copied().unwrap_or(0);
-            put.keyed(&Key::Guard(key), &GuardRecord { repeats });
+        for id in self.dirty.drain(..) {
+            // One that has left meanwhile, or whose place another one has taken.
+            let Some(Some(held)) = self.slots.get_mut(id as usize) else { continue };
+            if std::mem::take(&mut held.dirty) {
+                put.record(|out| out.extend_from_slice(&held.key), &GuardRecord { repeats: held.repeats });
+            }
         }
         for at in std::mem::take(&mut self.suppressed_dirty) {
             let record = self.suppressed.get(&at);
@@ -172,8 +268,8 @@ impl Guards {
     }
 
     /// Takes a guard as the store kept it.
-    pub fn restore(&mut self, key: GuardKey, record: &GuardRecord) {
-        self.keep(key, record.repeats);
+    pub fn restore(&mut self, guard: Guard<'_>, record: &GuardRecord) {
+        self.keep(guard, record.repeats, false);
     }
 
     /// Takes a suppression as the store kept it.
@@ -196,6 +292,10 @@ impl Untold {
     }
 }
 
+fn key_in(slots: &[Option<Held>], id: GuardId) -> &[u8] {
+    slots.get(id as usize).and_then(Option::as_ref).map_or(&[], |held| &held.key)
+}
+
 fn subject(key: &GuardKey) -> (Day, Subject) {
     (key.day, (key.rule.clone(), key.kind, key.entity.clone()))
 }
@@ -212,14 +312,14 @@ mod tests {
     fn flooded(guards: &mut Guards, day: Day, held: usize) {
         for i in 0..held {
             let key = key(day, "eve", &format!("{i}"));
-            guards.set(key.clone());
+            guards.set(key.as_guard());
             guards.suppress(&key);
         }
     }
 
     #[test]
     fn what_was_held_back_is_told_when_the_period_is_closed_and_the_numbers_add_up() {
-        let mut guards = Guards::default();
+        let mut guards = Guards::new(KeyHasher::default());
         flooded(&mut guards, 10, 3);
         flooded(&mut guards, 12, 4);
         let told = |guards: &mut Guards, open_from: Day| -> Vec<(Day, u64, u64)> {
@@ -235,9 +335,9 @@ mod tests {
 
     #[test]
     fn the_oldest_guards_leave_first_a_step_at_a_time_and_nothing_is_lost_untold() {
-        let mut guards = Guards::default();
+        let mut guards = Guards::new(KeyHasher::default());
         for i in 0..MAX_REMOVED + 50 {
-            guards.set(key(1, "old", &format!("{i:06}")));
+            guards.set(key(1, "old", &format!("{i:06}")).as_guard());
         }
         flooded(&mut guards, 5, 7);
         assert_eq!(guards.age(1, usize::MAX).0, 0, "expiry is no loss by a limit");
@@ -248,8 +348,8 @@ mod tests {
         flooded(&mut guards, 6, 400);
         let (dropped, _) = guards.age(1, 300);
         assert_eq!((dropped, guards.len()), (407 - 297, 297), "a little more than needed");
-        assert!(guards.is_fresh(&key(5, "eve", "0")), "the oldest day left");
-        assert!(!guards.is_fresh(&key(6, "eve", "99")));
+        assert!(guards.is_fresh(key(5, "eve", "0").as_guard()), "the oldest day left");
+        assert!(!guards.is_fresh(key(6, "eve", "99").as_guard()));
         let (_, untold) = guards.age(6, usize::MAX);
         assert_eq!(untold.iter().map(|u| (u.day, u.count)).collect::<Vec<_>>(), [(5, 7), (6, 400)]);
         assert!(guards.is_empty());

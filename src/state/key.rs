@@ -46,6 +46,55 @@ pub struct GuardKey {
     pub value: Vec<u8>,
 }
 
+/// The same, borrowed: what an event asks about almost always has fired before, or never will.
+#[derive(Clone, Copy, Debug)]
+pub struct Guard<'a> {
+    /// See [`GuardKey::day`].
+    pub day: Day,
+    /// See [`GuardKey::rule`].
+    pub rule: &'a str,
+    /// See [`GuardKey::kind`].
+    pub kind: EntityKind,
+    /// See [`GuardKey::entity`].
+    pub entity: &'a [u8],
+    /// See [`GuardKey::value`].
+    pub value: &'a [u8],
+}
+
+impl Guard<'_> {
+    /// Appends the bytes of its key; the first so many of what was appended name the day and who the alert is about, the rest
+    /// is the value.
+    pub fn append_to(&self, out: &mut Vec<u8>) -> usize {
+        let from = out.len();
+        out.push(b'g');
+        put_day(out, self.day);
+        put_text(out, self.rule.as_bytes());
+        out.push(kind_byte(self.kind));
+        put_text(out, self.entity);
+        let subject = out.len() - from;
+        out.extend_from_slice(self.value);
+        subject
+    }
+
+    /// To keep.
+    pub fn to_key(self) -> GuardKey {
+        GuardKey {
+            day: self.day,
+            rule: self.rule.to_owned(),
+            kind: self.kind,
+            entity: self.entity.to_vec(),
+            value: self.value.to_vec(),
+        }
+    }
+}
+
+impl GuardKey {
+    /// Borrowed.
+    pub fn as_guard(&self) -> Guard<'_> {
+        Guard { day: self.day, rule: &self.rule, kind: self.kind, entity: &self.entity, value: &self.value }
+    }
+}
+
 const TAG_ENTITY: u8 = 1;
 const TAG_INSTANCE: u8 = 2;
 const TAG_BIN: u8 = 3;
@@ -110,14 +159,7 @@ impl Key {
                 out.push(b'f');
                 out.extend_from_slice(&id.to_be_bytes());
             }
-            Key::Guard(g) => {
-                out.push(b'g');
-                put_day(out, g.day);
-                put_text(out, g.rule.as_bytes());
-                out.push(kind_byte(g.kind));
-                put_text(out, &g.entity);
-                out.extend_from_slice(&g.value);
-            }
+            Key::Guard(guard) => _ = guard.as_guard().append_to(out),
             Key::Sink(name) => {
                 out.push(b'k');
                 out.extend_from_slice(name.as_bytes());
@@ -211,12 +253,13 @@ fn take_day(bytes: &[u8]) -> Option<(Day, &[u8])> {
 }
 
 fn put_text(out: &mut Vec<u8>, text: &[u8]) {
-    for byte in text {
-        out.push(*byte);
-        if *byte == 0 {
-            out.push(0xFF);
-        }
+    let mut done = 0;
+    for zero in memchr::memchr_iter(0, text) {
+        out.extend_from_slice(text.get(done..=zero).unwrap_or_default());
+        out.push(0xFF);
+        done = zero + 1;
     }
+    out.extend_from_slice(text.get(done..).unwrap_or_default());
     out.extend_from_slice(&[0, 1]);
 }
 

@@ -66,8 +66,9 @@ impl State {
     /// An empty working set.
     pub fn new(names: Names, bounds: Vec<Bounds>, hasher: KeyHasher) -> State {
         State {
+            guards: Guards::new(hasher.clone()),
             entities: Entities::new(hasher, names.models.len()),
-            guards: Guards::default(),
+
             agent: AgentRecord::default(),
             agent_dirty: false,
             names,
@@ -201,7 +202,7 @@ impl State {
                 (Key::File(id), _) => {
                     self.files.insert(id, read(&key, &value)?);
                 }
-                (Key::Guard(guard), _) => self.guards.restore(guard, &read(&key, &value)?),
+                (Key::Guard(guard), _) => self.guards.restore(guard.as_guard(), &read(&key, &value)?),
                 (Key::Sink(name), _) => {
                     self.sinks.insert(name, read(&key, &value)?);
                 }
