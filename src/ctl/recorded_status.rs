@@ -2,18 +2,18 @@
 
 use super::recorded::{Recorded, inert};
 use super::view::{
-    FileRow, InertRule, LastCommit, ModelProgress, Process, Queue, SinkRow, StatusReport, View, ViewError,
+    FileRow, InertRule, Lag, LastCommit, ModelProgress, Process, Queue, SinkRow, StatusReport, View, ViewError,
 };
 use crate::alert::EntityKind;
-use crate::batch::Tally;
+use crate::batch::{Position, Tally};
 use crate::calendar::{Zone, format_day, format_instant};
 use crate::control::Live;
 use crate::event::{Counts, EventType, Field, Oddity, Reject};
 use crate::rule::{Rule, Verdict};
-use crate::source::FileState;
+use crate::source::{FileSnapshot, FileState};
 use crate::state::key::{Key, guards_of};
 use crate::state::record::{AgentRecord, FileRecord, GuardRecord, SinkRecord};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Makes the report.
 pub(super) fn report(view: &mut Recorded) -> Result<StatusReport, ViewError> {
@@ -40,6 +40,7 @@ fn committed(view: &mut Recorded, live: Option<&Live>) -> Result<StatusReport, V
     files.iter().for_each(|(_, f)| total.merge(&f.tally));
     let mut report = StatusReport {
         files: file_rows(&files, live),
+        lag: live.and_then(|live| lag(&files, live)),
         events: named(&total.events, EventType::ALL.iter().map(|e| e.name())),
         rejects: named(&total.rejects, Reject::ALL.iter().map(|r| r.name())),
         oddities: named(&total.oddities, Oddity::ALL.iter().map(|o| o.name())),
@@ -70,39 +71,43 @@ fn named<'a>(counts: &Counts, names: impl Iterator<Item = &'a str>) -> BTreeMap<
 }
 
 fn file_rows(files: &[(u64, FileRecord)], live: Option<&Live>) -> Vec<FileRow> {
-    let newest = files.iter().filter_map(|(_, f)| f.last_event_ms).max();
-    let lag = |f: &FileRecord| Some((newest? - f.last_event_ms?).max(0) as u64 / 1000);
+    let followed: BTreeMap<u64, (&FileSnapshot, i64)> =
+        live.iter().flat_map(|l| l.source.files.iter().map(|s| (s.id, (s, l.now_ms)))).collect();
     let mut rows: Vec<FileRow> = files
         .iter()
         .map(|(id, f)| {
-            let now = live.and_then(|l| l.source.files.iter().find(|s| s.id == *id));
-            // Not read yet, and read but not judged yet.
-            let waiting = now.map(|n| n.lag_bytes + n.offset.saturating_sub(f.position.offset));
+            let now = followed.get(id).copied();
+            let waiting = now.map(|(n, _)| waiting_bytes(n, Some(&f.position)));
             FileRow {
                 path: f.position.path.display().to_string(),
                 format: f.position.format.map(|x| format!("{x:?}").to_lowercase()),
                 offset: f.position.offset,
                 lines: f.position.lines,
                 lag_bytes: waiting,
+                compressed: now.is_some_and(|(n, _)| n.compressed),
                 // Only a file with unread bytes is behind; of a stopped agent nobody knows.
-                lag_secs: waiting.and_then(|n| if n == 0 { Some(0) } else { lag(f) }),
+                lag_secs: now.zip(waiting).and_then(|((n, now_ms), waiting)| match waiting {
+                    0 => Some(0),
+                    _ => Some(seconds(n.next_event_ms.or(f.last_event_ms)?, now_ms)),
+                }),
                 rejects: f.tally.rejects.total(),
                 state: match now {
-                    Some(n) => state_word(n.state).into(),
+                    Some((n, _)) => state_word(n.state).into(),
                     None if f.position.complete => "read to its end".into(),
                     None => "not open".into(),
                 },
-                error: now.and_then(|n| n.error.clone()),
+                error: now.and_then(|(n, _)| n.error.clone()),
             }
         })
         .collect();
     if let Some(live) = live {
-        let unknown = live.source.files.iter().filter(|s| files.iter().all(|(id, _)| *id != s.id));
-        rows.extend(unknown.map(|s| FileRow {
+        rows.extend(uncommitted(files, live).map(|s| FileRow {
             path: s.path.clone(),
             offset: s.offset,
             lines: s.lines,
-            lag_bytes: Some(s.lag_bytes),
+            lag_bytes: Some(waiting_bytes(s, None)),
+            compressed: s.compressed,
+            lag_secs: s.next_event_ms.map(|at| seconds(at, live.now_ms)),
             state: state_word(s.state).into(),
             error: s.error.clone(),
             ..FileRow::default()
@@ -112,9 +117,57 @@ fn file_rows(files: &[(u64, FileRecord)], live: Option<&Live>) -> Vec<FileRow> {
     rows
 }
 
+/// Files of which nothing is committed yet.
+fn uncommitted<'a>(files: &[(u64, FileRecord)], live: &'a Live) -> impl Iterator<Item = &'a FileSnapshot> {
+    let known: BTreeSet<u64> = files.iter().map(|(id, _)| *id).collect();
+    live.source.files.iter().filter(move |s| !known.contains(&s.id))
+}
+
+/// Bytes not read yet, and read but not judged and committed yet.
+fn waiting_bytes(now: &FileSnapshot, committed: Option<&Position>) -> u64 {
+    match committed {
+        _ if !now.compressed => now.lag_bytes + now.offset.saturating_sub(committed.map_or(0, |p| p.offset)),
+        // How much of it is decoded, its committed position tells in bytes on disk.
+        Some(p) if p.complete && p.stored_size == now.size => 0,
+        Some(p) => now.size.saturating_sub(p.stored_size).max(1),
+        None => now.size,
+    }
+}
+
+fn seconds(event_ms: i64, now_ms: i64) -> u64 {
+    now_ms.saturating_sub(event_ms).max(0).unsigned_abs() / 1000
+}
+
+fn lag(files: &[(u64, FileRecord)], live: &Live) -> Option<Lag> {
+    if !live.source.surveyed {
+        return None;
+    }
+    let records: BTreeMap<u64, &FileRecord> = files.iter().map(|(id, f)| (*id, f)).collect();
+    let (mut lag, mut oldest) = (Lag::default(), live.source.oldest_unread_ms);
+    for file in &live.source.files {
+        let record = records.get(&file.id);
+        let bytes = waiting_bytes(file, record.map(|f| &f.position));
+        lag.bytes += bytes;
+        lag.compressed_bytes += if file.compressed { bytes } else { 0 };
+        if file.state == FileState::Later {
+            lag.waiting_files += 1;
+            lag.waiting_bytes += bytes;
+        }
+        // Without a backlog: what has just been written.
+        if live.source.oldest_unread_ms.is_none() && file.state == FileState::Reading && bytes > 0 {
+            let at = file.next_event_ms.or(record.and_then(|f| f.last_event_ms));
+            oldest = [oldest, at].into_iter().flatten().min();
+        }
+    }
+    lag.oldest_unread = oldest.map(format_instant);
+    lag.secs = if lag.bytes == 0 { Some(0) } else { oldest.map(|at| seconds(at, live.now_ms)) };
+    Some(lag)
+}
+
 const fn state_word(state: FileState) -> &'static str {
     match state {
         FileState::Reading => "reading",
+        FileState::Later => "waits for older files",
         FileState::Waiting => "waiting",
         FileState::Held => "held: not told from another file yet",
         FileState::Incomplete => "incomplete",

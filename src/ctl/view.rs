@@ -303,9 +303,12 @@ pub struct FileRow {
     pub offset: u64,
     /// Lines consumed.
     pub lines: u64,
-    /// Bytes that wait; unknown of a stopped agent.
+    /// Bytes that wait; unknown of a stopped agent. Of a compressed file bytes on disk, which will become more.
     pub lag_bytes: Option<u64>,
-    /// Seconds of event time between its last event and the newest of all.
+    /// Whether `lag_bytes` are bytes of a compressed file.
+    #[serde(default)]
+    pub compressed: bool,
+    /// Seconds between the event at which reading stands and the agent's clock; 0 when nothing waits.
     pub lag_secs: Option<u64>,
     /// Records of it that were no events.
     pub rejects: u64,
@@ -313,6 +316,23 @@ pub struct FileRow {
     pub state: String,
     /// The trouble with it.
     pub error: Option<String>,
+}
+
+/// How far reading is behind what stands in the spools.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Lag {
+    /// Bytes not judged and committed yet, in all files; of compressed ones bytes on disk, which will become more.
+    pub bytes: u64,
+    /// Of these, bytes of compressed files.
+    pub compressed_bytes: u64,
+    /// Time of the oldest unread event, when there is one.
+    pub oldest_unread: Option<String>,
+    /// Seconds between it and the agent's clock; 0 when nothing waits, unknown before the files were looked at.
+    pub secs: Option<u64>,
+    /// Files that wait until older ones are read.
+    pub waiting_files: u64,
+    /// Bytes of these.
+    pub waiting_bytes: u64,
 }
 
 /// What a sink has done.
@@ -375,6 +395,9 @@ pub struct StatusReport {
     pub process: Option<Process>,
     /// Spool files.
     pub files: Vec<FileRow>,
+    /// How far reading is behind; unknown of a stopped agent, and before the first look at the spools.
+    #[serde(default)]
+    pub lag: Option<Lag>,
     /// Bytes consumed.
     pub bytes: u64,
     /// Records: events + rejects + headers + blank lines.
