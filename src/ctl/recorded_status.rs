@@ -1,19 +1,17 @@
 //! One report that answers "is it working?", from committed records and what only the process knows.
 
+use super::files::{file_rows, lag};
 use super::recorded::{Recorded, inert};
-use super::view::{
-    FileRow, InertRule, Lag, LastCommit, ModelProgress, Process, Queue, SinkRow, StatusReport, View, ViewError,
-};
+use super::view::{InertRule, LastCommit, ModelProgress, Process, Queue, SinkRow, StatusReport, View, ViewError};
 use crate::alert::EntityKind;
-use crate::batch::{Position, Tally};
+use crate::batch::Tally;
 use crate::calendar::{Zone, format_day, format_instant};
 use crate::control::Live;
 use crate::event::{Counts, EventType, Field, Oddity, Reject};
 use crate::rule::{Rule, Verdict};
-use crate::source::{FileSnapshot, FileState};
 use crate::state::key::{Key, guards_of};
-use crate::state::record::{AgentRecord, FileRecord, GuardRecord, SinkRecord};
-use std::collections::{BTreeMap, BTreeSet};
+use crate::state::record::{AgentRecord, GuardRecord, SinkRecord};
+use std::collections::BTreeMap;
 
 /// Makes the report.
 pub(super) fn report(view: &mut Recorded) -> Result<StatusReport, ViewError> {
@@ -68,114 +66,6 @@ fn committed(view: &mut Recorded, live: Option<&Live>) -> Result<StatusReport, V
 
 fn named<'a>(counts: &Counts, names: impl Iterator<Item = &'a str>) -> BTreeMap<String, u64> {
     names.enumerate().map(|(i, n)| (n.to_owned(), counts.get(i))).filter(|(_, n)| *n > 0).collect()
-}
-
-fn file_rows(files: &[(u64, FileRecord)], live: Option<&Live>) -> Vec<FileRow> {
-    let followed: BTreeMap<u64, (&FileSnapshot, i64)> =
-        live.iter().flat_map(|l| l.source.files.iter().map(|s| (s.id, (s, l.now_ms)))).collect();
-    let mut rows: Vec<FileRow> = files
-        .iter()
-        .map(|(id, f)| {
-            let now = followed.get(id).copied();
-            let waiting = now.map(|(n, _)| waiting_bytes(n, Some(&f.position)));
-            FileRow {
-                path: f.position.path.display().to_string(),
-                format: f.position.format.map(|x| format!("{x:?}").to_lowercase()),
-                offset: f.position.offset,
-                lines: f.position.lines,
-                lag_bytes: waiting,
-                compressed: now.is_some_and(|(n, _)| n.compressed),
-                // Only a file with unread bytes is behind; of a stopped agent nobody knows.
-                lag_secs: now.zip(waiting).and_then(|((n, now_ms), waiting)| match waiting {
-                    0 => Some(0),
-                    _ => Some(seconds(n.next_event_ms.or(f.last_event_ms)?, now_ms)),
-                }),
-                rejects: f.tally.rejects.total(),
-                state: match now {
-                    Some((n, _)) => state_word(n.state).into(),
-                    None if f.position.complete => "read to its end".into(),
-                    None => "not open".into(),
-                },
-                error: now.and_then(|(n, _)| n.error.clone()),
-            }
-        })
-        .collect();
-    if let Some(live) = live {
-        rows.extend(uncommitted(files, live).map(|s| FileRow {
-            path: s.path.clone(),
-            offset: s.offset,
-            lines: s.lines,
-            lag_bytes: Some(waiting_bytes(s, None)),
-            compressed: s.compressed,
-            lag_secs: s.next_event_ms.map(|at| seconds(at, live.now_ms)),
-            state: state_word(s.state).into(),
-            error: s.error.clone(),
-            ..FileRow::default()
-        }));
-    }
-    rows.sort_by(|a, b| a.path.cmp(&b.path));
-    rows
-}
-
-/// Files of which nothing is committed yet.
-fn uncommitted<'a>(files: &[(u64, FileRecord)], live: &'a Live) -> impl Iterator<Item = &'a FileSnapshot> {
-    let known: BTreeSet<u64> = files.iter().map(|(id, _)| *id).collect();
-    live.source.files.iter().filter(move |s| !known.contains(&s.id))
-}
-
-/// Bytes not read yet, and read but not judged and committed yet.
-fn waiting_bytes(now: &FileSnapshot, committed: Option<&Position>) -> u64 {
-    match committed {
-        _ if !now.compressed => now.lag_bytes + now.offset.saturating_sub(committed.map_or(0, |p| p.offset)),
-        // How much of it is decoded, its committed position tells in bytes on disk.
-        Some(p) if p.complete && p.stored_size == now.size => 0,
-        Some(p) => now.size.saturating_sub(p.stored_size).max(1),
-        None => now.size,
-    }
-}
-
-fn seconds(event_ms: i64, now_ms: i64) -> u64 {
-    now_ms.saturating_sub(event_ms).max(0).unsigned_abs() / 1000
-}
-
-fn lag(files: &[(u64, FileRecord)], live: &Live) -> Option<Lag> {
-    if !live.source.surveyed {
-        return None;
-    }
-    let records: BTreeMap<u64, &FileRecord> = files.iter().map(|(id, f)| (*id, f)).collect();
-    let (mut lag, mut oldest) = (Lag::default(), live.source.oldest_unread_ms);
-    for file in &live.source.files {
-        let record = records.get(&file.id);
-        let bytes = waiting_bytes(file, record.map(|f| &f.position));
-        lag.bytes += bytes;
-        lag.compressed_bytes += if file.compressed { bytes } else { 0 };
-        if file.state == FileState::Later {
-            lag.waiting_files += 1;
-            lag.waiting_bytes += bytes;
-        }
-        // Without a backlog: what has just been written.
-        if live.source.oldest_unread_ms.is_none() && file.state == FileState::Reading && bytes > 0 {
-            let at = file.next_event_ms.or(record.and_then(|f| f.last_event_ms));
-            oldest = [oldest, at].into_iter().flatten().min();
-        }
-    }
-    lag.oldest_unread = oldest.map(format_instant);
-    lag.secs = if lag.bytes == 0 { Some(0) } else { oldest.map(|at| seconds(at, live.now_ms)) };
-    Some(lag)
-}
-
-const fn state_word(state: FileState) -> &'static str {
-    match state {
-        FileState::Reading => "reading",
-        FileState::Later => "waits for older files",
-        FileState::Waiting => "waiting",
-        FileState::Held => "held: not told from another file yet",
-        FileState::Incomplete => "incomplete",
-        FileState::Corrupt => "corrupt",
-        FileState::TooLarge => "too large",
-        FileState::Unreadable => "unreadable",
-        FileState::Gone => "gone",
-    }
 }
 
 fn inert_rules(view: &Recorded, agent: &AgentRecord, total: &Tally) -> Vec<InertRule> {

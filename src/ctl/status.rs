@@ -1,8 +1,9 @@
 //! `agentctl status`: how the agent does, worst news first.
 
+use super::files::FileRow;
 use super::output::{Output, Table};
 use super::page::{Look, Page, Tone};
-use super::view::{FileRow, StatusReport, View, ViewError};
+use super::view::{StatusReport, View, ViewError};
 use std::collections::BTreeMap;
 
 /// Files on the screen.

@@ -3,6 +3,7 @@
 //! The rows are the public face: their names are those of the JSON and CSV output. Instants are RFC 3339 in UTC, days
 //! `2026-03-01` in the configured zone, shares and confidences fractions from 0 to 1, sizes bytes.
 
+use super::files::{FileRow, Lag};
 use super::output::Row;
 use crate::alert::Alert;
 use serde::{Deserialize, Serialize};
@@ -290,49 +291,6 @@ pub struct Queue {
     pub depth: u64,
     /// What fits in.
     pub limit: Option<u64>,
-}
-
-/// A spool file.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct FileRow {
-    /// Its path.
-    pub path: String,
-    /// `cef` or `csv`, once known.
-    pub format: Option<String>,
-    /// Bytes consumed.
-    pub offset: u64,
-    /// Lines consumed.
-    pub lines: u64,
-    /// Bytes that wait; unknown of a stopped agent. Of a compressed file bytes on disk, which will become more.
-    pub lag_bytes: Option<u64>,
-    /// Whether `lag_bytes` are bytes of a compressed file.
-    #[serde(default)]
-    pub compressed: bool,
-    /// Seconds between the event at which reading stands and the agent's clock; 0 when nothing waits.
-    pub lag_secs: Option<u64>,
-    /// Records of it that were no events.
-    pub rejects: u64,
-    /// What is done with it, in a word.
-    pub state: String,
-    /// The trouble with it.
-    pub error: Option<String>,
-}
-
-/// How far reading is behind what stands in the spools.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Lag {
-    /// Bytes not judged and committed yet, in all files; of compressed ones bytes on disk, which will become more.
-    pub bytes: u64,
-    /// Of these, bytes of compressed files.
-    pub compressed_bytes: u64,
-    /// Time of the oldest unread event, when there is one.
-    pub oldest_unread: Option<String>,
-    /// Seconds between it and the agent's clock; 0 when nothing waits, unknown before the files were looked at.
-    pub secs: Option<u64>,
-    /// Files that wait until older ones are read.
-    pub waiting_files: u64,
-    /// Bytes of these.
-    pub waiting_bytes: u64,
 }
 
 /// What a sink has done.

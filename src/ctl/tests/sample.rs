@@ -6,6 +6,7 @@ use crate::alert::{
 use crate::config::Settings;
 use crate::content;
 use crate::ctl::Desk;
+use crate::ctl::files::{FileRow, Lag};
 use crate::ctl::view::*;
 use crate::event::{EventType, Field};
 use crate::model::{ModelSpec, Scope};

@@ -84,6 +84,9 @@ impl Live {
         while let Some(item) = self.looks.pop_front() {
             self.look_at(item);
         }
+        if let Some(item) = self.first.pop_front() {
+            return Some(item);
+        }
         self.let_go();
         self.say_backlog();
         let owed = self.backlog.order.first().copied().map(|oldest| self.decoded_first(oldest));
@@ -271,6 +274,7 @@ impl Live {
         match f.owed {
             // The next one is due then.
             Some(_) => self.backlog.order.first().map(|next| next.at_ms.saturating_add(self.backlog.stretch_ms)),
+            None if f.tail.position.offset == 0 => None,
             None => self.backlog.limit(),
         }
     }

@@ -358,7 +358,7 @@ impl Live {
             0
         } else {
             // What was taken from the disk may not have been handed on to its last byte.
-            size.saturating_sub(p.stored_size).max(1)
+            size.saturating_sub(p.stored_size).max(u64::from(f.state == FileState::Reading))
         };
         let snapshot = FileSnapshot {
             size,

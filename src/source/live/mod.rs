@@ -83,6 +83,8 @@ pub(super) struct Live {
     open: Vec<FileId>,
     /// What must be looked at before it is known whose turn it is.
     looks: VecDeque<Item>,
+    /// Files of which nothing was read yet, though they are followed: they come before newcomers.
+    first: VecDeque<Item>,
     /// What was caught up with and has something to read.
     turns: VecDeque<Item>,
     backlog: Backlog,
@@ -240,6 +242,7 @@ impl Live {
             held_files: 0,
             open: Vec::new(),
             looks: VecDeque::new(),
+            first: VecDeque::new(),
             turns: VecDeque::new(),
             backlog: Backlog::new(settings.late_days),
             peeked: Vec::new(),
@@ -376,6 +379,8 @@ impl Live {
         {
             match f.owed {
                 Some(_) => &mut self.looks,
+                // By what is read of it, copies of it are known.
+                None if f.tail.position.offset == 0 => &mut self.first,
                 None => &mut self.turns,
             }
             .push_back(Item::File(id));

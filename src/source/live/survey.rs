@@ -32,8 +32,15 @@ impl Live {
         // Clocks of file systems are coarse: of equals, the one that was rotated away comes first.
         due.sort_by_cached_key(|(modified_ns, path, _)| (*modified_ns, name_key(path)));
         for (_, _, item) in due {
-            let is_live = matches!(item, Item::File(id) if self.files.get(&id).is_some_and(|f| f.owed.is_none()));
-            if is_live { &mut self.turns } else { &mut self.looks }.push_back(item);
+            match item {
+                Item::File(id) => {
+                    if let Some(f) = self.files.get_mut(&id) {
+                        f.queued = false;
+                    }
+                    self.enqueue(id);
+                }
+                Item::New(_) => self.looks.push_back(item),
+            }
         }
         self.status.change(|s| s.surveyed = true);
         self.forget()?;
