@@ -204,7 +204,7 @@ fn a_file_that_lags_and_grows_for_ever_holds_nobody_up_for_ever() {
     let mut b = bench();
     let mut t = BEGIN;
     let mut more = |b: &Bench| {
-        b.append("behind.log", records("behind", t, t + HOUR, HOUR / 2000));
+        b.append("behind.log", records("behind", t, t + HOUR, HOUR / 6000));
         t += HOUR;
     };
     b.write("live.log", format!("CEF:live t={}\n", BEGIN + 90 * DAY));
@@ -218,6 +218,19 @@ fn a_file_that_lags_and_grows_for_ever_holds_nobody_up_for_ever() {
         more(&b);
     }
     assert_eq!(b.read().iter().filter(|(name, _)| name == "live").count(), 2);
+}
+
+#[test]
+fn compressed_files_that_overlap_are_read_one_after_the_other() {
+    let mut b = bench();
+    for (name, from) in [("a", BEGIN), ("b", BEGIN + HOUR)] {
+        b.write(&format!("{name}.gz"), gz(records(name, from, from + 2 * DAY, HOUR / 100).as_bytes()));
+    }
+    b.begin();
+    let steps = (0..1000).take_while(|_| b.step()).count();
+    assert!(steps < 1000, "no end in sight after {} records", b.taken.lines.len());
+    let names: String = b.read().into_iter().map(|(name, _)| name).collect();
+    assert_eq!(names, "a".repeat(4800) + &"b".repeat(4800));
 }
 
 #[test]
