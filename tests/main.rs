@@ -14,6 +14,7 @@ mod support; // a replay through the library, with its state kept
 
 mod abuse; // hostile and huge input: bounded, and said
 mod agentctl; // agentctl's exit codes and streams, from outside
+mod backlog; // weeks of spool after an outage, read as if in time
 mod cases; // spools in, alerts and state out, whatever the threads and restarts
 mod crash; // the real daemon: killed anywhere, at random and at every failpoint
 mod daemon; // the real daemon: asked, given bad starts

@@ -5,6 +5,7 @@
 
 pub mod connect;
 pub mod escape;
+pub mod files;
 pub mod output;
 pub mod page;
 mod recorded;

@@ -1,18 +1,16 @@
 //! One report that answers "is it working?", from committed records and what only the process knows.
 
+use super::files::{file_rows, lag};
 use super::recorded::{Recorded, inert};
-use super::view::{
-    FileRow, InertRule, LastCommit, ModelProgress, Process, Queue, SinkRow, StatusReport, View, ViewError,
-};
+use super::view::{InertRule, LastCommit, ModelProgress, Process, Queue, SinkRow, StatusReport, View, ViewError};
 use crate::alert::EntityKind;
 use crate::batch::Tally;
 use crate::calendar::{Zone, format_day, format_instant};
 use crate::control::Live;
 use crate::event::{Counts, EventType, Field, Oddity, Reject};
 use crate::rule::{Rule, Verdict};
-use crate::source::FileState;
 use crate::state::key::{Key, guards_of};
-use crate::state::record::{AgentRecord, FileRecord, GuardRecord, SinkRecord};
+use crate::state::record::{AgentRecord, GuardRecord, SinkRecord};
 use std::collections::BTreeMap;
 
 /// Makes the report.
@@ -40,6 +38,7 @@ fn committed(view: &mut Recorded, live: Option<&Live>) -> Result<StatusReport, V
     files.iter().for_each(|(_, f)| total.merge(&f.tally));
     let mut report = StatusReport {
         files: file_rows(&files, live),
+        lag: live.and_then(|live| lag(&files, live)),
         events: named(&total.events, EventType::ALL.iter().map(|e| e.name())),
         rejects: named(&total.rejects, Reject::ALL.iter().map(|r| r.name())),
         oddities: named(&total.oddities, Oddity::ALL.iter().map(|o| o.name())),
@@ -67,62 +66,6 @@ fn committed(view: &mut Recorded, live: Option<&Live>) -> Result<StatusReport, V
 
 fn named<'a>(counts: &Counts, names: impl Iterator<Item = &'a str>) -> BTreeMap<String, u64> {
     names.enumerate().map(|(i, n)| (n.to_owned(), counts.get(i))).filter(|(_, n)| *n > 0).collect()
-}
-
-fn file_rows(files: &[(u64, FileRecord)], live: Option<&Live>) -> Vec<FileRow> {
-    let newest = files.iter().filter_map(|(_, f)| f.last_event_ms).max();
-    let lag = |f: &FileRecord| Some((newest? - f.last_event_ms?).max(0) as u64 / 1000);
-    let mut rows: Vec<FileRow> = files
-        .iter()
-        .map(|(id, f)| {
-            let now = live.and_then(|l| l.source.files.iter().find(|s| s.id == *id));
-            // Not read yet, and read but not judged yet.
-            let waiting = now.map(|n| n.lag_bytes + n.offset.saturating_sub(f.position.offset));
-            FileRow {
-                path: f.position.path.display().to_string(),
-                format: f.position.format.map(|x| format!("{x:?}").to_lowercase()),
-                offset: f.position.offset,
-                lines: f.position.lines,
-                lag_bytes: waiting,
-                // Only a file with unread bytes is behind; of a stopped agent nobody knows.
-                lag_secs: waiting.and_then(|n| if n == 0 { Some(0) } else { lag(f) }),
-                rejects: f.tally.rejects.total(),
-                state: match now {
-                    Some(n) => state_word(n.state).into(),
-                    None if f.position.complete => "read to its end".into(),
-                    None => "not open".into(),
-                },
-                error: now.and_then(|n| n.error.clone()),
-            }
-        })
-        .collect();
-    if let Some(live) = live {
-        let unknown = live.source.files.iter().filter(|s| files.iter().all(|(id, _)| *id != s.id));
-        rows.extend(unknown.map(|s| FileRow {
-            path: s.path.clone(),
-            offset: s.offset,
-            lines: s.lines,
-            lag_bytes: Some(s.lag_bytes),
-            state: state_word(s.state).into(),
-            error: s.error.clone(),
-            ..FileRow::default()
-        }));
-    }
-    rows.sort_by(|a, b| a.path.cmp(&b.path));
-    rows
-}
-
-const fn state_word(state: FileState) -> &'static str {
-    match state {
-        FileState::Reading => "reading",
-        FileState::Waiting => "waiting",
-        FileState::Held => "held: not told from another file yet",
-        FileState::Incomplete => "incomplete",
-        FileState::Corrupt => "corrupt",
-        FileState::TooLarge => "too large",
-        FileState::Unreadable => "unreadable",
-        FileState::Gone => "gone",
-    }
 }
 
 fn inert_rules(view: &Recorded, agent: &AgentRecord, total: &Tally) -> Vec<InertRule> {

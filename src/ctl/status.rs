@@ -1,8 +1,9 @@
 //! `agentctl status`: how the agent does, worst news first.
 
+use super::files::FileRow;
 use super::output::{Output, Table};
 use super::page::{Look, Page, Tone};
-use super::view::{FileRow, StatusReport, View, ViewError};
+use super::view::{StatusReport, View, ViewError};
 use std::collections::BTreeMap;
 
 /// Files on the screen.
@@ -73,6 +74,28 @@ fn reading(report: &StatusReport, page: &mut Page) {
     page.value("other", &format!("{} headers, {} blank lines", report.headers, report.blank));
     page.value("late, future", &format!("{}, {}", report.late, report.future));
     page.value("newest day", report.newest_day.as_deref().unwrap_or_default());
+    let Some(lag) = &report.lag else { return };
+    let mut behind = approximately(lag.bytes, lag.compressed_bytes > 0);
+    if let Some(secs) = lag.secs.filter(|secs| *secs > 0) {
+        behind.push_str(&format!(", {}", duration(secs)));
+    }
+    if let Some(oldest) = &lag.oldest_unread {
+        behind.push_str(&format!("; the oldest unread event is of {oldest}"));
+    }
+    page.value("behind", &behind);
+    if lag.compressed_bytes > 0 {
+        page.value("compressed", &format!("{} of that, as they stand on the disk", bytes(lag.compressed_bytes)));
+    }
+    if lag.waiting_files > 0 {
+        let waiting =
+            format!("{} files wait until older ones are read: {}", lag.waiting_files, bytes(lag.waiting_bytes));
+        page.value("waiting", &waiting);
+    }
+}
+
+/// `~1.5 MiB`, where compressed bytes are counted.
+fn approximately(n: u64, compressed: bool) -> String {
+    if compressed && n > 0 { format!("~{}", bytes(n)) } else { bytes(n) }
 }
 
 fn files(report: &StatusReport, look: Look) -> String {
@@ -88,7 +111,7 @@ fn files(report: &StatusReport, look: Look) -> String {
             f.path.clone(),
             f.format.clone().unwrap_or_else(|| "-".into()),
             f.lines.to_string(),
-            f.lag_bytes.map_or_else(|| "-".into(), bytes),
+            f.lag_bytes.map_or_else(|| "-".into(), |n| approximately(n, f.compressed)),
             f.lag_secs.map_or_else(|| "-".into(), duration),
             f.rejects.to_string(),
             f.state.clone(),

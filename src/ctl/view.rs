@@ -3,6 +3,7 @@
 //! The rows are the public face: their names are those of the JSON and CSV output. Instants are RFC 3339 in UTC, days
 //! `2026-03-01` in the configured zone, shares and confidences fractions from 0 to 1, sizes bytes.
 
+use super::files::{FileRow, Lag};
 use super::output::Row;
 use crate::alert::Alert;
 use serde::{Deserialize, Serialize};
@@ -292,29 +293,6 @@ pub struct Queue {
     pub limit: Option<u64>,
 }
 
-/// A spool file.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct FileRow {
-    /// Its path.
-    pub path: String,
-    /// `cef` or `csv`, once known.
-    pub format: Option<String>,
-    /// Bytes consumed.
-    pub offset: u64,
-    /// Lines consumed.
-    pub lines: u64,
-    /// Bytes that wait; unknown of a stopped agent.
-    pub lag_bytes: Option<u64>,
-    /// Seconds of event time between its last event and the newest of all.
-    pub lag_secs: Option<u64>,
-    /// Records of it that were no events.
-    pub rejects: u64,
-    /// What is done with it, in a word.
-    pub state: String,
-    /// The trouble with it.
-    pub error: Option<String>,
-}
-
 /// What a sink has done.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SinkRow {
@@ -375,6 +353,9 @@ pub struct StatusReport {
     pub process: Option<Process>,
     /// Spool files.
     pub files: Vec<FileRow>,
+    /// How far reading is behind; unknown of a stopped agent, and before the first look at the spools.
+    #[serde(default)]
+    pub lag: Option<Lag>,
     /// Bytes consumed.
     pub bytes: u64,
     /// Records: events + rejects + headers + blank lines.

@@ -39,7 +39,7 @@ use opening::{Opening, Restored};
 use outbox::{Outbox, SinkHandle};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// What a pipeline is built from.
 pub struct Plan {
@@ -149,8 +149,9 @@ impl Pipeline {
             mode,
             limits: limits.clone(),
             known,
-            sniff: Arc::new(ContentSniff { content: Arc::clone(&content) }),
+            sniff: Arc::new(ContentSniff { content: Arc::clone(&content), zones: Mutex::new(zones.clone()) }),
             refuse_files: settings.sink_file.iter().map(|s| s.path.clone()).collect(),
+            late_days: settings.detection.late_days,
         };
         let source_stop = source::Stop { flag: Arc::clone(&stop.flag), wake: woken };
         let source = source::spawn(options, raw_sender, buffers, source_stop, Arc::clone(&source_status))
@@ -340,10 +341,12 @@ fn start_sinks(plans: Vec<SinkPlan>, state: &mut State, acks: &Sender<sink::Ackn
 /// How the source learns what a record is.
 struct ContentSniff {
     content: Arc<Content>,
+    /// Of the spools, as configured. The source's one thread asks.
+    zones: Mutex<Vec<Zone>>,
 }
 
 impl ContentSniff {
-    fn time(&self, record: &[u8], columns: Option<&crate::parse::Columns>, format: Format) -> Option<i64> {
+    fn time(&self, record: &[u8], columns: Option<&crate::parse::Columns>, format: Format, zone: &Zone) -> Option<i64> {
         let (mut arena, mut draft, mut oddities) = (Vec::new(), Draft::default(), Counts::default());
         let mut work = Workspace {
             raw: record,
@@ -356,7 +359,7 @@ impl ContentSniff {
         let parsers = &self.content.parsers;
         let parsed = match format {
             Format::Cef => parsers.parse_cef(&mut work, span, Extract::Wanted),
-            Format::Csv => parsers.parse_csv(&mut work, span, columns, &Zone::utc(), Extract::Wanted),
+            Format::Csv => parsers.parse_csv(&mut work, span, columns, zone, Extract::Wanted),
         };
         parsed.ok().map(|_| draft.time_ms)
     }
@@ -373,10 +376,19 @@ impl Sniff for ContentSniff {
         self.content.parsers.csv_header(record).is_some()
     }
     fn record_time(&self, record: &[u8]) -> Option<i64> {
-        self.time(record, None, Format::Cef).or_else(|| self.time(record, None, Format::Csv))
+        let utc = Zone::utc();
+        self.time(record, None, Format::Cef, &utc).or_else(|| self.time(record, None, Format::Csv, &utc))
     }
     fn row_time(&self, header: &[u8], record: &[u8]) -> Option<i64> {
         let columns = self.content.parsers.csv_header(header)?;
-        self.time(record, Some(&columns), Format::Csv)
+        self.time(record, Some(&columns), Format::Csv, &Zone::utc())
+    }
+    fn event_time(&self, spool: u16, header: Option<&[u8]>, record: &[u8]) -> Option<i64> {
+        let utc = Zone::utc();
+        let zones = self.zones.lock().unwrap_or_else(PoisonError::into_inner);
+        let zone = zones.get(usize::from(spool)).unwrap_or(&utc);
+        let columns = header.and_then(|header| self.content.parsers.csv_header(header));
+        let csv = || self.time(record, columns.as_ref(), Format::Csv, zone);
+        if columns.is_some() { csv() } else { self.time(record, None, Format::Cef, zone).or_else(csv) }
     }
 }

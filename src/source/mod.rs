@@ -5,7 +5,8 @@
 //!
 //! One thread reads. `live` follows spools for ever, `once` reads paths to their end; both turn files (`tail`) into parts
 //! (`cut`, `rows`) and hand them to the `outlet`. `scan` lists directories, `watch` hears the kernel's hints, `registry`
-//! knows a file again by its `fingerprint` (`heads` is its index), `reader` and `decode` give its uncompressed bytes, `order` sorts a replay.
+//! knows a file again by its `fingerprint` (`heads` is its index), `reader` and `decode` give its uncompressed bytes, `order` sorts a
+//! replay, `times` tells how old unread bytes are.
 
 mod cut;
 mod decode;
@@ -22,6 +23,7 @@ mod rows;
 mod scan;
 mod status;
 mod tail;
+mod times;
 mod watch;
 
 #[cfg(any(test, fuzzing))]
@@ -76,6 +78,15 @@ pub trait Sniff: Send + Sync {
         self.record_time(record)
     }
 
+    /// The time of a record of this spool (an index of the settings), under the header in force if there is one. Rows
+    /// without a zone are in that of the spool.
+    fn event_time(&self, _spool: u16, header: Option<&[u8]>, record: &[u8]) -> Option<i64> {
+        match header {
+            Some(header) => self.row_time(header, record),
+            None => self.record_time(record),
+        }
+    }
+
     /// Bytes that every header row contains, so that [`Self::is_csv_header`] is asked about few records; empty asks about all.
     fn header_mark(&self) -> &[u8] {
         b""
@@ -114,6 +125,9 @@ pub struct SourceOptions {
     pub sniff: Arc<dyn Sniff>,
     /// Files that are never read, such as the agent's own alert file.
     pub refuse_files: Vec<PathBuf>,
+    /// Days that an event may be behind the latest one of its entity before it is late. Nothing is read so far ahead of an
+    /// older unread file that its events become late.
+    pub late_days: u32,
 }
 
 /// Why reading could not begin.
@@ -174,6 +188,7 @@ pub fn spawn(
                 known: options.known,
                 sniff: options.sniff,
                 refuse_files: options.refuse_files,
+                late_days: options.late_days,
             };
             let mut live = live::Live::new(settings, outlet, status);
             Box::new(move || live.run())

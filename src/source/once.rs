@@ -196,6 +196,8 @@ impl Once {
             let mut reading = Reading {
                 limits: &self.limits,
                 sniff: &*self.sniff,
+                until: None,
+                stands_ms: None,
                 outlet: &mut self.outlet,
                 batches: &mut self.batches,
             };

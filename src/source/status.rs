@@ -16,6 +16,8 @@ pub enum FileState {
     /// Bytes wait to be read.
     #[default]
     Reading,
+    /// Bytes wait to be read, and will until older files have been: it is more than `late_days` ahead of them.
+    Later,
     /// Read to the end of what is there.
     Waiting,
     /// Not told apart from another file yet: a copy of it, or too short to say.
@@ -43,8 +45,15 @@ pub struct FileSnapshot {
     pub size: u64,
     /// Bytes consumed.
     pub offset: u64,
-    /// Bytes not consumed yet; for compressed files the size on disk until the end was reached.
+    /// Bytes not consumed yet; of a compressed file bytes on disk, since nobody knows how many they will become.
     pub lag_bytes: u64,
+    /// Whether the file is decoded on the way: gz, zst, UTF-16.
+    #[serde(default)]
+    pub compressed: bool,
+    /// Event time of the next unread record, as far as it was needed; files without readable records go by their
+    /// modification.
+    #[serde(default)]
+    pub next_event_ms: Option<i64>,
     /// Lines consumed.
     pub lines: u64,
     /// How often the path was truncated or replaced before.
@@ -126,6 +135,15 @@ pub struct SourceSnapshot {
     /// Listings of all spools since the start, as far as everything that they found has been read, or has to wait.
     #[serde(default)]
     pub listings: u64,
+    /// Whether every spool was listed once, so that all that waits is known.
+    #[serde(default)]
+    pub surveyed: bool,
+    /// Event time of the oldest record that was found unread and can be read; `None` when all was caught up with.
+    #[serde(default)]
+    pub oldest_unread_ms: Option<i64>,
+    /// Files that stand later than this wait for it.
+    #[serde(default)]
+    pub waits_beyond_ms: Option<i64>,
     /// Why there are no hints from the kernel, when there are none: new bytes are then seen at the next rescan.
     pub polling_only: Option<String>,
     /// Files that a replay left out because they were read to their end before.
@@ -177,6 +195,12 @@ impl SourceStatus {
         let inner = self.lock();
         let mut all = inner.rest.clone();
         all.files = inner.files.values().cloned().collect();
+        for file in &mut all.files {
+            let beyond = file.next_event_ms.zip(all.waits_beyond_ms).is_some_and(|(at, limit)| at > limit);
+            if beyond && file.state == FileState::Reading && file.lag_bytes > 0 {
+                file.state = FileState::Later;
+            }
+        }
         all.files.sort_by(|a, b| a.path.cmp(&b.path).then(a.id.cmp(&b.id)));
         all
     }

@@ -8,6 +8,7 @@ use super::decode::End;
 use super::fingerprint::{Mark, Stat, WINDOW, hash};
 use super::outlet::Outlet;
 use super::reader::Reader;
+use super::times::Times;
 use super::{Sniff, fixed_format};
 use crate::batch::{FileId, Position, RawBatch, Remember};
 use crate::config::{FormatSetting, Limits};
@@ -23,6 +24,10 @@ const MARKS: usize = 32;
 pub(super) struct Reading<'a> {
     pub(super) limits: &'a Limits,
     pub(super) sniff: &'a dyn Sniff,
+    /// Event time beyond which nothing is taken of a plain file, and the clock; without it nobody asks for times.
+    pub(super) until: Option<(i64, i64)>,
+    /// Answer to it: the event time at which the file stands after this reading.
+    pub(super) stands_ms: Option<i64>,
     pub(super) outlet: &'a mut Outlet,
     /// Where the batches go.
     pub(super) batches: &'a mut Vec<RawBatch>,
@@ -94,6 +99,11 @@ impl Tail {
         self.cutter.rewind();
     }
 
+    /// The CSV header in force at the position.
+    pub(super) fn header(&self) -> Option<&[u8]> {
+        self.header.as_deref()
+    }
+
     /// A batch without records, so that the position is remembered.
     pub(super) fn bookmark(&self) -> RawBatch {
         self.batch(Part { lines_before: self.position.lines, ..Part::default() }, Vec::new(), self.position.offset)
@@ -128,6 +138,15 @@ impl Tail {
         if end.is_none() && buf.last() == Some(&0) && reader.is_reserved_from(from + buf.len() as u64)? {
             // Reserved space that is not filled yet.
             end = Some(End::Complete);
+        }
+        if let Some((until, now_ms)) = work.until {
+            let times = Times { sniff: work.sniff, spool: self.spool, header: self.header.as_deref(), now_ms };
+            let (upto, at) = times.up_to(&buf, if self.plain { until } else { i64::MAX });
+            work.stands_ms = at;
+            if upto < buf.len() {
+                buf.truncate(upto);
+                end = None;
+            }
         }
         let follows = match &end {
             None => Follows::Bytes,
@@ -197,6 +216,7 @@ impl Tail {
         let needs_lookback = base > 0 && parts.first().is_some_and(|p| p.upto < WINDOW);
         let lookback = if needs_lookback { reader.before(base)?.unwrap_or_default().to_vec() } else { Vec::new() };
         let head = if (self.position.head_len as usize) < WINDOW { reader.head()?.to_vec() } else { Vec::new() };
+        let taken = reader.stored_offset(self.position.offset);
         let count = parts.len();
         let mut whole = Some(buf);
         for (i, part) in parts.into_iter().enumerate() {
@@ -223,7 +243,11 @@ impl Tail {
             let is_last = i + 1 == count;
             let complete = is_last && complete_at.is_some() && (!self.plain || part.upto == buf.len());
             self.position.complete = complete;
-            self.position.stored_size = complete_at.filter(|_| complete).unwrap_or(0);
+            self.position.stored_size = match complete_at.filter(|_| complete) {
+                Some(size) => size,
+                None if self.plain => 0,
+                None => self.position.stored_size.max(taken),
+            };
             self.mark();
             let data = if is_last {
                 let mut buf = whole.take().unwrap_or_default();

@@ -4,12 +4,13 @@
 use super::act::numbers;
 use super::agent::Agent;
 use super::script::Expect;
+use crate::support::stopped;
 use exfil_agent::batch::Tally;
 use exfil_agent::event::{Oddity, Reject};
 use exfil_agent::source::{FileState, SourceSnapshot};
 use exfil_agent::state::key::Key;
 use exfil_agent::state::record::{AgentRecord, FileRecord, SinkRecord};
-use exfil_agent::store::{self, codec};
+use exfil_agent::store::codec;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read;
 use std::path::Path;
@@ -37,7 +38,7 @@ impl Outcome {
     /// Of a stopped agent.
     pub fn of(state_dir: &Path, alert_file: &Path) -> Outcome {
         let mut out = Outcome::default();
-        let store = store::read_stopped(state_dir).unwrap();
+        let store = stopped(state_dir);
         let mut from = Vec::new();
         loop {
             let page = store.scan(&from, b"", 1 << 20).unwrap();

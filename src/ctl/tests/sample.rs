@@ -6,6 +6,7 @@ use crate::alert::{
 use crate::config::Settings;
 use crate::content;
 use crate::ctl::Desk;
+use crate::ctl::files::{FileRow, Lag};
 use crate::ctl::view::*;
 use crate::event::{EventType, Field};
 use crate::model::{ModelSpec, Scope};
@@ -366,6 +367,7 @@ pub fn status() -> StatusReport {
                 offset: 7_000_000,
                 lines: 10_240,
                 lag_bytes: Some(1536),
+                compressed: false,
                 lag_secs: Some(75),
                 rejects: 2,
                 state: "following".into(),
@@ -379,6 +381,14 @@ pub fn status() -> StatusReport {
                 ..FileRow::default()
             },
         ],
+        lag: Some(Lag {
+            bytes: 5_000_000_000,
+            compressed_bytes: 3_000_000_000,
+            oldest_unread: Some("2026-03-08T23:59:58.000Z".into()),
+            secs: Some(468_060),
+            waiting_files: 3,
+            waiting_bytes: 1536,
+        }),
         bytes: 7_000_000,
         records: 10_240,
         events: counts(&[("process-created", 4000), ("file-write", 6234), ("file-read", 0)]),

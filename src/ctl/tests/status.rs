@@ -23,6 +23,9 @@ fn the_page_begins_with_what_needs_attention() {
           other             1 headers, 3 blank lines
           late, future      5, 1
           newest day        2026-03-14
+          behind            ~4.7 GiB, 5 d 10 h; the oldest unread event is of 2026-03-08T23:59:58.000Z
+          compressed        2.8 GiB of that, as they stand on the disk
+          waiting           3 files wait until older ones are read: 1.5 KiB
 
         file                                        format  lines  behind   event time  rejects  state
         ────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -79,6 +82,16 @@ fn the_page_fits_a_narrow_terminal() {
           other         1 headers, 3 blank lines
           late, future  5, 1
           newest day    2026-03-14
+          behind
+            ~4.7 GiB, 5 d 10 h; the oldest
+            unread event is of
+            2026-03-08T23:59:58.000Z
+          compressed
+            2.8 GiB of that, as they stand on
+            the disk
+          waiting
+            3 files wait until older ones are
+            read: 1.5 KiB
 
           file
             /var/spool/dtex/=1\x1b]0;owned\x07\x

@@ -39,26 +39,28 @@ impl Live {
         match self.look(inode) {
             Ok(Some((reader, stat, verdict))) => self.admit(inode, reader, stat, verdict),
             Ok(None) => Ok(()),
-            Err(e) if e.kind() == io::ErrorKind::NotFound => {
-                self.scan_wanted = true;
-                Ok(())
-            }
             Err(e) => {
-                self.count_error(&e);
-                if let Some(n) = self.newcomers.get_mut(&inode) {
-                    n.retry.fail(now);
-                    n.considered = None;
-                    let text = e.to_string();
-                    if n.retry.is_news(&e) {
-                        log::warn!(
-                            "{} cannot be read: {text}; tried again every minute, or when it changes",
-                            n.path.display()
-                        );
-                    }
-                    self.say(inode, FileState::Unreadable, Some(text));
-                }
+                self.newcomer_trouble(inode, &e);
                 Ok(())
             }
+        }
+    }
+
+    pub(super) fn newcomer_trouble(&mut self, inode: Inode, e: &io::Error) {
+        if e.kind() == io::ErrorKind::NotFound {
+            self.scan_wanted = true;
+            return;
+        }
+        self.count_error(e);
+        let now = self.now();
+        if let Some(n) = self.newcomers.get_mut(&inode) {
+            n.retry.fail(now);
+            n.considered = None;
+            let text = e.to_string();
+            if n.retry.is_news(e) {
+                log::warn!("{} cannot be read: {text}; tried again every minute, or when it changes", n.path.display());
+            }
+            self.say(inode, FileState::Unreadable, Some(text));
         }
     }
 
@@ -221,6 +223,7 @@ impl Live {
             inode: inode.number,
             gone_since_ms: None,
             complete: false,
+            stored_size: 0,
             ..p
         };
         let (id, position, marks) = match verdict {
@@ -254,10 +257,16 @@ impl Live {
         tail.open(reader);
         let mut followed = Followed::new(tail, n.spool, stat);
         (followed.scan, followed.confirmed, followed.queued) = (n.scan, n.scan, true);
-        followed.backlog = n.backlog.then_some(stat.size);
+        followed.owed = n.owed.then_some(stat.size);
+        (followed.stands_ms, followed.found) = (n.begins_ms, n.found);
         self.open.push(id);
         self.add_file(inode, followed);
         self.send()?;
+        if known && n.owed {
+            // What is unread of it may be much younger.
+            self.place(id);
+            return Ok(());
+        }
         self.turn(id)
     }
 
@@ -266,8 +275,7 @@ impl Live {
         if let Some(absent) = self.registry.take(id) {
             return Some((absent.position, absent.marks));
         }
-        self.close(id);
-        let f = self.files.remove(&id)?;
+        let f = self.leave(id)?;
         let inode = Inode::of(&f.tail.position);
         if self.by_inode.get(&inode) == Some(&id) {
             self.by_inode.remove(&inode);
@@ -286,10 +294,19 @@ impl Live {
     }
 
     /// Tells the status about a newcomer.
-    fn say(&self, inode: Inode, state: FileState, error: Option<String>) {
+    pub(super) fn say(&self, inode: Inode, state: FileState, error: Option<String>) {
         let Some(n) = self.newcomers.get(&inode) else { return };
         let (path, size) = (label(&n.path).to_string(), n.stat.size);
-        let snapshot = FileSnapshot { path, size, lag_bytes: size, state, error, ..FileSnapshot::default() };
+        let snapshot = FileSnapshot {
+            path,
+            size,
+            lag_bytes: size,
+            compressed: n.compressed,
+            next_event_ms: n.begins_ms,
+            state,
+            error,
+            ..FileSnapshot::default()
+        };
         self.status.file(Key::Inode(inode.device, inode.number), snapshot);
     }
 }

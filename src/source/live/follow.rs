@@ -53,11 +53,12 @@ impl Live {
         if plain && stat.size < f.tail.position.offset {
             return self.renew(id);
         }
+        if !plain && (self.is_too_far_ahead(id) || self.decoding.is_some_and(|other| other != id)) {
+            self.put_back(id);
+            return Ok(());
+        }
+        let Some(f) = self.files.get_mut(&id) else { return Ok(()) };
         if !plain {
-            if self.decoding.is_some_and(|other| other != id) {
-                self.enqueue(id);
-                return Ok(());
-            }
             self.decoding = Some(id);
             if f.drained.is_none() && f.tail.is_done(&stat).unwrap_or(false) {
                 self.ended(id, &stat, &End::Complete, Instant::now());
@@ -72,21 +73,17 @@ impl Live {
             f.state = FileState::Reading;
         }
         let begun = Instant::now();
+        let until = self.until(id);
         let mut reads = 0;
         loop {
-            let step = self.read_once(id, stat, false)?;
+            let step = self.read_once(id, stat, false, until.or((reads == 0).then_some(i64::MAX)))?;
             reads += 1;
             match step {
                 Ok(Step::More) => {
                     let Some(f) = self.files.get_mut(&id) else { return Ok(()) };
-                    let turn_is_over = match f.backlog {
-                        Some(size) => f.tail.is_plain() && f.tail.position.offset >= size,
-                        None => reads >= READS_A_TURN,
-                    };
-                    if turn_is_over {
-                        f.backlog = None;
-                        self.report(id);
-                        self.enqueue(id);
+                    let later = until.zip(f.stands_ms).is_some_and(|(until, at)| at > until);
+                    if reads >= READS_A_TURN || later || f.stuck {
+                        self.put_back(id);
                         return Ok(());
                     }
                     self.outlet.check()?;
@@ -104,13 +101,33 @@ impl Live {
         }
     }
 
-    fn read_once(&mut self, id: FileId, stat: &Stat, last: bool) -> Result<io::Result<Step>, Stopped> {
+    /// Reads once, no further than event time `until`. Where one is given, it is noted at which time the file stands then.
+    fn read_once(
+        &mut self,
+        id: FileId,
+        stat: &Stat,
+        last: bool,
+        until: Option<i64>,
+    ) -> Result<io::Result<Step>, Stopped> {
+        let now_ms = self.clock.now_ms();
         let Some(f) = self.files.get_mut(&id) else { return Ok(Ok(Step::More)) };
-        let before = f.tail.position.offset;
-        let mut reading =
-            Reading { limits: &self.limits, sniff: &*self.sniff, outlet: &mut self.outlet, batches: &mut self.batches };
+        let (before, stood_ms) = (f.tail.position.offset, f.stands_ms);
+        let mut reading = Reading {
+            limits: &self.limits,
+            sniff: &*self.sniff,
+            until: until.map(|until| (until, now_ms)),
+            stands_ms: None,
+            outlet: &mut self.outlet,
+            batches: &mut self.batches,
+        };
         let step = f.tail.read(stat, last, &mut reading);
+        let stands_ms = reading.stands_ms;
         let consumed = f.tail.position.offset - before;
+        f.stuck = consumed == 0 && matches!(step, Ok(Step::More)) && stands_ms.is_none_or(|at| stood_ms == Some(at));
+        if let Some(at) = stands_ms {
+            self.stands(id, at, consumed > 0);
+        }
+        let Some(f) = self.files.get_mut(&id) else { return Ok(Ok(Step::More)) };
         if consumed > 0 {
             self.heads.learn(id, &f.tail.position);
             if f.missing_since.is_some() {
@@ -131,7 +148,7 @@ impl Live {
         let now = self.now();
         let Some(f) = self.files.get_mut(&id) else { return };
         f.drained = Some(*stat);
-        f.backlog = None;
+        f.owed = None;
         f.retry.reset();
         f.state = match end {
             End::Complete => FileState::Waiting,
@@ -171,7 +188,7 @@ impl Live {
         let Some(f) = self.files.get(&id) else { return Ok(()) };
         if f.missing_since.is_some_and(|since| now.saturating_duration_since(since) >= self.timing.grace) {
             if f.tail.is_plain() {
-                let _ = self.read_once(id, stat, true)?;
+                let _ = self.read_once(id, stat, true, None)?;
             }
             return self.retire(id);
         }
@@ -180,8 +197,7 @@ impl Live {
 
     /// Stops following a file that is gone. Its position is kept for a while: it may come back, or as a copy.
     pub(super) fn retire(&mut self, id: FileId) -> Result<(), Stopped> {
-        self.close(id);
-        let Some(f) = self.files.remove(&id) else { return Ok(()) };
+        let Some(f) = self.leave(id) else { return Ok(()) };
         failpoint::reach(Point::SourceRetired);
         let done = f.drained.is_some_and(|d| d.size >= f.seen.size)
             || f.seen.size == f.tail.position.offset
@@ -197,8 +213,7 @@ impl Live {
     fn renew(&mut self, id: FileId) -> Result<(), Stopped> {
         let now = self.now();
         let file = self.files.get(&id).and_then(|f| f.tail.reader.as_ref()).map(Reader::share);
-        self.close(id);
-        let Some(f) = self.files.remove(&id) else { return Ok(()) };
+        let Some(f) = self.leave(id) else { return Ok(()) };
         self.status.count(|c| c.truncations += 1);
         failpoint::reach(Point::SourceTruncated);
         log::info!("{} was truncated or replaced after byte {}", f.tail.label, f.tail.position.offset);
@@ -208,8 +223,15 @@ impl Live {
         self.held_files += usize::from(newcomer.file.is_some());
         self.shelve(f)?;
         self.newcomers.insert(inode, newcomer);
-        self.ready.push_front(Item::New(inode));
+        self.looks.push_front(Item::New(inode));
         Ok(())
+    }
+
+    /// Takes a file out of those followed.
+    pub(super) fn leave(&mut self, id: FileId) -> Option<Followed> {
+        self.close(id);
+        self.unplace(Item::File(id));
+        self.files.remove(&id)
     }
 
     /// Moves a file from those followed to those absent.
@@ -235,7 +257,7 @@ impl Live {
         // A newcomer may have waited for this.
         for (inode, n) in &mut self.newcomers {
             if n.held && !std::mem::replace(&mut n.queued, true) {
-                self.ready.push_back(Item::New(*inode));
+                self.looks.push_back(Item::New(*inode));
             }
         }
         self.send()
@@ -276,7 +298,7 @@ impl Live {
     }
 
     /// Opens a followed file by its path; it must still be the same inode.
-    fn open_file(&mut self, id: FileId) -> io::Result<()> {
+    pub(super) fn open_file(&mut self, id: FileId) -> io::Result<()> {
         self.make_room();
         let Some(f) = self.files.get_mut(&id) else { return Ok(()) };
         let (file, stat) = open_regular(&f.tail.path, false)?;
@@ -335,9 +357,17 @@ impl Live {
         } else if p.complete && p.stored_size == size {
             0
         } else {
-            size
+            // What was taken from the disk may not have been handed on to its last byte.
+            size.saturating_sub(p.stored_size).max(u64::from(f.state == FileState::Reading))
         };
-        let snapshot = FileSnapshot { size, lag_bytes: rest, state: f.state, ..FileSnapshot::of(id, &f.tail.label, p) };
+        let snapshot = FileSnapshot {
+            size,
+            lag_bytes: rest,
+            compressed: !f.tail.is_plain(),
+            next_event_ms: f.stands_ms.filter(|at| rest > 0 && *at > i64::MIN),
+            state: f.state,
+            ..FileSnapshot::of(id, &f.tail.label, p)
+        };
         self.status.file(Key::File(id), snapshot);
     }
 }

@@ -1,7 +1,7 @@
 //! Following spools for ever: lists the directories, notices what is new, renamed or gone, and shares the time among files.
 //!
-//! The first listing is read file by file, oldest first, so that a backlog comes in its order; after that every file gets
-//! a few reads in turn, so that none starves. `survey` lists, `admit` decides what a new file is,
+//! What is found unread is read oldest first, so that a backlog comes in its order; a file that was caught up with gets a
+//! few reads in turn, so that none starves. `survey` lists, `admit` decides what a new file is, `backlog` whose turn it is,
 //! `follow` reads the known ones.
 
 use super::fingerprint::{Inode, Stat};
@@ -25,10 +25,12 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 mod admit;
+mod backlog;
 mod clock;
 mod follow;
 mod survey;
 
+use backlog::{Backlog, Place};
 use clock::Clock;
 
 pub(super) struct LiveSettings {
@@ -37,6 +39,8 @@ pub(super) struct LiveSettings {
     pub(super) known: Vec<(FileId, Position)>,
     pub(super) sniff: Arc<dyn Sniff>,
     pub(super) refuse_files: Vec<PathBuf>,
+    /// See [`super::SourceOptions::late_days`].
+    pub(super) late_days: u32,
 }
 
 /// How long things are waited for.
@@ -77,7 +81,15 @@ pub(super) struct Live {
     /// Descriptors that newcomers hold, and the followed files that are open.
     held_files: usize,
     open: Vec<FileId>,
-    ready: VecDeque<Item>,
+    /// What must be looked at before it is known whose turn it is.
+    looks: VecDeque<Item>,
+    /// Files of which nothing was read yet, though they are followed: they come before newcomers.
+    first: VecDeque<Item>,
+    /// What was caught up with and has something to read.
+    turns: VecDeque<Item>,
+    backlog: Backlog,
+    /// The bytes that were looked at last.
+    peeked: Vec<u8>,
     /// The one compressed file that is being decoded: decoders are large.
     decoding: Option<FileId>,
     uses: u64,
@@ -116,8 +128,16 @@ struct Followed {
     queued: bool,
     /// When it was last read, for closing the least used.
     used: u64,
-    /// Size at the first listing: up to there it is read in one go.
-    backlog: Option<u64>,
+    /// Up to here its bytes were found unread: they are read in the order of time, and others wait for them.
+    owed: Option<u64>,
+    /// The event time at which it stands.
+    stands_ms: Option<i64>,
+    /// Its place in the order, while it is in it.
+    place: Option<Place>,
+    /// When it was found; 0 before it had a place.
+    found: u64,
+    /// Nothing of it fitted below the time that it was to be read up to: the next reading has no such time.
+    stuck: bool,
     /// A compressed file that grows is not decoded again before this instant.
     not_before: Option<Instant>,
     scan: u64,
@@ -137,13 +157,22 @@ struct Newcomer {
     held: bool,
     retry: Retry,
     queued: bool,
-    backlog: bool,
+    compressed: bool,
+    /// Whether others wait for it: it is no file of the present.
+    owed: bool,
+    /// The event time at which it begins.
+    begins_ms: Option<i64>,
+    /// See [`Followed`].
+    place: Option<Place>,
+    found: u64,
     scan: u64,
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Item {
+    /// A newcomer, to be told from others.
     New(Inode),
+    /// A file that is being followed.
     File(FileId),
 }
 
@@ -212,7 +241,11 @@ impl Live {
             newcomers: HashMap::new(),
             held_files: 0,
             open: Vec::new(),
-            ready: VecDeque::new(),
+            looks: VecDeque::new(),
+            first: VecDeque::new(),
+            turns: VecDeque::new(),
+            backlog: Backlog::new(settings.late_days),
+            peeked: Vec::new(),
             decoding: None,
             uses: 0,
             scans: 0,
@@ -240,7 +273,7 @@ impl Live {
         if now >= self.next_scan || (self.scan_wanted && now >= self.scan_after) {
             self.scan()?;
         }
-        match self.ready.pop_front() {
+        match self.next() {
             Some(item) => {
                 self.idle = false;
                 self.serve(item)
@@ -255,10 +288,21 @@ impl Live {
     /// Everything that can be done now, without waiting.
     #[cfg(test)]
     pub(super) fn settle(&mut self) {
+        self.list_all();
+        while self.step() {}
+    }
+
+    /// Lists the spools.
+    #[cfg(test)]
+    pub(super) fn list_all(&mut self) {
         let _ = self.scan();
-        while let Some(item) = self.ready.pop_front() {
-            let _ = self.serve(item);
-        }
+    }
+
+    /// One turn of one file. Says whether there was anything to do.
+    #[cfg(test)]
+    pub(super) fn step(&mut self) -> bool {
+        let item = self.next();
+        item.is_some_and(|item| self.serve(item).is_ok())
     }
 
     /// Descriptors in use.
@@ -292,6 +336,7 @@ impl Live {
             default(timeout) => {
                 if std::mem::replace(&mut self.idle, true) {
                     self.outlet.shrink();
+                    self.peeked = Vec::new();
                 }
             }
         }
@@ -332,7 +377,13 @@ impl Live {
         if let Some(f) = self.files.get_mut(&id)
             && !std::mem::replace(&mut f.queued, true)
         {
-            self.ready.push_back(Item::File(id));
+            match f.owed {
+                Some(_) => &mut self.looks,
+                // By what is read of it, copies of it are known.
+                None if f.tail.position.offset == 0 => &mut self.first,
+                None => &mut self.turns,
+            }
+            .push_back(Item::File(id));
         }
     }
 
@@ -362,7 +413,11 @@ impl Followed {
             retry: Retry::default(),
             queued: false,
             used: 0,
-            backlog: None,
+            owed: None,
+            stands_ms: None,
+            place: None,
+            found: 0,
+            stuck: false,
             not_before: None,
             scan: 0,
             confirmed: 0,
@@ -383,7 +438,11 @@ impl Newcomer {
             held: false,
             retry: Retry::default(),
             queued: false,
-            backlog: false,
+            compressed: false,
+            owed: true,
+            begins_ms: None,
+            place: None,
+            found: 0,
             scan: 0,
         }
     }

@@ -8,7 +8,7 @@ use crate::source::order::name_key;
 use crate::source::outlet::Stopped;
 use crate::source::reader::open_regular;
 use crate::source::scan::{self, Listed};
-use crate::source::status::Key;
+use crate::source::status::{FileState, Key};
 use crate::source::tail::Tail;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -31,7 +31,18 @@ impl Live {
         self.queue_waiting(&mut due);
         // Clocks of file systems are coarse: of equals, the one that was rotated away comes first.
         due.sort_by_cached_key(|(modified_ns, path, _)| (*modified_ns, name_key(path)));
-        self.ready.extend(due.into_iter().map(|(_, _, item)| item));
+        for (_, _, item) in due {
+            match item {
+                Item::File(id) => {
+                    if let Some(f) = self.files.get_mut(&id) {
+                        f.queued = false;
+                    }
+                    self.enqueue(id);
+                }
+                Item::New(_) => self.looks.push_back(item),
+            }
+        }
+        self.status.change(|s| s.surveyed = true);
         self.forget()?;
         let cost = begun.elapsed();
         let now = self.now();
@@ -115,17 +126,17 @@ impl Live {
                 (n.path, n.spool, n.scan) = (entry.path, spool, scan);
             }
         } else if let Some((id, absent)) = self.registry.meet(inode) {
-            let backlog = self.scans == 1;
             let mut tail = self.new_tail(id, &entry.path, absent.position, spool);
             tail.rename(&entry.path);
             let mut followed = Followed::new(tail, spool, entry.stat);
             (followed.scan, followed.confirmed, followed.queued) = (scan, scan, true);
-            followed.backlog = backlog.then_some(entry.stat.size);
+            followed.owed = Some(entry.stat.size);
             due.push((entry.stat.modified_ns, entry.path, Item::File(id)));
             self.add_file(inode, followed);
+            self.report(id);
         } else {
             let mut newcomer = Newcomer::new(entry.path.clone(), spool, entry.stat, now);
-            (newcomer.scan, newcomer.queued, newcomer.backlog) = (scan, true, self.scans == 1);
+            (newcomer.scan, newcomer.queued) = (scan, true);
             // Opened at once: it may be gone when its turn comes.
             if self.open.len() + self.held_files < self.limits.max_open_files
                 && let Ok((file, stat)) = open_regular(&entry.path, false)
@@ -136,6 +147,8 @@ impl Live {
             }
             due.push((entry.stat.modified_ns, entry.path, Item::New(inode)));
             self.newcomers.insert(inode, newcomer);
+            // It waits from now on.
+            self.say(inode, FileState::Reading, None);
         }
     }
 
@@ -228,6 +241,7 @@ impl Live {
             .collect();
         for inode in lost {
             self.status.drop_file(Key::Inode(inode.device, inode.number));
+            self.unplace(Item::New(inode));
             if let Some(n) = self.newcomers.remove(&inode)
                 && !n.held
                 && n.stat.size > 0

@@ -1,5 +1,6 @@
 //! Tests of the source as a whole: what arrives, once and in order, whatever happens to the files.
 
+mod backlog;
 mod compressed;
 mod cutting;
 mod live;
@@ -103,6 +104,7 @@ pub(super) struct Bench {
     pub(super) spool: SpoolSettings,
     pub(super) limits: Limits,
     pub(super) refuse_files: Vec<PathBuf>,
+    pub(super) late_days: u32,
     pub(super) taken: Taken,
     pub(super) status: Arc<SourceStatus>,
     live: Option<(Live, Receiver<RawBatch>)>,
@@ -118,6 +120,7 @@ impl Bench {
             dir,
             limits: Limits::default(),
             refuse_files: Vec::new(),
+            late_days: 3,
             taken: Taken::default(),
             status: Arc::default(),
             live: None,
@@ -161,6 +164,7 @@ impl Bench {
                 known: self.taken.known.clone().into_iter().collect(),
                 sniff: Arc::new(Fake),
                 refuse_files: self.refuse_files.clone(),
+                late_days: self.late_days,
             };
             self.status = Arc::default();
             self.live = Some((Live::new(settings, outlet, Arc::clone(&self.status)), out));

@@ -25,6 +25,7 @@ pub(super) fn run(capacity: usize, rescan_secs: u64) -> Running {
         known: Vec::new(),
         sniff: Arc::new(Fake),
         refuse_files: Vec::new(),
+        late_days: 3,
     };
     let stop = Stop { flag: Arc::clone(&flag), wake: woken };
     let handle = spawn(options, send, crossbeam_channel::never(), stop, Arc::clone(&status)).unwrap();
@@ -140,6 +141,7 @@ fn buffers_come_back() {
         known: Vec::new(),
         sniff: Arc::new(Fake),
         refuse_files: Vec::new(),
+        late_days: 3,
     };
     let handle = spawn(options, send, recycled, Stop::never(), Arc::default()).unwrap();
     let mut places = std::collections::BTreeSet::new();
