@@ -218,6 +218,14 @@ impl SourceStatus {
         self.lock().files.insert(key, file);
     }
 
+    /// A newcomer has become a file. At no moment both are told, or neither: what waits would seem to shrink and grow.
+    pub(super) fn admitted(&self, newcomer: Key, id: FileId) {
+        let mut inner = self.lock();
+        if let Some(file) = inner.files.remove(&newcomer) {
+            inner.files.insert(Key::File(id), FileSnapshot { id, ..file });
+        }
+    }
+
     pub(super) fn drop_file(&self, key: Key) {
         self.lock().files.remove(&key);
     }

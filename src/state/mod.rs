@@ -146,7 +146,7 @@ impl State {
         self.entities.pending_bytes() + self.guards.dirty_count() * GUARD_BYTES + self.extra_bytes
     }
 
-    /// The changes since the last call, as one delta's edits, in the order of their keys.
+    /// The changes since the last call, as one delta's edits; of several for one key the last one counts.
     pub fn drain(&mut self) -> Vec<Edit> {
         let mut edits = std::mem::take(&mut self.extra);
         self.extra_bytes = 0;
@@ -167,8 +167,6 @@ impl State {
         if std::mem::take(&mut self.agent_dirty) {
             put.keyed(&Key::Agent, &self.agent);
         }
-        // Stable: of two entries for one key, the later one still wins.
-        edits.sort();
         edits
     }
 

@@ -379,9 +379,15 @@ fn in_order(edits: &mut Vec<Edit>) -> Result<(), StoreError> {
             return Err(StoreError::Invalid { what });
         }
     }
-    edits.reverse();
+    // Stable: equal keys stay in the order in which they were changed.
     edits.sort();
-    edits.dedup_by(|later, kept| later == kept);
+    edits.dedup_by(|later, kept| {
+        let same = later == kept;
+        if same {
+            std::mem::swap(later, kept);
+        }
+        same
+    });
     Ok(())
 }
 

@@ -209,7 +209,6 @@ impl Live {
 
     fn admit(&mut self, inode: Inode, mut reader: Reader, stat: Stat, verdict: Verdict) -> Result<(), Stopped> {
         let Some(n) = self.newcomers.remove(&inode) else { return Ok(()) };
-        self.status.drop_file(Key::Inode(inode.device, inode.number));
         let fresh = Position {
             path: n.path.clone(),
             device: inode.device,
@@ -239,6 +238,7 @@ impl Live {
                 (self.registry.new_id(), position.unwrap_or(fresh), VecDeque::new())
             }
         };
+        self.status.admitted(Key::Inode(inode.device, inode.number), id);
         let known = position.offset > 0;
         let mut tail = self.new_tail(id, &n.path, position, n.spool);
         if !marks.is_empty() {
