@@ -119,6 +119,31 @@ fn who_leaves_follows_from_the_events_alone() {
 }
 
 #[test]
+fn who_leaves_and_comes_again_within_one_batch_is_who_they_are() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("a.cef");
+    let n = effort::of(8_000, 100_000) as u64;
+    // More names than there is room for, met again and again; who was met on the oldest day leaves. Each tool is one user's
+    // and one host's.
+    let name = |i: u64| (i * i + i / 7) % 311;
+    let line = |i: u64| {
+        let command = format!("plink.exe -ssh u{}@h", name(i));
+        process(MONDAY + i as i64 * 200 * DAY / n as i64, &format!("PC{}", name(i)), &format!("u{}", name(i)), &command)
+    };
+    std::fs::write(&file, (0..n).map(|i| line(i) + "\n").collect::<String>()).unwrap();
+    let limits = "[limits]\nmax_entities = 100\n";
+    let one_by_one = Replay::new(&format!("{limits}read_bytes = 4096\n"), 1).over(std::slice::from_ref(&file));
+    let at_once = Replay::new(limits, 1).over(&[file]);
+    assert_eq!(at_once.state, one_by_one.state);
+    assert_eq!(at_once.alerts, one_by_one.alerts);
+    for alert in at_once.alerts.lines() {
+        let alert: serde_json::Value = serde_json::from_str(alert).unwrap();
+        let (event, entity) = (&alert["event"], &alert["entity"]["value"]);
+        assert!(*entity == event["user_key"] || *entity == event["host_key"], "{alert}");
+    }
+}
+
+#[test]
 fn a_future_date_leaves_no_trace_of_the_name_that_bears_it() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("a.cef");
