@@ -19,6 +19,9 @@ const MINUTE_MS: i64 = 60_000;
 /// Bytes in which the first time of a file is looked for.
 const PEEK_BYTES: usize = 64 * 1024;
 
+/// The number of what was there before any newcomer; 0 is that of what has none yet.
+pub(super) const FOUND_BEFORE: u64 = 1;
+
 /// Where a file stands in the order of reading.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Place {
@@ -54,7 +57,7 @@ impl Backlog {
             stretch_ms: if late_days > 0 { HOUR_MS } else { MINUTE_MS },
             order: BTreeSet::new(),
             waiting: BTreeSet::new(),
-            found: 0,
+            found: FOUND_BEFORE,
             front_ms: i64::MIN,
             live_was_last: false,
             said: None,

@@ -1,5 +1,6 @@
 //! Reading the followed files in turn: a few reads each, errors with growing pauses, truncation, and the end of a file.
 
+use super::backlog::FOUND_BEFORE;
 use super::{Followed, Item, Live, Newcomer};
 use crate::batch::FileId;
 use crate::calendar::wall_clock_ms;
@@ -220,6 +221,8 @@ impl Live {
         let inode = Inode::of(&f.tail.position);
         let mut newcomer = Newcomer::new(f.tail.path.clone(), f.spool, f.seen, now);
         (newcomer.file, newcomer.queued, newcomer.scan) = (file, true, f.scan);
+        // It has been here longer than any newcomer: of two that are equally old, a copy of it must not be read first.
+        newcomer.found = f.found.max(FOUND_BEFORE);
         self.held_files += usize::from(newcomer.file.is_some());
         self.shelve(f)?;
         self.newcomers.insert(inode, newcomer);

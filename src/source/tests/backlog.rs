@@ -54,6 +54,25 @@ impl Bench {
     }
 }
 
+#[test]
+fn a_truncated_file_is_read_before_its_compressed_copy_that_is_as_old() {
+    let mut b = Bench::new();
+    b.append("a.log", records("a", BEGIN, BEGIN + HOUR, HOUR / 40));
+    b.settle();
+    // Truncated, written anew, compressed and added to before anyone looks.
+    b.write("a.log", "");
+    let anew = records("b", BEGIN + DAY, BEGIN + DAY + HOUR, HOUR / 10);
+    b.append("a.log", &anew);
+    b.rename("a.log", "a.log.1");
+    b.compress("a.log.1", "a.log.1.gz");
+    let more = records("c", BEGIN + DAY + HOUR, BEGIN + DAY + 2 * HOUR, HOUR / 10);
+    b.append("a.log.1.gz", gz(more.as_bytes()));
+    b.settle();
+    b.after_all_pauses();
+    let read: Vec<String> = b.read().into_iter().skip(40).map(|(name, t)| format!("CEF:{name} t={t}\n")).collect();
+    assert_eq!(read.concat(), anew + &more, "each once, in order");
+}
+
 /// Two plain files over the same week, one file a day of a third collector (some compressed), times of modification that
 /// tell nothing.
 fn week(b: &Bench) -> usize {
