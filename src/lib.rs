@@ -54,5 +54,5 @@ pub mod simulate;
 pub mod fuzz_entry;
 
 #[cfg(test)]
-#[allow(dead_code)] // shared with tests/
+#[allow(dead_code)] // the tests in tests/ are built with it too, and use other parts
 mod effort;

@@ -5,7 +5,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
 
 #[path = "../src/effort.rs"]
-#[allow(dead_code)]
+#[allow(dead_code)] // the library's own tests are built with it too, and use other parts
 mod effort; // how much the programmes do, and by which seeds
 mod mounts; // file systems of a test's own
 mod site; // the real daemon in a directory of its own

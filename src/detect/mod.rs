@@ -4,6 +4,7 @@
 //! ([`Detector::set_clock`]) and decides nothing but what lies in the future. No I/O.
 
 mod evidence;
+mod history;
 mod verdict;
 
 use crate::alert::{Alert, EntityKind};
@@ -12,13 +13,13 @@ use crate::calendar::{Day, first_of_month};
 use crate::config::{DetectionSettings, Limits};
 use crate::content::Content;
 use crate::enrich::Directory;
-use crate::event::{EventType, Span};
+use crate::event::Span;
 use crate::extract::Extractor;
 use crate::model::{ModelSpec, Scope};
-use crate::rule::Scratch;
-use crate::rule::{Period, Rule, Verdict};
+use crate::rule::{Period, Rule, Scratch};
 use crate::state::State;
 use crate::state::entities::EntityId;
+use history::Histories;
 use std::sync::Arc;
 
 /// What the agent knows of the clock when it judges a batch.
@@ -50,53 +51,6 @@ pub struct Detector {
     found: Vec<Found>,
     /// Memory for the key of a peer group.
     group_key: String,
-}
-
-/// Which event types' days are noted, by kind of entity.
-#[derive(Debug, Default)]
-struct Histories {
-    user: Vec<EventType>,
-    host: Vec<EventType>,
-    group: Vec<EventType>,
-    agent: Vec<EventType>,
-}
-
-impl Histories {
-    fn of(content: &Content) -> Histories {
-        let mut h = Histories::default();
-        for model in &content.models {
-            let list = match model.scope {
-                Scope::User => &mut h.user,
-                Scope::Host => &mut h.host,
-                Scope::PeerGroup => &mut h.group,
-                Scope::Org => &mut h.agent,
-            };
-            list.extend(&model.events);
-        }
-        for rule in content.rules.iter().filter(|r| r.enabled) {
-            if let Verdict::Sum { without_history: Some(none), .. } = &rule.verdict {
-                match rule.entity {
-                    EntityKind::Host => h.host.push(none.event),
-                    _ => h.user.push(none.event),
-                }
-                h.agent.push(none.event);
-            }
-        }
-        for list in [&mut h.user, &mut h.host, &mut h.group, &mut h.agent] {
-            list.sort_unstable();
-            list.dedup();
-        }
-        h
-    }
-
-    fn list(&self, kind: EntityKind) -> &[EventType] {
-        match kind {
-            EntityKind::User => &self.user,
-            EntityKind::Host => &self.host,
-            EntityKind::Group => &self.group,
-            EntityKind::Agent => &self.agent,
-        }
-    }
 }
 
 /// The slots of an event's entities, where they were known before its batch.
@@ -299,64 +253,6 @@ impl Detector {
             self.raise_summary(event, &untold, raised);
         }
         self.age_guards(event.day.saturating_sub_unsigned(self.settings.window_days), event, raised);
-    }
-
-    fn note_history(&mut self, s: &Subject<'_>) {
-        if let (Some(user), false) = (s.user, s.user_stale) {
-            self.note_day(user, s.event);
-            // Only where something is noted: a group without a record would be forgotten by a restart alone.
-            if self.history.group.iter().any(|t| s.event.kind.is_a(*t))
-                && let Some(group) = self.group_entity(user)
-            {
-                self.note_day(group, s.event);
-            }
-        }
-        if let (Some(host), false) = (s.host, s.host_stale) {
-            self.note_day(host, s.event);
-        }
-        let counts_for_agent = match (s.user, s.host) {
-            (Some(_), _) => !s.user_stale,
-            (None, Some(_)) => !s.host_stale,
-            (None, None) => false,
-        };
-        if counts_for_agent && !self.history.agent.is_empty() {
-            let agent = self.state.agent_entity();
-            self.note_day(agent, s.event);
-        }
-    }
-
-    #[inline]
-    fn note_day(&mut self, id: EntityId, event: &BatchEvent) {
-        let bit = 1u16 << event.kind.index();
-        let kept_days = self.history_days_kept();
-        let Some(entity) = self.state.entities.get_mut(id) else { return };
-        if entity.noted.0 == event.day && entity.noted.1 & bit != 0 {
-            return;
-        }
-        entity.noted = if entity.noted.0 == event.day { (event.day, entity.noted.1 | bit) } else { (event.day, bit) };
-        let mut changed = false;
-        for declared in self.history.list(entity.kind).iter().filter(|t| event.kind.is_a(**t)) {
-            let index = declared.index() as u8;
-            let histories = &mut entity.learn().history;
-            let at = match histories.iter().position(|h| h.0 == index) {
-                Some(at) => at,
-                None => {
-                    histories.push((index, Default::default()));
-                    histories.len() - 1
-                }
-            };
-            if let Some(history) = histories.get_mut(at) {
-                changed |= history.1.insert(event.day, kept_days);
-            }
-        }
-        if changed {
-            self.state.entities.change(id);
-        }
-    }
-
-    /// Days that a history keeps. The window ends with the event's own day, which may lie `late_days` back.
-    fn history_days_kept(&self) -> u32 {
-        self.settings.window_days.saturating_add(self.settings.late_days)
     }
 
     fn note_carried(&mut self, batch: &EventBatch) {
