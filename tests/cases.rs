@@ -1,7 +1,7 @@
 //! Cases in folders: `tests/cases/<behaviour>/spool/*` in, `alerts.jsonl`, `state.jsonl` and `files.txt` out.
 //!
-//! Each case runs four ways that must not differ: one worker, four workers, a restart between any two files, and a
-//! second replay over the kept state, which must find nothing new. `UPDATE_EXPECT=1` writes the expected files.
+//! Each case runs in ways that must not differ: one worker, four workers, hardly any memory for what is learned, a restart
+//! between any two files, and a second replay over the kept state, which must find nothing new. `UPDATE_EXPECT=1` writes the expected files.
 //! `case.toml` may hold a config; its line `# now: 2026-03-22` sets the clock.
 
 use crate::support::{Outcome, Replay};
@@ -47,6 +47,14 @@ fn every_case_gives_its_alerts_and_state_whatever_the_threads_and_restarts() {
 
         let four = replay(4).over(&files);
         assert_eq!(four, one, "{}: four workers differ from one", case.display());
+
+        for bytes in [0, 2_000] {
+            let paged = replay(2).resident(bytes).over(&files);
+            assert_eq!(paged, one, "{}: with {bytes} bytes for users and hosts the outcome differs", case.display());
+            let mut paged = replay(2).resident(bytes);
+            files.iter().for_each(|file| paged.step(std::slice::from_ref(file)));
+            assert_eq!(paged.outcome(), one, "{}: and with restarts, too", case.display());
+        }
 
         let mut restarted = replay(2);
         for file in &files {

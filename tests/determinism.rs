@@ -29,11 +29,13 @@ fn spools(dir: &Path) -> Vec<PathBuf> {
     files
 }
 
-fn replay(files: &[PathBuf], workers: usize, jitter: Option<u64>) -> (String, String) {
+fn replay(files: &[PathBuf], workers: usize, jitter: Option<u64>, resident: &str) -> (String, String) {
     let dir = TempDir::new().unwrap();
+    let config = dir.path().join("agent.toml");
+    fs::write(&config, format!("[limits]\n{resident}")).unwrap();
     let (state, alerts) = (dir.path().join("state"), dir.path().join("alerts.jsonl"));
     let mut command = Command::new(env!("CARGO_BIN_EXE_exfil-agent"));
-    command.arg("replay").args(files).arg("--state").arg(&state).arg("--out").arg(&alerts);
+    command.arg("replay").arg("--config").arg(&config).args(files).arg("--state").arg(&state).arg("--out").arg(&alerts);
     command.args(["--now", "2026-12-31T00:00:00Z", "--workers", &workers.to_string()]);
     if let Some(seed) = jitter {
         command.env("EXFIL_AGENT_FAIL", format!("jitter={seed}"));
@@ -49,13 +51,13 @@ fn replay(files: &[PathBuf], workers: usize, jitter: Option<u64>) -> (String, St
 fn threads_and_their_timing_change_nothing() {
     let dir = TempDir::new().unwrap();
     let files = spools(dir.path());
-    let one = replay(&files, 1, None);
+    let one = replay(&files, 1, None, "");
     assert!(one.0.lines().count() > 100);
     effort::for_seeds("threads_and_their_timing", 3, 100, |seed| {
-        for workers in [1, 2, 4] {
-            let (alerts, state) = replay(&files, workers, Some(seed * 10 + workers as u64));
-            assert!(alerts == one.0, "other alerts with {workers} workers");
-            assert!(state == one.1, "another state with {workers} workers");
+        for (workers, resident) in [(1, ""), (2, ""), (4, ""), (2, "max_resident_bytes = 0\n")] {
+            let (alerts, state) = replay(&files, workers, Some(seed * 10 + workers as u64), resident);
+            assert!(alerts == one.0, "other alerts with {workers} workers, {resident}");
+            assert!(state == one.1, "another state with {workers} workers, {resident}");
         }
     });
 }

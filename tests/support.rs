@@ -53,6 +53,12 @@ impl Replay {
         Replay { settings, content, now, dir: TempDir::new().unwrap() }
     }
 
+    /// The same, with so much memory for what is learned about users and hosts, bytes.
+    pub fn resident(mut self, bytes: usize) -> Replay {
+        self.settings.limits.max_resident_bytes = bytes;
+        self
+    }
+
     pub fn state_dir(&self) -> PathBuf {
         self.dir.path().join("state")
     }

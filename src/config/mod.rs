@@ -319,6 +319,8 @@ pub struct Limits {
     pub max_guards: usize,
     /// Users, hosts and peer groups remembered, of each kind.
     pub max_entities: usize,
+    /// Memory for what was learned about users and hosts, bytes; the rest of it stays in the store until it is asked for.
+    pub max_resident_bytes: usize,
     /// Open sums, histories by value, and trainings of a model on a day that a user or host has, of each.
     pub max_values: usize,
     /// Instances of a model.
@@ -351,6 +353,7 @@ impl Default for Limits {
             max_alerts_per_day: 1_000,
             max_guards: 1_000_000,
             max_entities: 1_000_000,
+            max_resident_bytes: 32 << 20,
             max_values: 5_000,
             max_instances: 2_000_000,
             max_bins: 10_000,

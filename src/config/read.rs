@@ -235,6 +235,7 @@ fn read_limits(mut t: Table<'_, '_, '_>) -> Limits {
     t.whole("max_alerts_per_day", &mut s.max_alerts_per_day, 1..=u64::from(u32::MAX));
     t.whole("max_guards", &mut s.max_guards, 1..=1_000_000_000);
     t.whole("max_entities", &mut s.max_entities, 1..=1_000_000_000);
+    t.whole("max_resident_bytes", &mut s.max_resident_bytes, 0..=1 << 40);
     // The record of an entity holds them all and must fit into a value of the store.
     t.whole("max_values", &mut s.max_values, 1..=5_000);
     t.whole("max_instances", &mut s.max_instances, 1..=1_000_000_000);

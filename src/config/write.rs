@@ -131,6 +131,7 @@ fn write_limits(page: &mut Page, limits: &Limits) {
         max_alerts_per_day,
         max_guards,
         max_entities,
+        max_resident_bytes,
         max_values,
         max_instances,
         max_bins,
@@ -155,6 +156,7 @@ fn write_limits(page: &mut Page, limits: &Limits) {
     page.plain("max_alerts_per_day", max_alerts_per_day);
     page.plain("max_guards", max_guards);
     page.plain("max_entities", max_entities);
+    page.plain("max_resident_bytes", max_resident_bytes);
     page.plain("max_values", max_values);
     page.plain("max_instances", max_instances);
     page.plain("max_bins", max_bins);

@@ -48,7 +48,7 @@ impl Histories {
         h
     }
 
-    fn list(&self, kind: EntityKind) -> &[EventType] {
+    pub(super) fn list(&self, kind: EntityKind) -> &[EventType] {
         match kind {
             EntityKind::User => &self.user,
             EntityKind::Host => &self.host,

@@ -3,6 +3,7 @@
 //! The only owner of the working set. Time comes from events; the collector's day enters as a number
 //! ([`Detector::set_clock`]) and decides nothing but what lies in the future. No I/O.
 
+mod absent;
 mod evidence;
 mod history;
 mod verdict;
@@ -212,7 +213,8 @@ impl Detector {
     /// Moves an entity's latest day. Says whether the event is late for it.
     #[inline]
     fn arrive(&mut self, id: EntityId, day: Day) -> bool {
-        let Some(entity) = self.state.entities.get(id) else { return false };
+        let Some(entity) = self.state.entities.get_mut(id) else { return false };
+        entity.meet();
         match entity.latest {
             Some(latest) if day <= latest => i64::from(day) < i64::from(latest) - i64::from(self.settings.late_days),
             _ => {
@@ -226,7 +228,7 @@ impl Detector {
     }
 
     fn note_department(&mut self, user: EntityId, department: &[u8]) {
-        let known = self.state.entities.get(user).and_then(|e| e.known().department.as_deref());
+        let known = self.state.entities.department(user);
         // Nearly every event says what the one before said.
         if known.is_some_and(|known| known.as_bytes() == department) {
             return;
@@ -235,9 +237,9 @@ impl Detector {
         let department = department.trim();
         if !department.is_empty()
             && known != Some(department)
-            && let Some(entity) = self.state.entities.change(user)
         {
-            entity.learn().department = Some(department.into());
+            self.state.entities.set_department(user, Some(department));
+            self.state.entities.change(user);
         }
     }
 
@@ -359,7 +361,7 @@ impl Detector {
     fn group_of(&self, user: EntityId) -> Option<&str> {
         let entity = self.state.entities.get(user)?;
         let listed = self.directory.as_ref().and_then(|d| d.group_of(&entity.key));
-        listed.or(entity.known().department.as_deref())
+        listed.or(self.state.entities.department(user))
     }
 
     fn group_entity(&mut self, user: EntityId) -> Option<EntityId> {

@@ -193,7 +193,7 @@ fn working_set(bytes: &[u8]) {
     let names = Names { rules: vec!["R".into()], models: vec!["M".into()] };
     let bounds = vec![Bounds { window_days: 30, max_bins: 8, rank_days: Some(7) }];
     let mut state = State::new(names, bounds, KeyHasher::default());
-    if let Err(bad) = state.restore(pairs) {
+    if let Err(bad) = state.restore(pairs, usize::MAX) {
         assert!(!bad.to_string().is_empty());
         return;
     }

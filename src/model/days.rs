@@ -42,6 +42,11 @@ impl DaySet {
         true
     }
 
+    /// How much memory it takes, bytes.
+    pub fn size(&self) -> usize {
+        size_of::<DaySet>() + self.words.len() * 8
+    }
+
     /// Whether the day is in the set.
     pub fn contains(&self, day: Day) -> bool {
         let at = i64::from(day.div_euclid(64)) - i64::from(self.base.div_euclid(64));

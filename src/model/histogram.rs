@@ -167,6 +167,17 @@ impl Instance {
         (self.n.saturating_sub(self.c()) as f64 / self.n as f64).powf(alpha)
     }
 
+    /// Time of the latest training, ms; the smallest there is without one.
+    pub fn trained_ms(&self) -> i64 {
+        self.bins().map(|b| b.last_ms).max().unwrap_or(i64::MIN)
+    }
+
+    /// About how much memory it takes, bytes; without what only large ones have.
+    pub fn measure(&self) -> usize {
+        let bins: usize = self.bins.iter().map(|b| size_of::<Bin>() + 32 + b.value.len() + b.days.len() * 8).sum();
+        size_of::<Instance>() + bins + if self.index.is_some() { self.bins.len() * 8 } else { 0 }
+    }
+
     /// The bin of a value.
     pub fn bin(&self, value: &[u8]) -> Option<&Bin> {
         self.bins.get(self.find(value)? as usize)

@@ -21,6 +21,8 @@ pub enum Command {
     Commit(Delta),
     /// Read records in the order of their keys.
     Scan(Scan),
+    /// Read all records that begin with one of these.
+    Load(Vec<Vec<u8>>),
     /// Close and end.
     Close,
 }
@@ -63,6 +65,9 @@ pub struct CommitStatus {
     pub stats: StoreStats,
 }
 
+/// Records by prefix.
+pub type Loaded = Result<Vec<Vec<(Vec<u8>, Vec<u8>)>>, StoreError>;
+
 /// Where state is kept.
 pub enum Backing {
     /// In a directory, durable.
@@ -84,8 +89,12 @@ pub enum Backing {
 pub struct Committer {
     /// Commands.
     pub commands: Sender<Command>,
-    /// One message for each commit: the epoch, once it is durable.
-    pub committed: Receiver<u64>,
+    /// One message for each commit, once it is durable: the delta, empty, to be used again.
+    pub committed: Receiver<Delta>,
+    /// The answers to [`Command::Load`].
+    pub loaded: Receiver<Loaded>,
+    /// Whether anything is kept: else there is nothing to load.
+    pub keeps: bool,
     /// How commits are doing.
     pub status: Arc<Mutex<CommitStatus>>,
     thread: JoinHandle<Result<(), StoreError>>,
@@ -96,19 +105,21 @@ impl Committer {
     pub fn spawn(backing: Backing) -> std::io::Result<Committer> {
         let (commands, inbox) = bounded(4);
         let (done, committed) = bounded(4);
+        let (loads, loaded) = bounded(4);
         let status = Arc::new(Mutex::new(CommitStatus::default()));
         let shared = Arc::clone(&status);
+        let keeps = matches!(backing, Backing::Durable { .. });
         let thread = std::thread::Builder::new().name("store".into()).spawn(move || match backing {
             Backing::Durable { store, dir, options, snapshot_every } => {
                 let (known, snapshots) = (store.known(), Snapshots::new(snapshot_every));
-                Durable { store: Some(*store), known, dir, options, snapshots, status: shared }.run(&inbox, &done)
+                Durable { store: Some(*store), known, dir, options, snapshots, status: shared, loads }.run(&inbox, &done)
             }
             Backing::Volatile => {
-                volatile(&inbox, &done);
+                volatile(&inbox, &done, &loads);
                 Ok(())
             }
         })?;
-        Ok(Committer { commands, committed, status, thread })
+        Ok(Committer { commands, committed, loaded, keeps, status, thread })
     }
 
     /// Closes the store and waits for the thread.
@@ -129,18 +140,22 @@ impl Committer {
     }
 }
 
-fn volatile(inbox: &Receiver<Command>, done: &Sender<u64>) {
+fn volatile(inbox: &Receiver<Command>, done: &Sender<Delta>, loads: &Sender<Loaded>) {
     let mut epoch = 0;
     for command in inbox {
         match command {
-            Command::Commit(_) => {
+            Command::Commit(mut delta) => {
                 epoch += 1;
-                if done.send(epoch).is_err() {
+                delta.clear();
+                if done.send(delta).is_err() {
                     return;
                 }
             }
             Command::Scan(scan) => {
                 let _ = scan.reply.send(Ok(ScanPage { epoch, pairs: Vec::new() }));
+            }
+            Command::Load(prefixes) => {
+                let _ = loads.send(Ok(prefixes.iter().map(|_| Vec::new()).collect()));
             }
             Command::Close => return,
         }
@@ -172,10 +187,11 @@ struct Durable {
     options: StoreOptions,
     snapshots: Snapshots,
     status: Arc<Mutex<CommitStatus>>,
+    loads: Sender<Loaded>,
 }
 
 impl Durable {
-    fn run(mut self, inbox: &Receiver<Command>, done: &Sender<u64>) -> Result<(), StoreError> {
+    fn run(mut self, inbox: &Receiver<Command>, done: &Sender<Delta>) -> Result<(), StoreError> {
         self.note(None);
         loop {
             if self.snapshots.wait().is_zero() {
@@ -193,12 +209,13 @@ impl Durable {
             };
             match command {
                 Some(Command::Commit(delta)) => {
-                    let Some(epoch) = self.commit(delta, inbox)? else { break };
-                    if done.send(epoch).is_err() {
+                    let Some(used) = self.commit(delta, inbox)? else { break };
+                    if done.send(used).is_err() {
                         break;
                     }
                 }
                 Some(Command::Scan(scan)) => self.scan(scan),
+                Some(Command::Load(prefixes)) => self.load(&prefixes),
                 Some(Command::Close) => break,
                 None => self.fold(),
             }
@@ -212,15 +229,15 @@ impl Durable {
         Ok(())
     }
 
-    /// Commits, however often it takes. `None` when the agent shuts down before it succeeds.
-    fn commit(&mut self, mut delta: Delta, inbox: &Receiver<Command>) -> Result<Option<u64>, StoreError> {
+    /// Commits, however often it takes; the delta is empty then. `None` when the agent shuts down before it succeeds.
+    fn commit(&mut self, mut delta: Delta, inbox: &Receiver<Command>) -> Result<Option<Delta>, StoreError> {
         let mut wait = Duration::from_secs(1);
         loop {
             let was_open = self.store.is_some();
             match self.try_commit(&mut delta) {
-                Ok(epoch) => {
+                Ok(()) => {
                     self.note(None);
-                    return Ok(Some(epoch));
+                    return Ok(Some(delta));
                 }
                 // What an open store says after a fault may be the fault's doing; opening it anew tells.
                 Err(e) if !e.is_transient() && !was_open => return Err(e),
@@ -237,6 +254,7 @@ impl Durable {
             select! {
                 recv(inbox) -> command => match command {
                     Ok(Command::Scan(scan)) => self.scan(scan),
+                    Ok(Command::Load(prefixes)) => self.load(&prefixes),
                     Ok(Command::Commit(_)) => {}
                     Ok(Command::Close) | Err(_) => return Ok(None),
                 },
@@ -248,7 +266,7 @@ impl Durable {
 
     /// What the detect thread holds in memory continues the last commit and no other: a store that has gone back must not be
     /// written to.
-    fn try_commit(&mut self, delta: &mut Delta) -> Result<u64, StoreError> {
+    fn try_commit(&mut self, delta: &mut Delta) -> Result<(), StoreError> {
         let store = match &mut self.store {
             Some(store) => store,
             closed => {
@@ -258,9 +276,9 @@ impl Durable {
                 closed.insert(store)
             }
         };
-        let epoch = store.commit(delta)?;
+        store.commit(delta)?;
         self.known = store.known();
-        Ok(epoch)
+        Ok(())
     }
 
     fn fold(&mut self) {
@@ -297,6 +315,14 @@ impl Durable {
             None => Err(StoreError::Failed { path: self.dir.clone() }),
         };
         let _ = scan.reply.send(answer);
+    }
+
+    fn load(&self, prefixes: &[Vec<u8>]) {
+        let answer = match &self.store {
+            Some(store) => store.read_all(prefixes),
+            None => Err(StoreError::Failed { path: self.dir.clone() }),
+        };
+        let _ = self.loads.send(answer);
     }
 
     fn note(&self, failing: Option<String>) {

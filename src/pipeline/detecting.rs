@@ -5,6 +5,7 @@
 
 use super::committer::{Command, Committer};
 use super::dead_letter::DeadLetters;
+use super::line::Line;
 use super::outbox::Outbox;
 use crate::alert::Alert;
 use crate::batch::EventBatch;
@@ -16,7 +17,6 @@ use crate::failpoint::{self, Point};
 use crate::store::Delta;
 use crossbeam_channel::{Receiver, Sender, never, select};
 use log::{info, warn};
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -56,6 +56,8 @@ pub struct Detecting {
     pub buffers: Sender<Vec<u8>>,
     /// The store thread.
     pub committer: Committer,
+    /// An empty delta, whose memory is used again.
+    pub used_delta: Delta,
     /// The sinks.
     pub outbox: Outbox,
     /// Questions from the control socket.
@@ -108,8 +110,8 @@ impl Detecting {
     /// # Errors
     /// Why the store thread gave up before: what was judged since the last commit will be judged again.
     pub fn run(mut self) -> Result<(Detector, Progress), Failure> {
-        let mut early: BTreeMap<u64, EventBatch> = BTreeMap::new();
-        let mut next = 0u64;
+        let mut line = Line::default();
+        let max_resident = if self.committer.keeps { self.limits.max_resident_bytes } else { usize::MAX };
         let mut raised: Vec<(u64, Alert)> = Vec::new();
         let mut in_flight: Option<InFlight> = None;
         let mut acks_since: Option<Instant> = None;
@@ -136,45 +138,35 @@ impl Detecting {
                 // Also those that are not durable yet: a slow commit must not let any number of them gather.
                 && self.undelivered() < self.limits.max_queued_alerts as u64
                 && self.outbox.queued_bytes() < self.limits.max_queued_alert_bytes;
-            if !room && !ended && !self.drain_fully && self.stop.load(Ordering::Relaxed) {
-                // A sink that fails must not keep the agent from stopping: what was read and not judged is read again.
+            let stuck = !room || line.is_waiting();
+            if stuck && !ended && !self.drain_fully && self.stop.load(Ordering::Relaxed) {
+                // A sink or a disk that fails must not keep the agent from stopping: what was read and not judged is read again.
                 if since_stop.get_or_insert_with(Instant::now).elapsed() >= failpoint::pause(DRAIN_TIME) {
                     self.batches = never();
                     ended = true;
                     continue;
                 }
             }
-            let batches = if room && !ended { self.batches.clone() } else { never() };
+            let batches = if room && !ended && !line.is_waiting() { self.batches.clone() } else { never() };
             let acks = if self.outbox.lanes.is_empty() { never() } else { self.outbox.acks.clone() };
             select! {
                 recv(batches) -> batch => match batch {
-                    Ok(batch) => {
-                        early.insert(batch.seq, batch);
-                        while let Some(batch) = early.remove(&next) {
-                            next += 1;
-                            self.tick();
-                            self.detector.judge(&batch, &mut raised);
-                            failpoint::reach(Point::DetectJudged);
-                            self.log_sample(&batch);
-                            self.dead_letters.copy(&batch);
-                            progress.bytes += batch.tally.bytes;
-                            progress.events += batch.tally.events.total();
-                            progress.rejects += batch.tally.rejects.total();
-                            progress.alerts += self.detector.state.agent.alerts - alerts_before;
-                            alerts_before = self.detector.state.agent.alerts;
-                            (self.progress)(&progress);
-                            self.recycle(batch);
-                        }
-                    }
+                    Ok(batch) => line.add(batch),
                     Err(_) => ended = true,
                 },
+                recv(self.committer.loaded) -> loaded => match loaded {
+                    Ok(loaded) => line.answered(&mut self.detector, loaded)?,
+                    Err(_) => self.committer.loaded = never(),
+                },
                 recv(self.committer.committed) -> done => match done {
-                    Ok(_) => {
+                    Ok(used) => {
+                        self.used_delta = used;
                         progress.commits += 1;
                         failpoint::reach(Point::DetectReleasing);
                         if let Some(done) = in_flight.take() {
                             self.outbox.release(done.alerts);
                         }
+                        self.detector.state.page_out(max_resident);
                     }
                     // The store thread gave up because the agent shuts down: what is not durable is not released.
                     Err(_) => break,
@@ -191,9 +183,23 @@ impl Detecting {
                     Err(_) => self.operational = never(),
                 },
                 recv(self.questions) -> question => if let Ok(question) = question {
-                    question(&self.detector, &self.outbox, self.batches.len() + early.len());
+                    question(&self.detector, &self.outbox, self.batches.len() + line.len());
                 },
                 default(Duration::from_millis(500)) => self.outbox.push(),
+            }
+            while let Some(batch) = line.take(&self.detector, &self.committer) {
+                self.tick();
+                self.detector.judge(&batch, &mut raised);
+                failpoint::reach(Point::DetectJudged);
+                self.log_sample(&batch);
+                self.dead_letters.copy(&batch);
+                progress.bytes += batch.tally.bytes;
+                progress.events += batch.tally.events.total();
+                progress.rejects += batch.tally.rejects.total();
+                progress.alerts += self.detector.state.agent.alerts - alerts_before;
+                alerts_before = self.detector.state.agent.alerts;
+                (self.progress)(&progress);
+                self.recycle(batch);
             }
             // Looked at after whatever happened: somebody who asks for the status all the time must not hold it up.
             if ended && !self.drain_fully && since_end.get_or_insert_with(Instant::now).elapsed() >= DRAIN_TIME {
@@ -241,8 +247,8 @@ impl Detecting {
     /// Hands everything that changed to the store thread.
     fn commit(&mut self, raised: &mut Vec<(u64, Alert)>) -> Option<InFlight> {
         let alerts = std::mem::take(raised);
-        let edits = self.detector.state.drain();
-        match self.committer.commands.send(Command::Commit(Delta { edits })) {
+        let delta = self.detector.state.drain(std::mem::take(&mut self.used_delta));
+        match self.committer.commands.send(Command::Commit(delta)) {
             Ok(()) => {
                 failpoint::reach(Point::DetectHandedOver);
                 Some(InFlight { alerts })

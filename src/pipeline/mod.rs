@@ -5,6 +5,7 @@
 
 pub mod committer;
 pub mod dead_letter;
+mod line;
 pub mod detecting;
 mod opening;
 pub mod outbox;
@@ -28,6 +29,7 @@ use crate::rule::Verdict;
 use crate::sink::{self, FileMark};
 use crate::source::{self, Mode, Sniff, SourceOptions, SourceStatus};
 use crate::state::State;
+use crate::store::Delta;
 use crate::state::names::Names;
 use crate::state::record::LimitCounts;
 use crate::worker::{Visit, Worker};
@@ -192,6 +194,7 @@ impl Pipeline {
             used: used_sender,
             buffers: buffer_sender,
             committer,
+            used_delta: Delta::default(),
             outbox,
             questions: inbox,
             operational: operational_inbox,

@@ -5,9 +5,11 @@
 
 use super::State;
 use super::entities::EntityId;
-use super::entity::Standing;
+use super::entity::Entity;
+use super::outline::Standing;
 use super::put::Put;
 use crate::alert::EntityKind;
+use crate::store::Delta;
 
 /// Records that one step may remove, about: they all stand in one commit.
 const MAX_REMOVED: usize = 50_000;
@@ -23,25 +25,22 @@ impl State {
         if self.entities.instance_counts.get(model as usize).is_none_or(|n| *n <= max) {
             return;
         }
-        let window_days = self.bounds.get(model as usize).map_or(u32::MAX, |b| b.window_days);
+        let window_days = self.window_days();
+        let standing = |(id, e): (EntityId, &'_ Entity)| Some((e.instance_standing(model, event, window_days)?, id));
         let mut all: Vec<((u32, i64), &[u8], EntityId)> = Vec::new();
-        for (id, entity) in self.entities.iter() {
-            if let Some(instance) = entity.instance(model) {
-                let trained = instance.bins().map(|b| b.last_ms).max().unwrap_or(i64::MIN);
-                let days = entity.newest_history_days(event, window_days);
-                all.push(((days, trained), &entity.key, id));
-            }
+        for (standing, id) in self.entities.iter().filter_map(standing) {
+            all.push((standing, self.entities.get(id).map_or(&[][..], |e| &e.key), id));
         }
-        let mut edits = Vec::new();
+        let mut removed = 0;
         for id in least(all, max) {
-            self.entities.drop_instance(id, model, &self.names, &mut Put::into(&mut edits));
+            removed += self.entities.get(id).map_or(0, |e| e.instance_records(model));
+            self.entities.drop_instance(id, model, &self.names, &mut Put(&mut self.extra));
             self.agent.limits.max_instances += 1;
-            if edits.len() >= MAX_REMOVED {
+            if removed >= MAX_REMOVED {
                 break;
             }
         }
         self.agent_dirty = true;
-        self.add_extra(edits);
     }
 
     /// Forgets the entities of a kind that are known least when there are too many: those with the fewest history days, of
@@ -52,23 +51,23 @@ impl State {
         }
         let of_kind = self.entities.iter().filter(|(_, e)| e.kind == kind);
         let all: Vec<(Standing, &[u8], EntityId)> = of_kind.map(|(id, e)| (e.standing(), &*e.key, id)).collect();
-        let mut edits = Vec::new();
+        let mut removed = 0;
         for id in least(all, max) {
-            self.entities.drop_entity(id, &self.names, &mut Put::into(&mut edits));
+            removed += self.entities.get(id).map_or(0, Entity::records);
+            self.entities.drop_entity(id, &self.names, &mut Put(&mut self.extra));
             self.agent.limits.max_entities += 1;
-            if edits.len() >= MAX_REMOVED {
+            if removed >= MAX_REMOVED {
                 break;
             }
         }
         self.agent_dirty = true;
-        self.add_extra(edits);
     }
 
     /// Forgets an entity that an event named without leaving anything to remember.
     pub fn forget_if_blank(&mut self, id: EntityId) {
-        if self.entities.get(id).is_some_and(super::entity::Entity::is_blank) {
+        if self.entities.get(id).is_some_and(Entity::is_blank) {
             // It was never written: there is nothing to remove.
-            self.entities.drop_entity(id, &self.names, &mut Put::into(&mut Vec::new()));
+            self.entities.drop_entity(id, &self.names, &mut Put(&mut Delta::default()));
         }
     }
 }

@@ -2,8 +2,9 @@
 //!
 //! Keeps the books of what the next commit has to write. No I/O, no clock.
 
+use super::departments::Departments;
 use super::entity::Entity;
-use super::key::{put_bin_key, put_entity_key, put_instance_key};
+use super::key::{bins_of, entity_prefix, put_bin_key, put_entity_key, put_instance_key};
 use super::names::Names;
 use super::put::Put;
 use super::record::{BinRecord, EntityRecord, InstanceRecord};
@@ -31,6 +32,14 @@ pub struct Entities {
     dirty: Vec<EntityId>,
     /// Instances in being, by model.
     pub instance_counts: Vec<usize>,
+    pub(super) departments: Departments,
+    /// About how much memory the knowledge in memory takes, bytes, when it was
+    /// written last; that of users and hosts.
+    pub(super) resident_bytes: usize,
+    /// How many entities' knowledge is in the store alone.
+    pub(super) away: usize,
+    /// Where the search for somebody who was not met lately goes on.
+    pub(super) hand: usize,
 }
 
 const fn table_of(kind: EntityKind) -> usize {
@@ -51,9 +60,13 @@ impl Entities {
             drops: 0,
             pending_bytes: 0,
             tables: Default::default(),
+            departments: Departments::new(hasher.clone()),
             hasher,
             dirty: Vec::new(),
             instance_counts: vec![0; models],
+            resident_bytes: 0,
+            away: 0,
+            hand: 0,
         }
     }
 
@@ -166,6 +179,28 @@ impl Entities {
         self.pending_bytes
     }
 
+    /// Whether anybody's knowledge is in the store alone.
+    #[inline]
+    pub fn is_any_away(&self) -> bool {
+        self.away > 0
+    }
+
+    /// How many slots there are.
+    pub(super) fn slots(&self) -> usize {
+        self.slots.len()
+    }
+
+    /// The name of a user's department.
+    pub fn department(&self, id: EntityId) -> Option<&str> {
+        self.departments.name(self.get(id)?.department)
+    }
+
+    /// A user's department becomes another one; its record changes.
+    pub fn set_department(&mut self, id: EntityId, name: Option<&str>) {
+        let Some(entity) = self.slots.get_mut(id as usize).and_then(Option::as_mut) else { return };
+        entity.department = self.departments.replace(entity.department, name);
+    }
+
     /// Writes what changed since the last call.
     pub fn drain(&mut self, names: &Names, put: &mut Put<'_>) {
         self.pending_bytes = 0;
@@ -174,7 +209,7 @@ impl Entities {
             let Some(Some(entity)) = self.slots.get_mut(id as usize) else { continue };
             entity.queued = false;
             if std::mem::take(&mut entity.dirty) {
-                let record = entity.record(names);
+                let record = entity.record(names, &self.departments);
                 put.record(|out| put_entity_key(out, entity.kind, &entity.key), &record);
             }
             let (kind, key, instances) = entity.instances_mut();
@@ -191,12 +226,26 @@ impl Entities {
                     Change::Removed(value) => put.remove(|out| put_bin_key(out, kind, key, model, value)),
                 });
             }
+            self.weigh(id);
         }
+    }
+
+    /// Notes how much memory the knowledge about a user or host takes.
+    pub(super) fn weigh(&mut self, id: EntityId) {
+        let Some(entity) = self.slots.get_mut(id as usize).and_then(Option::as_mut) else { return };
+        if !matches!(entity.kind, EntityKind::User | EntityKind::Host) {
+            return;
+        }
+        let Some(known) = entity.here() else { return };
+        let bytes = known.measure();
+        let before = std::mem::replace(&mut known.bytes, bytes);
+        self.resident_bytes = (self.resident_bytes + bytes as usize).saturating_sub(before as usize);
     }
 
     /// Takes an entity as the store kept it.
     pub fn restore(&mut self, kind: EntityKind, key: &[u8], record: EntityRecord, names: &Names) -> EntityId {
         let id = self.id_of(kind, key);
+        self.set_department(id, record.department.as_deref());
         if let Some(entity) = self.get_mut(id) {
             entity.restore(record, names);
         }
@@ -218,6 +267,18 @@ impl Entities {
     /// Drops an instance with its records.
     pub fn drop_instance(&mut self, id: EntityId, model: u16, names: &Names, put: &mut Put<'_>) {
         let Some(Some(entity)) = self.slots.get_mut(id as usize) else { return };
+        if let Some(outline) = entity.outline_mut() {
+            if outline.has(model) {
+                outline.forget(model);
+                if let Some(count) = self.instance_counts.get_mut(model as usize) {
+                    *count -= 1;
+                }
+                let Some(name) = names.models.get(model as usize) else { return };
+                put.remove(|out| put_instance_key(out, entity.kind, &entity.key, name));
+                put.remove_all(bins_of(entity.kind, &entity.key, name));
+            }
+            return;
+        }
         let Some(at) = entity.known().instances.iter().position(|i| i.0 == model) else { return };
         let (_, mut instance) = entity.learn().instances.remove(at);
         if let Some(count) = self.instance_counts.get_mut(model as usize) {
@@ -238,12 +299,26 @@ impl Entities {
 
     /// Forgets an entity, with its instances and records.
     pub fn drop_entity(&mut self, id: EntityId, names: &Names, put: &mut Put<'_>) {
-        let models: Vec<u16> =
-            self.get(id).map(|e| e.known().instances.iter().map(|i| i.0).collect()).unwrap_or_default();
-        for model in models {
-            self.drop_instance(id, model, names, put);
+        self.set_department(id, None);
+        let Some(entity) = self.get(id) else { return };
+        if let Some(outline) = entity.outline() {
+            put.remove_all(entity_prefix(entity.kind, &entity.key));
+            let models = outline.models();
+            self.away = self.away.saturating_sub(1);
+            for model in models {
+                if let Some(count) = self.instance_counts.get_mut(model as usize) {
+                    *count -= 1;
+                }
+            }
+        } else {
+            let models: Vec<u16> = entity.known().instances.iter().map(|i| i.0).collect();
+            for model in models {
+                self.drop_instance(id, model, names, put);
+            }
         }
-        let Some(entity) = self.slots.get_mut(id as usize).and_then(Option::take) else { return };
+        let Some(mut entity) = self.slots.get_mut(id as usize).and_then(Option::take) else { return };
+        let bytes = entity.here().map_or(0, |known| known.bytes as usize);
+        self.resident_bytes = self.resident_bytes.saturating_sub(bytes);
         self.free.push(id);
         self.drops += 1;
         let hash = self.hasher.hash(&entity.key);

@@ -1,10 +1,11 @@
 //! One entity: a user, a host, a peer group or the agent, with its histories and model instances.
 //!
-//! What almost every event asks for stands in one line of the cache; what was learned about an entity, behind it.
+//! What almost every event asks for stands in one line of the cache; what was learned about an entity, behind it: in memory,
+//! or in the store alone, with an outline of it in memory.
 
+use super::departments::DepartmentId;
 use super::entity_key::EntityKey;
-use super::names::Names;
-use super::record::EntityRecord;
+use super::outline::Outline;
 use crate::alert::EntityKind;
 use crate::calendar::Day;
 use crate::model::days::DaySet;
@@ -30,8 +31,14 @@ pub struct Entity {
     /// Day and event types (as bits) last noted in the history: the quick answer for almost every event.
     pub noted: (Day, u16),
     known: Option<Box<Knowledge>>,
+    /// Of what the store alone has; then `known` is `None`.
+    away: Option<Box<Outline>>,
+    /// Department last seen (users).
+    pub(super) department: DepartmentId,
     /// Kind.
     pub kind: EntityKind,
+    /// An event was about it since this was looked at last.
+    pub(super) met: bool,
     /// Its record has to be written.
     pub(super) dirty: bool,
     /// It stands in the list of those that have changed.
@@ -41,8 +48,6 @@ pub struct Entity {
 /// What was learned about an entity.
 #[derive(Debug)]
 pub struct Knowledge {
-    /// Department last seen.
-    pub department: Option<Box<str>>,
     /// Days with events by event type.
     pub history: Vec<(u8, DaySet)>,
     /// The same for single values, sorted.
@@ -53,30 +58,50 @@ pub struct Knowledge {
     pub once: Vec<(u16, Day, Vec<u64>)>,
     /// Instances by model.
     pub instances: Vec<OfModel>,
+    /// Its size in memory when it was written last, bytes.
+    pub(super) bytes: u32,
 }
 
 impl Knowledge {
     const NONE: Knowledge = Knowledge {
-        department: None,
         history: Vec::new(),
         history_by_value: Vec::new(),
         sums: Vec::new(),
         once: Vec::new(),
         instances: Vec::new(),
+        bytes: 0,
     };
+
+    /// About how much memory it takes, bytes.
+    pub(super) fn measure(&self) -> u32 {
+        let days: usize = self.history.iter().map(|h| SMALL + h.1.size()).sum();
+        let values: usize = self.history_by_value.iter().map(|h| 2 * SMALL + h.1.len() + h.2.size()).sum();
+        let sums: usize = self.sums.iter().map(|s| 2 * SMALL + s.2.len()).sum();
+        let once: usize = self.once.iter().map(|o| 2 * SMALL + o.2.len() * 8).sum();
+        let instances: usize = self.instances.iter().map(|i| i.1.measure()).sum();
+        let all = size_of::<Knowledge>() + days + values + sums + once + instances;
+        u32::try_from(all).unwrap_or(u32::MAX)
+    }
 }
+
+/// What an entry of a list costs with its share of memory that is not used, bytes.
+const SMALL: usize = 32;
 
 static NOTHING: Knowledge = Knowledge::NONE;
 
 impl Entity {
     /// One of which nothing is known yet.
     pub(super) fn new(kind: EntityKind, key: &[u8]) -> Entity {
-        Entity { key: key.into(), latest: None, noted: (Day::MIN, 0), known: None, kind, dirty: false, queued: false }
+        let noted = (Day::MIN, 0);
+        let (known, away, department) = (None, None, 0);
+        let (met, dirty, queued) = (true, false, false);
+        Entity { key: key.into(), latest: None, noted, known, away, department, kind, met, dirty, queued }
     }
 
-    /// What was learned about it.
+    /// What was learned about it. Who asks has seen to it that it is in memory.
     #[inline]
     pub fn known(&self) -> &Knowledge {
+        debug_assert!(self.away.is_none(), "{} is asked for what the store has", self.key.escape_ascii());
         self.known.as_deref().unwrap_or(&NOTHING)
     }
 
@@ -86,15 +111,53 @@ impl Entity {
         (self.kind, &self.key, instances.unwrap_or_default())
     }
 
-    /// What was learned about it, to change. Does not mark its record as changed.
+    /// What was learned about it, to change. Does not mark its record as changed. Who asks has seen to it that it is in memory.
     pub fn learn(&mut self) -> &mut Knowledge {
+        debug_assert!(self.away.is_none(), "{} learns while the store has it", self.key.escape_ascii());
         self.known.get_or_insert_with(|| Box::new(Knowledge::NONE))
+    }
+
+    /// What was learned about it, if that is in memory and not nothing.
+    pub(super) fn here(&mut self) -> Option<&mut Knowledge> {
+        self.known.as_deref_mut()
+    }
+
+    /// Whether what was learned about it is in the store alone.
+    #[inline]
+    pub fn is_away(&self) -> bool {
+        self.away.is_some()
+    }
+
+    /// What memory has of it while the store alone has the rest.
+    pub(super) fn outline(&self) -> Option<&Outline> {
+        self.away.as_deref()
+    }
+
+    /// The same, to change.
+    pub(super) fn outline_mut(&mut self) -> Option<&mut Outline> {
+        self.away.as_deref_mut()
+    }
+
+    /// An event is about it.
+    #[inline]
+    pub fn meet(&mut self) {
+        self.met = true;
+    }
+
+    /// What was learned about it leaves memory.
+    pub(super) fn send_away(&mut self, outline: Outline) {
+        (self.known, self.away) = (None, Some(Box::new(outline)));
+    }
+
+    /// What was learned about it is to come back into memory.
+    pub(super) fn call_back(&mut self) -> Option<Box<Outline>> {
+        self.away.take()
     }
 
     /// A new day has begun for it: what belongs to days before `oldest_open` leaves.
     pub fn begin_day(&mut self, day: Day, oldest_open: Day) {
         self.latest = Some(day);
-        if let Some(known) = &mut self.known {
+        if let Some(known) = self.here() {
             known.sums.retain(|s| s.1 >= oldest_open);
             known.once.retain(|o| o.1 >= oldest_open);
         }
@@ -111,7 +174,7 @@ impl Entity {
     }
 
     /// Days of an event type in the window that ends with the newest of them.
-    pub fn newest_history_days(&self, event: u8, window_days: u32) -> u32 {
+    pub(super) fn newest_history_days(&self, event: u8, window_days: u32) -> u32 {
         let days = self.known().history.iter().find(|h| h.0 == event).map(|h| &h.1);
         let newest = days.and_then(DaySet::newest);
         newest.map_or(0, |newest| {
@@ -180,60 +243,10 @@ impl Entity {
 
     /// Nothing about it is worth a record: no day, no department, nothing learned.
     pub fn is_blank(&self) -> bool {
-        let known = self.known();
-        self.latest.is_none() && known.department.is_none() && known.history.is_empty() && known.instances.is_empty()
-    }
-
-    /// How well it is known; who is least known leaves first when there are too many. Days of history count most, so that
-    /// names invented today never push out one that has been there for weeks.
-    pub(super) fn standing(&self) -> Standing {
-        let known = self.known();
-        let days = known.history.iter().map(|h| h.1.iter().count()).max().unwrap_or(0);
-        let sum = known.sums.iter().map(|s| s.3).max().unwrap_or(0);
-        (days, self.latest, sum)
-    }
-
-    /// About how many bytes its record has.
-    pub(super) fn record_bytes(&self) -> usize {
-        let known = self.known();
-        let once: usize = known.once.iter().map(|o| o.2.len()).sum();
-        96 + known.history.len() * 48 + (known.sums.len() + known.history_by_value.len()) * 96 + once * 9
-    }
-
-    pub(super) fn record(&self, names: &Names) -> EntityRecord {
-        let known = self.known();
-        EntityRecord {
-            latest: self.latest,
-            department: known.department.as_deref().map(str::to_owned),
-            history: known.history.clone(),
-            history_by_value: known.history_by_value.iter().map(|h| (h.0, h.1.to_vec(), h.2.clone())).collect(),
-            sums: known
-                .sums
-                .iter()
-                .filter_map(|s| Some((names.rules.get(s.0 as usize)?.clone(), s.1, s.2.to_vec(), s.3)))
-                .collect(),
-            once: known
-                .once
-                .iter()
-                .filter_map(|o| Some((names.models.get(o.0 as usize)?.clone(), o.1, o.2.clone())))
-                .collect(),
-        }
-    }
-
-    /// Takes what its record says. Sums and trainings of rules and models that are gone are left behind.
-    pub(super) fn restore(&mut self, record: EntityRecord, names: &Names) {
-        self.latest = record.latest;
-        let known = self.learn();
-        known.department = record.department.map(Into::into);
-        known.history = record.history;
-        known.history_by_value = record.history_by_value.into_iter().map(|h| (h.0, h.1.into(), h.2)).collect();
-        known.sums = record.sums.into_iter().filter_map(|s| Some((names.rule(&s.0)?, s.1, s.2.into(), s.3))).collect();
-        known.history_by_value.sort_unstable_by(|a, b| (a.0, &a.1).cmp(&(b.0, &b.1)));
-        // Indices of rules may have another order than when the record was written.
-        known.sums.sort_unstable();
-        known.once = record.once.into_iter().filter_map(|o| Some((names.model(&o.0)?, o.1, o.2))).collect();
+        let nothing = |known: &Knowledge| known.history.is_empty() && known.instances.is_empty();
+        self.latest.is_none()
+            && self.department == 0
+            && self.away.is_none()
+            && self.known.as_deref().is_none_or(nothing)
     }
 }
-
-/// History days, latest day, largest open sum: in this order.
-pub(super) type Standing = (usize, Option<Day>, u64);

@@ -113,6 +113,20 @@ pub fn guards_of(day: Day) -> Vec<u8> {
     out
 }
 
+/// The prefix of everything that belongs to one entity.
+pub fn entity_prefix(kind: EntityKind, entity: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(entity.len() + 4);
+    put_entity(&mut out, kind, entity);
+    out
+}
+
+/// The prefix of all bins of a model instance.
+pub fn bins_of(kind: EntityKind, entity: &[u8], model: &str) -> Vec<u8> {
+    let mut out = Vec::new();
+    put_bin_key(&mut out, kind, entity, model, b"");
+    out
+}
+
 /// Appends the prefix of everything that belongs to one entity.
 fn put_entity(out: &mut Vec<u8>, kind: EntityKind, entity: &[u8]) {
     out.extend([b'e', kind_byte(kind)]);

@@ -4,20 +4,24 @@
 //! values are absolute, so that writing one twice changes nothing. No I/O, no clock.
 
 mod bound;
+mod departments;
 pub mod dump;
 pub mod entities;
 pub mod entity;
 mod entity_key;
+mod entity_record;
 pub mod guard;
 pub mod key;
 pub mod names;
+mod outline;
+mod paging;
 mod put;
 pub mod record;
 
 use crate::alert::EntityKind;
 use crate::batch::{FileId, KeyHasher};
 use crate::model::histogram::{Bin, Bounds, Instance};
-use crate::store::{Edit, codec};
+use crate::store::{Delta, codec};
 use entities::{Entities, EntityId};
 use guard::Guards;
 use key::Key;
@@ -48,8 +52,8 @@ pub struct State {
     files_dirty: BTreeSet<FileId>,
     sinks: BTreeMap<String, SinkRecord>,
     sinks_dirty: BTreeSet<String>,
-    extra: Vec<Edit>,
-    extra_bytes: usize,
+    /// What the next commit writes besides.
+    extra: Delta,
 }
 
 /// A stored record that cannot be read.
@@ -77,8 +81,7 @@ impl State {
             files_dirty: BTreeSet::new(),
             sinks: BTreeMap::new(),
             sinks_dirty: BTreeSet::new(),
-            extra: Vec::new(),
-            extra_bytes: 0,
+            extra: Delta::default(),
         }
     }
 
@@ -115,14 +118,9 @@ impl State {
 
     /// Writes a record that is not part of the working set (an alert) with the next commit.
     pub fn put(&mut self, key: &Key, value: Option<&[u8]>) {
-        let key = key.encode();
-        self.add_extra([value.map_or_else(|| Edit::removal(&key), |value| Edit::put(&key, value))]);
-    }
-
-    fn add_extra(&mut self, edits: impl IntoIterator<Item = Edit>) {
-        for edit in edits {
-            self.extra_bytes += edit.size();
-            self.extra.push(edit);
+        match value {
+            Some(value) => self.extra.write(|out| key.append_to(out), |out| out.extend_from_slice(value)),
+            None => self.extra.remove(|out| key.append_to(out)),
         }
     }
 
@@ -143,14 +141,13 @@ impl State {
 
     /// About how many bytes they have.
     pub fn pending_bytes(&self) -> usize {
-        self.entities.pending_bytes() + self.guards.dirty_count() * GUARD_BYTES + self.extra_bytes
+        self.entities.pending_bytes() + self.guards.dirty_count() * GUARD_BYTES + self.extra.bytes()
     }
 
-    /// The changes since the last call, as one delta's edits; of several for one key the last one counts.
-    pub fn drain(&mut self) -> Vec<Edit> {
-        let mut edits = std::mem::take(&mut self.extra);
-        self.extra_bytes = 0;
-        let mut put = Put::into(&mut edits);
+    /// The changes since the last call. `used` is an empty delta, whose memory is used again.
+    pub fn drain(&mut self, used: Delta) -> Delta {
+        let mut delta = std::mem::replace(&mut self.extra, used);
+        let mut put = Put(&mut delta);
         self.entities.drain(&self.names, &mut put);
         self.guards.drain(&mut put);
         for id in std::mem::take(&mut self.files_dirty) {
@@ -167,14 +164,19 @@ impl State {
         if std::mem::take(&mut self.agent_dirty) {
             put.keyed(&Key::Agent, &self.agent);
         }
-        edits
+        delta
     }
 
-    /// Rebuilds the working set from the store's records, which must come in the order of their keys.
+    /// Rebuilds the working set from the store's records, which must come in the order of their keys. Users and hosts stay in
+    /// the store alone where `max_bytes` are in memory already.
     ///
     /// # Errors
     /// The first record that cannot be read.
-    pub fn restore(&mut self, pairs: impl IntoIterator<Item = (Vec<u8>, Vec<u8>)>) -> Result<(), BadRecord> {
+    pub fn restore(
+        &mut self,
+        pairs: impl IntoIterator<Item = (Vec<u8>, Vec<u8>)>,
+        max_bytes: usize,
+    ) -> Result<(), BadRecord> {
         // An entity's own record comes first, then its instances, then their bins.
         let mut current: Option<Restoring> = None;
         for (key, value) in pairs {
@@ -183,7 +185,7 @@ impl State {
             if let Key::Entity(kind, entity) | Key::Instance(kind, entity, _) | Key::Bin(kind, entity, ..) = &decoded
                 && current.as_ref().is_none_or(|c| c.kind != *kind || c.entity != *entity)
             {
-                self.finish(current.take());
+                self.finish(current.take(), max_bytes);
                 current = Some(Restoring { kind: *kind, entity: entity.clone(), instances: BTreeMap::new() });
             }
             match (decoded, &mut current) {
@@ -210,19 +212,23 @@ impl State {
                 (Key::Alert(_) | Key::Instance(..) | Key::Bin(..), _) => {}
             }
         }
-        self.finish(current.take());
+        self.finish(current.take(), max_bytes);
         Ok(())
     }
 
-    fn finish(&mut self, restoring: Option<Restoring>) {
+    fn finish(&mut self, restoring: Option<Restoring>, max_bytes: usize) {
         let Some(r) = restoring else { return };
+        let id = self.entities.id_of(r.kind, &r.entity);
         for (model, (meta, bins)) in r.instances {
             // The records of a model that the content no longer has stay in the store, unread.
             let Some(model) = self.names.model(&model) else { continue };
             let Some(bounds) = self.bounds.get(model as usize) else { continue };
             let instance = Instance::restore(meta.latest, meta.saturated, bins, bounds);
-            let id = self.entities.id_of(r.kind, &r.entity);
             self.entities.restore_instance(id, model, instance);
+        }
+        self.entities.weigh(id);
+        if self.entities.resident_bytes > max_bytes {
+            self.entities.send_away(id, self.window_days());
         }
     }
 }

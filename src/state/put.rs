@@ -1,28 +1,16 @@
-//! Where changed records go: the edits of one commit, each encoded into one piece.
+//! Where changed records go: into the changes of one commit, encoded as they are written.
 
 use super::key::Key;
-use crate::store::{Edit, codec};
+use crate::store::{Delta, codec};
 use serde::Serialize;
 
-/// Gathers edits.
-pub struct Put<'a> {
-    edits: &'a mut Vec<Edit>,
-    buffer: Vec<u8>,
-}
+/// Writes records into the changes of a commit.
+pub struct Put<'a>(pub &'a mut Delta);
 
 impl Put<'_> {
-    /// Gathers into `edits`.
-    pub fn into(edits: &mut Vec<Edit>) -> Put<'_> {
-        Put { edits, buffer: Vec::with_capacity(256) }
-    }
-
     /// Writes a record. `key` appends its key.
     pub fn record<T: Serialize>(&mut self, key: impl FnOnce(&mut Vec<u8>), record: &T) {
-        self.buffer.clear();
-        key(&mut self.buffer);
-        let key_len = self.buffer.len();
-        codec::encode_into(record, &mut self.buffer);
-        self.edits.push(Edit::put_joined(&self.buffer, key_len));
+        self.0.write(key, |out| codec::encode_into(record, out));
     }
 
     /// Writes a record under a key.
@@ -30,10 +18,13 @@ impl Put<'_> {
         self.record(|out| key.append_to(out), record);
     }
 
+    /// Removes all records that the store has now whose keys begin with `prefix`.
+    pub fn remove_all(&mut self, prefix: Vec<u8>) {
+        self.0.remove_all(prefix);
+    }
+
     /// Removes a record. `key` appends its key.
     pub fn remove(&mut self, key: impl FnOnce(&mut Vec<u8>)) {
-        self.buffer.clear();
-        key(&mut self.buffer);
-        self.edits.push(Edit::removal(&self.buffer));
+        self.0.remove(key);
     }
 }

@@ -3,7 +3,7 @@
 //! A pass fixes a target epoch, walks the overlay in key order, merges each touched page with what the overlay says of its
 //! range, and at the end declares all deltas up to the target folded; they are dead from then on and removed in batches.
 //! Stopping anywhere is harmless: deltas hold absolute values, so reading them over pages that already contain them, or even
-//! values of later deltas, gives the same records. What was merged leaves memory at once; the disk keeps it until the end.
+//! values of later deltas, gives the same records.
 //! Units: bytes. What this file never does: decide when (see `Store::fold_due`).
 
 use super::engine::Change;
@@ -12,7 +12,6 @@ use super::error::StoreError;
 use super::page::{self, DELTA, PAGE, PageRef, part_key};
 use super::run::{encoded_len, put_record, separator};
 use super::view::{Merge, View};
-use std::ops::Bound;
 
 /// A page is split when its run is longer.
 const PAGE_BYTES: usize = 6 * 1000;
@@ -36,19 +35,19 @@ pub(super) struct Pass {
 
 impl Pass {
     /// A pass over all that is committed now.
-    pub(super) fn begin(view: &View) -> Pass {
-        Pass { target: view.root.epoch, cursor: Box::default() }
+    pub(super) fn begin(view: &mut View) -> Result<Pass, StoreError> {
+        view.overlay.freeze().map_err(page::broken(&view.dir))?;
+        Ok(Pass { target: view.root.epoch, cursor: Box::default() })
     }
 
     /// Does one step in memory and in `change`; `false` when that was the last one.
     pub(super) fn step(&mut self, view: &mut View, change: &mut Change) -> Result<bool, StoreError> {
         while change.keys() < STEP_VALUES {
-            let Some(key) = first_from(view, &self.cursor) else {
-                view.root.folded = self.target;
-                view.recount();
-                return Ok(false);
+            let stop = match first_from(view, &self.cursor)? {
+                Some(key) => fold_range(view, change, key)?,
+                None => Stop::End,
             };
-            match fold_range(view, change, &key)? {
+            match stop {
                 Stop::At(low) => self.cursor = low,
                 Stop::Within(key) => {
                     self.cursor = key;
@@ -56,6 +55,7 @@ impl Pass {
                 }
                 Stop::End => {
                     view.root.folded = self.target;
+                    view.overlay.drop_frozen();
                     view.recount();
                     return Ok(false);
                 }
@@ -97,21 +97,25 @@ enum Stop {
     End,
 }
 
-/// The first changed key that is not below `cursor`.
-fn first_from(view: &View, cursor: &[u8]) -> Option<Box<[u8]>> {
-    view.overlay.range(cursor, Bound::Unbounded).next().map(|edit| edit.key().into())
+/// The first key to be folded that is not below `cursor`.
+fn first_from(view: &View, cursor: &[u8]) -> Result<Option<Box<[u8]>>, StoreError> {
+    let broken = page::broken(&view.dir);
+    let mut changes = view.overlay.frozen_from(cursor).map_err(&broken)?;
+    let found = changes.advance().map_err(&broken)?;
+    Ok(found.then(|| changes.key().into()))
 }
 
-/// Whether the overlay changes the page with this low key.
-fn is_touched(view: &View, low: &[u8]) -> bool {
-    let end = view.index.above(low).map_or(Bound::Unbounded, |(end, _)| Bound::Excluded(end));
-    view.overlay.range(low, end).next().is_some()
+/// Whether something is to be folded into the page with this low key.
+fn is_touched(view: &View, low: &[u8]) -> Result<bool, StoreError> {
+    let end = view.index.above(low).map(|(end, _)| end);
+    Ok(first_from(view, low)?.is_some_and(|key| end.is_none_or(|end| &*key < end)))
 }
 
-/// Merges the overlay into the page that covers `key`, and into the pages after it while the result stays small.
-fn fold_range(view: &mut View, change: &mut Change, key: &[u8]) -> Result<Stop, StoreError> {
-    let low: Box<[u8]> = view.index.covering(key).map_or(Box::default(), |(low, _)| low.into());
-    let id = view.index.covering(key).map(|(_, page)| page.id);
+/// Merges what is to be folded from `from` on into the page that covers it, and into the pages after it while the result stays
+/// small.
+fn fold_range(view: &mut View, change: &mut Change, mut from: Box<[u8]>) -> Result<Stop, StoreError> {
+    let low: Box<[u8]> = view.index.covering(&from).map_or(Box::default(), |(low, _)| low.into());
+    let id = view.index.covering(&from).map(|(_, page)| page.id);
     let mut gathered = Gathered::default();
     let mut start = low.clone();
     let stop = loop {
@@ -122,21 +126,19 @@ fn fold_range(view: &mut View, change: &mut Change, key: &[u8]) -> Result<Stop, 
 
         let end = next.as_ref().map(|(low, _)| low.as_ref());
         let budget = STEP_VALUES.saturating_sub(change.keys() + 1).max(2) * FILL_BYTES;
-        match gather(view, stream.as_deref(), &start, end, budget, &mut gathered)? {
-            Some(last) => {
-                view.overlay.forget(&start, Bound::Included(&last));
-                break first_from(view, &last).map_or(Stop::End, Stop::Within);
-            }
-            None => view.overlay.forget(&start, end.map_or(Bound::Unbounded, Bound::Excluded)),
+        if let Some(last) = gather(view, stream.as_deref(), (&from, end), budget, &mut gathered)? {
+            let after = [&last, &[0][..]].concat();
+            break first_from(view, &after)?.map_or(Stop::End, Stop::Within);
         }
         match next {
             None => break Stop::End,
             Some((low, page)) => {
                 let fits = gathered.encoded + page.bytes as usize <= FILL_BYTES;
                 let small = !gathered.spans.is_empty() && gathered.encoded < SMALL_BYTES;
-                if !small || !(fits || is_touched(view, &low)) {
+                if !small || !(fits || is_touched(view, &low)?) {
                     break Stop::At(low);
                 }
+                from.clone_from(&low);
                 start = low;
             }
         }
@@ -145,17 +147,17 @@ fn fold_range(view: &mut View, change: &mut Change, key: &[u8]) -> Result<Stop, 
     Ok(stop)
 }
 
-/// Merges a page with the overlay of its range. Once the overlay has given `budget`
+/// Merges a page with what is to be folded of its range, from `from` on. Once the overlay has given `budget`
 /// bytes, what it says after the key returned is left for the next step.
 fn gather(
     view: &View,
     stream: Option<&[u8]>,
-    start: &[u8],
-    end: Option<&[u8]>,
+    (from, end): (&[u8], Option<&[u8]>),
     budget: usize,
     gathered: &mut Gathered,
 ) -> Result<Option<Box<[u8]>>, StoreError> {
-    let mut merge = Merge::new(view.reader(stream)?, &view.overlay, start, end);
+    let changes = view.overlay.frozen_from(from).map_err(page::broken(&view.dir))?;
+    let mut merge = Merge::new(view.reader(stream)?, changes, end);
     let mut stopped_after: Option<Box<[u8]>> = None;
     while let Some((key, value)) = merge.next().map_err(page::broken(&view.dir))? {
         gathered.push(key, value);

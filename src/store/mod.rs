@@ -10,16 +10,17 @@
 //! From time to time a *snapshot* of everything is written beside sled, in a format of our own; when sled's files turn out to
 //! be damaged, the newest sound one takes their place.
 //!
-//! In reading order: `run` and `envelope` (the bytes), `root`, `page`, `edit`, `overlay`, `view` (reading), `fold`, `engine` (sled), `nudge`,
+//! In reading order: `run` and `envelope` (the bytes), `root`, `page`, `delta`, `layer`, `overlay`, `view` (reading), `fold`, `engine` (sled), `nudge`,
 //! `lock`, `witness`, `open`, `snapshot`, `bulk`, `recovery`, `stopped`.
 
 mod bulk;
 pub mod codec;
-mod edit;
+mod delta;
 mod engine;
 mod envelope;
 mod error;
 mod fold;
+mod layer;
 mod lock;
 mod nudge;
 mod open;
@@ -40,7 +41,7 @@ pub mod fuzz_stored;
 #[cfg(test)]
 mod tests;
 
-pub use edit::Edit;
+pub use delta::{Delta, Edit};
 pub use error::StoreError;
 pub use recovery::Recovered;
 pub use stopped::{ReadStore, read_snapshot, read_stopped};
@@ -51,7 +52,7 @@ use envelope::{Kind, cut, part_count};
 use fold::Pass;
 use lock::Lock;
 use page::{DELTA, part_key};
-use run::{put_number, put_record};
+use layer::Layer;
 use snapshot::Snapshots;
 use std::path::{Path, PathBuf};
 use view::{DeltaRef, View};
@@ -63,20 +64,11 @@ pub const MAX_KEY_BYTES: usize = 64 * 1024;
 pub const MAX_VALUE_BYTES: usize = 4 << 20;
 /// Deltas waiting at which folding is due, however small they are.
 const MAX_DELTAS: usize = 16_384;
-/// What a changed record costs in memory at least, however small it is on the disk, bytes.
-const RECORD_BYTES: u64 = 64;
 /// Parts that one delta may have; larger batches make sled keep memory for good.
 const MAX_DELTA_PARTS: usize = 16_384;
 
 /// A live key and its value.
 pub type Record = (Vec<u8>, Vec<u8>);
-
-/// The changes of one commit. Values are absolute: applying a delta twice is the same as once.
-#[derive(Debug, Default)]
-pub struct Delta {
-    /// The changes; of several with the same key the last one counts.
-    pub edits: Vec<Edit>,
-}
 
 /// How to open a store.
 #[derive(Clone, Debug)]
@@ -224,20 +216,24 @@ impl Store {
     /// delta or does not, and repeating the delta is harmless. The delta keeps its changes, in the order of their keys.
     pub fn commit(&mut self, delta: &mut Delta) -> Result<u64, StoreError> {
         self.check_usable()?;
-        in_order(&mut delta.edits)?;
-        if delta.edits.is_empty() {
+        self.remove_prefixes(delta)?;
+        delta.put_in_order()?;
+        if delta.is_empty() {
             return Ok(self.view.root.epoch);
         }
-        let stream = compose(&delta.edits);
+        let layer = Layer::compose(delta);
+        let stream = layer.stream();
         let parts = part_count(stream.len());
         let (Ok(parts), true) = (u16::try_from(parts), parts <= MAX_DELTA_PARTS) else {
             return Err(StoreError::Invalid { what: format!("a delta of {} bytes is too large", stream.len()) });
         };
-        let result = self.write_delta(parts, &stream);
+        let result = self.write_delta(parts, stream);
         let epoch = self.note(result)?;
         self.view.deltas.push_back(DeltaRef { epoch, from: 0, parts, bytes: stream.len() as u64 });
         self.view.delta_bytes += stream.len() as u64;
-        std::mem::take(&mut delta.edits).into_iter().for_each(|edit| self.view.overlay.insert(edit));
+        let result = self.view.overlay.push(layer).map_err(page::broken(&self.view.dir));
+        self.note(result)?;
+        delta.clear();
         if std::mem::take(&mut self.recovery_noted)
             && let Err(e) = recovery::remove_note(&self.view.dir)
         {
@@ -276,7 +272,6 @@ impl Store {
         let limit = self.max_delta_bytes.max(self.view.index.bytes() / 4);
         self.pass.is_some()
             || self.view.delta_bytes >= limit
-            || self.view.overlay.len() as u64 >= limit / RECORD_BYTES
             || self.view.deltas.len() >= MAX_DELTAS
             || fold::has_dead(&self.view)
     }
@@ -310,6 +305,15 @@ impl Store {
         self.view.scan(from, prefix, max_bytes)
     }
 
+    /// Live records by prefix, each in the order of their keys.
+    ///
+    /// # Errors
+    /// [`StoreError::Io`] or [`StoreError::Corrupt`] when a page cannot be read.
+    pub fn read_all(&self, prefixes: &[Vec<u8>]) -> Result<Vec<Vec<Record>>, StoreError> {
+        self.check_usable()?;
+        prefixes.iter().map(|prefix| self.view.scan(prefix, prefix, usize::MAX)).collect()
+    }
+
     /// Sizes and epoch.
     pub fn stats(&self) -> StoreStats {
         self.snapshots.with(self.view.stats())
@@ -321,6 +325,27 @@ impl Store {
     /// [`StoreError::Io`] when the last write or sync failed.
     pub fn close(self) -> Result<(), StoreError> {
         self.view.engine.close()
+    }
+
+    /// What is to leave by prefix leaves by key: the delta says the same whenever it is tried again.
+    fn remove_prefixes(&mut self, delta: &mut Delta) -> Result<(), StoreError> {
+        let prefixes = delta.take_prefixes();
+        if prefixes.is_empty() {
+            return Ok(());
+        }
+        let mut whole = Delta::default();
+        for prefix in &prefixes {
+            match self.view.scan(prefix, prefix, usize::MAX) {
+                Ok(records) => records.iter().for_each(|(key, _)| whole.remove(|out| out.extend_from_slice(key))),
+                Err(e) => {
+                    prefixes.into_iter().for_each(|prefix| delta.remove_all(prefix));
+                    return self.note(Err(e));
+                }
+            }
+        }
+        whole.append(delta);
+        *delta = whole;
+        Ok(())
     }
 
     fn write_delta(&mut self, parts: u16, stream: &[u8]) -> Result<u64, StoreError> {
@@ -349,9 +374,9 @@ impl Store {
         if self.pass.is_none() && view.deltas.is_empty() {
             return Ok(false);
         }
-        let pass = self.pass.get_or_insert_with(|| Pass::begin(view));
-        if !pass.step(view, &mut change)? {
-            self.pass = None;
+        let mut pass = self.pass.take().map_or_else(|| Pass::begin(view), Ok)?;
+        if pass.step(view, &mut change)? {
+            self.pass = Some(pass);
         }
         failpoint::reach(Point::FoldComposed);
         view.engine.apply(change, &mut view.root)?;
@@ -368,37 +393,4 @@ impl Store {
         self.failed |= result.is_err();
         result
     }
-}
-
-/// Changes by ascending key, the last one of each.
-fn in_order(edits: &mut Vec<Edit>) -> Result<(), StoreError> {
-    for edit in edits.iter() {
-        let (key_len, value_len) = (edit.key().len(), edit.value().map_or(0, <[u8]>::len));
-        if key_len == 0 || key_len > MAX_KEY_BYTES || value_len > MAX_VALUE_BYTES {
-            let what = format!("a key of {key_len} bytes with a value of {value_len} bytes");
-            return Err(StoreError::Invalid { what });
-        }
-    }
-    // Stable: equal keys stay in the order in which they were changed.
-    edits.sort();
-    edits.dedup_by(|later, kept| {
-        let same = later == kept;
-        if same {
-            std::mem::swap(later, kept);
-        }
-        same
-    });
-    Ok(())
-}
-
-/// The stream of a delta: number of records, run.
-fn compose(edits: &[Edit]) -> Vec<u8> {
-    let mut stream = Vec::new();
-    put_number(&mut stream, edits.len() as u64);
-    let mut last: &[u8] = b"";
-    for edit in edits {
-        put_record(&mut stream, last, edit.key(), edit.value());
-        last = edit.key();
-    }
-    stream
 }

@@ -7,13 +7,13 @@ use super::engine::{Change, Engine, ROOT_KEY};
 use super::envelope::{Kind, part};
 use super::error::StoreError;
 use super::lock::Lock;
+use super::layer::Layer;
 use super::overlay::Overlay;
 use super::page::{self, DELTA, Index, PAGE, PageRef, parse_key};
 use super::root::{BadRoot, Root, StoreId, digest_of};
-use super::run::{Reader, take_number};
 use super::view::{DeltaRef, View};
 use super::witness::{Testimony, Witness};
-use super::{Edit, Known, OnDamage, Opened, StoreOptions};
+use super::{Known, OnDamage, Opened, StoreOptions};
 use super::{recovery, snapshot};
 use crate::failpoint::{self, Point};
 use std::collections::VecDeque;
@@ -312,18 +312,8 @@ impl<'a> Survey<'a> {
             return Ok(());
         }
         let broken = page::broken(self.dir);
-        let mut run = stream;
-        let count = take_number(&mut run).map_err(&broken)?;
-        let mut records = Reader::new(b"", run);
-        let mut read = 0;
-        while records.advance().map_err(&broken)? {
-            self.overlay.insert(match records.value() {
-                Some(value) => Edit::put(records.key(), value),
-                None => Edit::removal(records.key()),
-            });
-            read += 1;
-        }
-        if read == count { Ok(()) } else { Err(self.damaged("a delta has another number of records than it says")) }
+        let layer = Layer::read(stream.to_vec()).map_err(&broken)?;
+        self.overlay.push(layer).map_err(broken)
     }
 
     fn check(&self, root: &Root) -> Result<(), StoreError> {

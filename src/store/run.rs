@@ -112,6 +112,11 @@ impl<'a> Reader<'a> {
         Ok(true)
     }
 
+    /// How many bytes follow the current record.
+    pub(super) fn left(&self) -> usize {
+        self.input.len()
+    }
+
     /// Key of the current record.
     pub(super) fn key(&self) -> &[u8] {
         &self.key

@@ -5,15 +5,12 @@
 
 use super::engine::Engine;
 use super::error::StoreError;
-use super::overlay::Overlay;
+use super::overlay::{Cursor, Overlay};
 use super::page::{self, Index};
 use super::root::Root;
 use super::run::{BrokenRun, Reader};
-use super::{Edit, Record, StoreStats};
+use super::{Record, StoreStats};
 use std::collections::VecDeque;
-use std::collections::btree_set::Range;
-use std::iter::Peekable;
-use std::ops::Bound;
 use std::path::PathBuf;
 
 /// A delta in sled.
@@ -45,8 +42,10 @@ pub(super) struct View {
 impl View {
     /// The live value of a key.
     pub(super) fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
-        if let Some(edit) = self.overlay.get(key) {
-            return Ok(edit.value().map(<[u8]>::to_vec));
+        let broken = page::broken(&self.dir);
+        let mut changes = self.overlay.from(key).map_err(&broken)?;
+        if changes.advance().map_err(&broken)? && changes.key() == key {
+            return Ok(changes.value().map(<[u8]>::to_vec));
         }
         let Some((_, page)) = self.index.covering(key) else { return Ok(None) };
         let stream = page::read(&self.engine, &self.dir, page, None)?;
@@ -68,7 +67,8 @@ impl View {
             let page = self.index.covering(start).map(|(_, page)| page);
             let end = self.index.above(start).map(|(low, _)| low);
             let stream = page.map(|page| page::read(&self.engine, &self.dir, page, None)).transpose()?;
-            let mut merge = Merge::new(self.reader(stream.as_deref())?, &self.overlay, start, end);
+            let changes = self.overlay.from(start).map_err(page::broken(&self.dir))?;
+            let mut merge = Merge::new(self.reader(stream.as_deref())?, changes, end);
             while let Some((key, value)) = merge.next().map_err(page::broken(&self.dir))? {
                 if key < start {
                     continue;
@@ -110,7 +110,7 @@ impl View {
             page_bytes: self.index.bytes(),
             deltas: self.deltas.iter().filter(|d| d.epoch > self.root.folded).count() as u64,
             delta_bytes: self.delta_bytes,
-            overlay_records: self.overlay.len() as u64,
+            overlay_records: self.overlay.len(),
             records: self.records(),
             disk_bytes,
             blobs,
@@ -120,8 +120,8 @@ impl View {
 
     /// About how many records there are: exact when nothing is unfolded.
     pub(super) fn records(&self) -> u64 {
-        let removed = self.overlay.removals() as u64;
-        (self.index.records() + self.overlay.len() as u64 - removed).saturating_sub(removed)
+        let removed = self.overlay.removals();
+        (self.index.records() + self.overlay.len() - removed).saturating_sub(removed)
     }
 }
 
@@ -132,22 +132,24 @@ type Live<'a> = (&'a [u8], &'a [u8]);
 pub(super) struct Merge<'a> {
     page: Option<Reader<'a>>,
     /// Whether `page` stands on a record that has not been yielded.
-    standing: bool,
-    overlay: Option<Peekable<Range<'a, Edit>>>,
+    page_stands: bool,
+    overlay: Option<Cursor<'a>>,
+    /// The overlay's change that has not been passed yet, in `overlay`.
+    overlay_stands: bool,
+    end: Option<&'a [u8]>,
     taken: usize,
 }
 
 /// Where the next live record comes from.
 enum From<'a> {
     Page(&'a [u8]),
-    Overlay(&'a [u8], &'a [u8]),
+    Overlay(&'a [u8]),
 }
 
 impl<'a> Merge<'a> {
-    /// Over a page and the overlay's keys from `start` up to, not including, `end`.
-    pub(super) fn new(page: Option<Reader<'a>>, overlay: &'a Overlay, start: &[u8], end: Option<&[u8]>) -> Merge<'a> {
-        let end = end.map_or(Bound::Unbounded, Bound::Excluded);
-        Merge { page, standing: false, overlay: Some(overlay.range(start, end).peekable()), taken: 0 }
+    /// Over a page and an overlay's changes up to, not including, `end`.
+    pub(super) fn new(page: Option<Reader<'a>>, overlay: Cursor<'a>, end: Option<&'a [u8]>) -> Merge<'a> {
+        Merge { page, page_stands: false, overlay: Some(overlay), overlay_stands: false, end, taken: 0 }
     }
 
     /// Bytes of what the overlay has given so far, removals included.
@@ -163,35 +165,47 @@ impl<'a> Merge<'a> {
     /// The next live record.
     pub(super) fn next(&mut self) -> Result<Option<Live<'_>>, BrokenRun> {
         let from = loop {
-            if let (false, Some(page)) = (self.standing, &mut self.page) {
-                self.standing = page.advance()?;
-                if !self.standing {
-                    self.page = None;
-                }
-            }
-            let changed: Option<&'a Edit> = self.overlay.as_mut().and_then(|overlay| overlay.peek().copied());
-            match (&self.page, changed) {
+            self.stand()?;
+            let change = self.overlay.as_ref().map(|overlay| (overlay.key(), overlay.value()));
+            match (&self.page, change) {
                 (None, None) => return Ok(None),
-                (Some(page), changed) if changed.is_none_or(|edit| page.key() < edit.key()) => {
-                    self.standing = false;
+                (Some(page), change) if change.is_none_or(|(key, _)| page.key() < key) => {
+                    self.page_stands = false;
                     break From::Page(page.value().ok_or(BrokenRun)?);
                 }
-                (page, Some(edit)) => {
-                    if page.as_ref().is_some_and(|page| page.key() == edit.key()) {
-                        self.standing = false;
+                (page, Some((key, value))) => {
+                    if page.as_ref().is_some_and(|page| page.key() == key) {
+                        self.page_stands = false;
                     }
-                    let _ = self.overlay.as_mut().and_then(Iterator::next);
-                    self.taken += edit.size();
-                    if let Some(value) = edit.value() {
-                        break From::Overlay(edit.key(), value);
+                    self.overlay_stands = false;
+                    self.taken += key.len() + value.map_or(0, <[u8]>::len);
+                    if let Some(value) = value {
+                        break From::Overlay(value);
                     }
                 }
                 (Some(_), None) => return Err(BrokenRun),
             }
         };
         Ok(match from {
-            From::Overlay(key, value) => Some((key, value)),
+            From::Overlay(value) => self.overlay.as_ref().map(|overlay| (overlay.key(), value)),
             From::Page(value) => self.page.as_ref().map(|page| (page.key(), value)),
         })
+    }
+
+    /// Moves both to what has not been yielded.
+    fn stand(&mut self) -> Result<(), BrokenRun> {
+        if let (false, Some(page)) = (self.page_stands, &mut self.page) {
+            self.page_stands = page.advance()?;
+            if !self.page_stands {
+                self.page = None;
+            }
+        }
+        if let (false, Some(overlay)) = (self.overlay_stands, &mut self.overlay) {
+            self.overlay_stands = overlay.advance()? && self.end.is_none_or(|end| overlay.key() < end);
+            if !self.overlay_stands {
+                self.overlay = None;
+            }
+        }
+        Ok(())
     }
 }

@@ -21,6 +21,7 @@ use exfil_agent::model::histogram::Bounds;
 use exfil_agent::rule::{Screen, Verdict};
 use exfil_agent::state::State;
 use exfil_agent::state::names::Names;
+use exfil_agent::store::Delta;
 use exfil_agent::worker::{Visit, Worker};
 use plain::Plain;
 use proptest::prelude::*;
@@ -257,7 +258,7 @@ impl Agent {
         };
         let bounds = content.models.iter().enumerate().map(bound).collect();
         let mut state = State::new(names, bounds, hasher.clone());
-        state.restore(shelf.iter().map(|(k, v)| (k.clone(), v.clone()))).unwrap();
+        state.restore(shelf.iter().map(|(k, v)| (k.clone(), v.clone())), usize::MAX).unwrap();
         let screen = Arc::new(Screen::new(&content.rules, &content.models));
         let wanted = content::wanted(&screen, &Enricher::new(&content.tables));
         let extractor = || Extractor::new(Arc::clone(content), wanted, Vec::new());
@@ -289,16 +290,26 @@ impl Agent {
         let screened = self.worker.screen(batch, &content().0.parsers, EventBatch::default());
         assert_eq!((screened.events.len(), screened.rejected.len()), (1, 0), "{}", event.line());
         self.detector.set_clock(Clock { today, detected_ms: None });
+        for id in self.detector.absent(&screened) {
+            let prefix = self.detector.state.prefix_of(id).unwrap();
+            let records = self.shelf.range(prefix.clone()..).take_while(|(key, _)| key.starts_with(&prefix));
+            let records: Vec<_> = records.map(|(key, value)| (key.clone(), value.clone())).collect();
+            self.detector.state.page_in(id, &records).unwrap();
+        }
         let mut raised = Vec::new();
         self.detector.judge(&screened, &mut raised);
         raised.into_iter().map(|(_, alert)| alert).collect()
     }
 
     fn commit(&mut self) {
-        for edit in self.detector.state.drain() {
-            match edit.value() {
-                Some(value) => self.shelf.insert(edit.key().to_vec(), value.to_vec()),
-                None => self.shelf.remove(edit.key()),
+        let delta = self.detector.state.drain(Delta::default());
+        for prefix in delta.prefixes() {
+            self.shelf.retain(|key, _| !key.starts_with(prefix));
+        }
+        for (key, value) in delta.iter() {
+            match value {
+                Some(value) => self.shelf.insert(key.to_vec(), value.to_vec()),
+                None => self.shelf.remove(key),
             };
         }
     }
@@ -351,8 +362,11 @@ fn agree(steps: Vec<Step>) -> Result<(), TestCaseError> {
         if step.after != After::Nothing {
             agent.commit();
         }
-        if step.after == After::Restart {
-            agent = agent.restart();
+        match step.after {
+            // Whoever was met since stays for one round.
+            After::PageOut => (0..2).for_each(|_| agent.detector.state.page_out(0)),
+            After::Restart => agent = agent.restart(),
+            After::Nothing | After::Commit => {}
         }
     }
     let guards = plain.guards.iter().map(|((day, (rule, entity, value)), repeats)| {

@@ -116,7 +116,7 @@ pub fn step() -> impl Strategy<Value = Step> {
         )
             .prop_map(|(domain, method, bytes)| Action::Web { domain, method, bytes }),
     ];
-    let after = prop_oneof![10 => Just(After::Nothing), 2 => Just(After::Commit), 1 => Just(After::Restart)];
+    let after = prop_oneof![10 => Just(After::Nothing), 2 => Just(After::Commit), 3 => Just(After::PageOut), 1 => Just(After::Restart)];
     let who = (
         prop::option::weighted(0.9, prop_oneof![2 => Just("ann"), 3 => prop::sample::select(USERS)]),
         prop::option::weighted(0.9, prop::sample::select(HOSTS)),
@@ -159,7 +159,9 @@ pub enum After {
     Nothing,
     /// What changed is committed.
     Commit,
-    /// And the agent is started again from what is committed.
+    /// And what was learned about users and hosts leaves memory.
+    PageOut,
+    /// Or the agent is started again from what is committed.
     Restart,
 }
 

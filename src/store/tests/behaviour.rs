@@ -9,7 +9,7 @@ fn the_last_of_several_changes_to_a_key_counts() {
     let dir = scratch();
     let mut store = open(dir.path());
     let edits = vec![put("a", "1"), put("b", "1"), removal("a"), put("b", "2"), put("c", ""), removal("d")];
-    assert_eq!(store.commit(&mut Delta { edits }).unwrap(), 1);
+    assert_eq!(store.commit(&mut delta(edits)).unwrap(), 1);
     let expected = Model::from([(b"b".to_vec(), b"2".to_vec()), (b"c".to_vec(), vec![])]);
     assert_eq!(all(&store), expected);
     drop(store);
@@ -34,7 +34,7 @@ fn opening_tells_what_was_found() {
     for mode in [fs::metadata(&path), fs::metadata(path.join("sled"))] {
         assert_eq!(mode.unwrap().permissions().mode() & 0o777, 0o700);
     }
-    store.commit(&mut Delta { edits: vec![put("a", "1")] }).unwrap();
+    store.commit(&mut delta([put("a", "1")])).unwrap();
     store.close().unwrap();
     let opened = Store::open(&path, &options()).unwrap().1;
     assert_eq!((opened.created, opened.epoch, opened.records, opened.schema), (false, 1, 1, SCHEMA));
@@ -46,7 +46,7 @@ fn records_of_all_sizes_come_back() {
     let mut store = open(dir.path());
     let mut model = Model::new();
     let sizes = [0, 1, 5_990, 6_000, 6_130, 6_131, 7_168, 50_000, 1 << 20, MAX_VALUE_BYTES];
-    let mut edits: Vec<Edit> = sizes.iter().map(|&n| put(format!("v{n:08}"), noise(n as u64 + 1, n))).collect();
+    let mut edits: Vec<Owned> = sizes.iter().map(|&n| put(format!("v{n:08}"), noise(n as u64 + 1, n))).collect();
     edits.push(put(vec![b'k'; MAX_KEY_BYTES], noise(1, 7_000)));
     edits.push(put(vec![b'k'; MAX_KEY_BYTES - 1], "shorter"));
     commit(&mut store, &mut model, edits);
@@ -66,11 +66,11 @@ fn a_record_beyond_the_limits_is_refused_and_the_store_goes_on() {
     let dir = scratch();
     let mut store = open(dir.path());
     for bad in [put("", "v"), put(vec![0; MAX_KEY_BYTES + 1], ""), put("k", vec![0; MAX_VALUE_BYTES + 1])] {
-        let refused = store.commit(&mut Delta { edits: vec![put("good", "1"), bad] });
+        let refused = store.commit(&mut delta([put("good", "1"), bad]));
         assert!(matches!(refused, Err(StoreError::Invalid { .. })));
     }
     assert_eq!(all(&store), Model::new());
-    assert_eq!(store.commit(&mut Delta { edits: vec![put("good", "1")] }).unwrap(), 1);
+    assert_eq!(store.commit(&mut delta([put("good", "1")])).unwrap(), 1);
 }
 
 #[test]
@@ -98,26 +98,14 @@ fn sled_never_makes_blob_files_under_heavy_churn() {
 fn folding_is_due_by_size_and_ends() {
     let dir = scratch();
     let mut store = open(dir.path());
-    store.commit(&mut Delta { edits: vec![put("a", noise(1, 4_000))] }).unwrap();
+    store.commit(&mut delta([put("a", noise(1, 4_000))])).unwrap();
     assert!(!store.fold_due(), "half of the limit");
-    store.commit(&mut Delta { edits: vec![put("b", noise(2, 5_000))] }).unwrap();
+    store.commit(&mut delta([put("b", noise(2, 5_000))])).unwrap();
     assert!(store.fold_due());
     fold_all(&mut store);
     assert!(!store.fold_due());
     let stats = store.stats();
     assert_eq!((stats.deltas, stats.delta_bytes, stats.overlay_records, stats.records), (0, 0, 0, 2));
-}
-
-#[test]
-fn folding_is_due_by_number_where_records_are_small() {
-    let dir = scratch();
-    let mut store = open(dir.path());
-    let keys = |n: std::ops::Range<u32>| Delta { edits: n.map(|i| removal(format!("k{i:04}"))).collect() };
-    store.commit(&mut keys(0..100)).unwrap();
-    assert!(!store.fold_due());
-    store.commit(&mut keys(100..130)).unwrap();
-    assert!(store.stats().delta_bytes < 1_000, "it is not their bytes");
-    assert!(store.fold_due(), "each costs memory until it is folded");
 }
 
 #[test]
@@ -162,7 +150,7 @@ fn a_store_of_a_newer_schema_is_refused_and_an_older_one_is_raised_by_a_commit()
     assert_eq!(refused.exit_code(), 65);
     let (mut store, opened) = Store::open(dir.path(), &with(SCHEMA + 1)).unwrap();
     assert_eq!(opened.schema, SCHEMA);
-    store.commit(&mut Delta { edits: vec![put("a", "1")] }).unwrap();
+    store.commit(&mut delta([put("a", "1")])).unwrap();
     drop(store);
     let reader = read_stopped(dir.path()).unwrap();
     assert!(matches!(reader.check_schema(SCHEMA), Err(StoreError::Newer { .. })));
@@ -213,9 +201,9 @@ fn a_store_whose_file_is_taken_away_notices_and_takes_nothing_more() {
     let dir = scratch();
     let mut store = open(dir.path());
     fs::remove_file(dir.path().join("sled/db")).unwrap();
-    let lost = store.commit(&mut Delta { edits: vec![put("a", "1")] }).unwrap_err();
+    let lost = store.commit(&mut delta([put("a", "1")])).unwrap_err();
     assert!(matches!(lost, StoreError::Io { .. }), "{lost}");
-    let after = store.commit(&mut Delta { edits: vec![put("a", "1")] }).unwrap_err();
+    let after = store.commit(&mut delta([put("a", "1")])).unwrap_err();
     assert!(matches!(after, StoreError::Failed { .. }), "{after}");
     assert!(store.get(b"a").is_err() && store.fold_step().is_err());
 }
@@ -238,13 +226,13 @@ fn small_commits_for_ever_do_not_grow_the_disk() {
     let mut store = Store::open(dir.path(), &options).unwrap().0;
     let mut highest = [0u64; 3];
     for n in 0..9000u64 {
-        let mut edits: Vec<Edit> =
+        let mut edits: Vec<Owned> =
             (0..6).map(|i| put(format!("k{:04}", (n * 7 + i * 131) % 2000), noise(n + i, 120))).collect();
         edits.push(put(format!("o{n:08}"), noise(n, 600)));
         if n >= 500 {
             edits.push(removal(format!("o{:08}", n - 500)));
         }
-        store.commit(&mut Delta { edits }).unwrap();
+        store.commit(&mut delta(edits)).unwrap();
         while store.fold_due() {
             store.fold_step().unwrap();
         }

@@ -160,7 +160,7 @@ fn lost_and_swapped_files_are_damage() {
             let other = scratch();
             let mut store = open(other.path());
             for _ in 0..20 {
-                store.commit(&mut Delta { edits: vec![put("a", "1")] }).unwrap();
+                store.commit(&mut delta([put("a", "1")])).unwrap();
             }
             store.close().unwrap();
             copy_dir(&other.path().join("sled"), &dir.join("sled"));

@@ -5,7 +5,7 @@ mod damage;
 mod model;
 mod recovery;
 
-use super::{Delta, Edit, OnDamage, Store, StoreOptions};
+use super::{Delta, OnDamage, Store, StoreOptions};
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
@@ -34,23 +34,30 @@ fn open(dir: &Path) -> Store {
     Store::open(dir, &options()).unwrap().0
 }
 
-fn put(key: impl AsRef<[u8]>, value: impl AsRef<[u8]>) -> Edit {
-    Edit::put(key.as_ref(), value.as_ref())
+/// A change.
+type Owned = (Vec<u8>, Option<Vec<u8>>);
+
+fn put(key: impl AsRef<[u8]>, value: impl AsRef<[u8]>) -> Owned {
+    (key.as_ref().to_vec(), Some(value.as_ref().to_vec()))
 }
 
-fn removal(key: impl AsRef<[u8]>) -> Edit {
-    Edit::removal(key.as_ref())
+fn removal(key: impl AsRef<[u8]>) -> Owned {
+    (key.as_ref().to_vec(), None)
+}
+
+fn delta(edits: impl IntoIterator<Item = Owned>) -> Delta {
+    edits.into_iter().collect()
 }
 
 /// Commits changes and does the same to the model.
-fn commit(store: &mut Store, model: &mut Model, edits: Vec<Edit>) -> u64 {
-    for edit in &edits {
-        match edit.value() {
-            Some(value) => model.insert(edit.key().to_vec(), value.to_vec()),
-            None => model.remove(edit.key()),
+fn commit(store: &mut Store, model: &mut Model, edits: Vec<Owned>) -> u64 {
+    for (key, value) in edits.clone() {
+        match value {
+            Some(value) => model.insert(key, value),
+            None => model.remove(&key),
         };
     }
-    store.commit(&mut Delta { edits }).unwrap()
+    store.commit(&mut delta(edits)).unwrap()
 }
 
 fn fold_all(store: &mut Store) {

@@ -60,7 +60,7 @@ fn run(actions: Vec<Action>) -> Result<(), TestCaseError> {
                 let edits = changes.iter().enumerate().map(|(i, (n, len))| {
                     len.map_or_else(|| removal(key(*n)), |len| put(key(*n), noise(epoch * 1000 + i as u64, len.into())))
                 });
-                let edits: Vec<Edit> = edits.collect();
+                let edits: Vec<Owned> = edits.collect();
                 epoch += u64::from(!edits.is_empty());
                 prop_assert_eq!(commit(&mut store, &mut model, edits), epoch);
                 continue;

@@ -96,7 +96,7 @@ fn a_large_store_goes_on_after_a_snapshot() {
 fn the_snapshot_is_the_one_on_disk() {
     let dir = scratch();
     let mut store = open(dir.path());
-    store.commit(&mut Delta { edits: vec![put("ab", "1"), put("ac", "")] }).unwrap();
+    store.commit(&mut delta([put("ab", "1"), put("ac", "")])).unwrap();
     let bytes = fs::read(store.snapshot().unwrap()).unwrap();
     assert_eq!(&bytes[..8], b"EXSS\x01\0\x03\0");
     assert_eq!(&bytes[24..32], 1u64.to_le_bytes());
@@ -116,7 +116,7 @@ fn the_snapshot_is_the_one_on_disk() {
 fn every_flipped_byte_and_every_cut_of_a_snapshot_is_noticed() {
     let dir = scratch();
     let mut store = open(dir.path());
-    store.commit(&mut Delta { edits: (0..20).map(|i| put(format!("{i:02}"), noise(i, 20))).collect() }).unwrap();
+    store.commit(&mut (0..20).map(|i| put(format!("{i:02}"), noise(i, 20))).collect()).unwrap();
     let path = store.snapshot().unwrap();
     let good = fs::read(&path).unwrap();
     // All but the magic and the versions: another version is told as such.
@@ -162,7 +162,7 @@ fn a_damaged_store_is_replaced_by_its_newest_snapshot_and_kept_and_told_until_a_
             assert_eq!(opened.epoch, specimen.snapshot.0);
         }
         let (mut store, _) = Store::open(dir.path(), &restoring()).unwrap();
-        assert_eq!(store.commit(&mut Delta { edits: vec![put("a", "1")] }).unwrap(), specimen.snapshot.0 + 1);
+        assert_eq!(store.commit(&mut delta([put("a", "1")])).unwrap(), specimen.snapshot.0 + 1);
         drop(store);
         assert_eq!(Store::open(dir.path(), &options()).unwrap().1.recovered, None);
         assert_eq!(dir.path().join("damaged-1/sled").exists(), damage != "deleted");
@@ -214,7 +214,7 @@ fn without_a_sound_snapshot_only_the_word_of_the_user_gives_an_empty_store() {
         let told = opened.recovered.unwrap();
         assert_eq!((told.epoch, told.kept.is_some()), (None, true), "{n}: the snapshots are kept, too");
         assert_eq!(all(&store), Model::new());
-        store.commit(&mut Delta { edits: vec![put("a", "1")] }).unwrap();
+        store.commit(&mut delta([put("a", "1")])).unwrap();
         drop(store);
         assert_eq!(Store::open(dir.path(), &options()).unwrap().1.epoch, 1);
         assert!(dir.path().join("damaged-1/snapshots").exists(), "nothing is deleted");
@@ -226,9 +226,9 @@ fn a_store_is_opened_again_only_when_it_is_the_one_that_was_open() {
     let dir = scratch();
     let (path, old) = (dir.path().join("state"), dir.path().join("old"));
     let mut store = open(&path);
-    store.commit(&mut Delta { edits: vec![put("a", "1")] }).unwrap();
+    store.commit(&mut delta([put("a", "1")])).unwrap();
     copy_dir(&path, &old);
-    store.commit(&mut Delta { edits: vec![put("a", "2")] }).unwrap();
+    store.commit(&mut delta([put("a", "2")])).unwrap();
     let known = store.known();
     drop(store);
     assert_eq!(Store::open_again(&path, &options(), &known).unwrap().stats().epoch, 2);

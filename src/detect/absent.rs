@@ -1,0 +1,61 @@
+//! Who must be back in memory before a batch is judged.
+//!
+//! Most events ask for nothing but a slot: their day was noted before. More may be named here than would be asked for, never
+//! fewer.
+
+use super::{Detector, slice};
+use crate::alert::EntityKind;
+use crate::batch::{BatchEvent, EventBatch};
+use crate::rule::Verdict;
+use crate::state::entities::EntityId;
+use crate::state::entity::Entity;
+
+impl Detector {
+    /// Users and hosts whose knowledge is in the store alone and that some event of the batch asks about or adds to, each once.
+    pub fn absent(&self, batch: &EventBatch) -> Vec<EntityId> {
+        let entities = &self.state.entities;
+        let mut absent = Vec::new();
+        if !entities.is_any_away() {
+            return absent;
+        }
+        let text = batch.text();
+        for event in &batch.events {
+            for (kind, key, hash) in
+                [(EntityKind::User, event.user, event.user_hash), (EntityKind::Host, event.host, event.host_hash)]
+            {
+                if let Some(id) = entities.find(kind, text.get(key), hash)
+                    && let Some(entity) = entities.get(id)
+                    && entity.is_away()
+                    && (self.is_new_for(event, entity) || self.asks(batch, event) || self.moves(batch, event, id))
+                {
+                    absent.push(id);
+                }
+            }
+        }
+        absent.sort_unstable();
+        absent.dedup();
+        absent
+    }
+
+    /// Whether the event's day or type may have to be noted.
+    fn is_new_for(&self, event: &BatchEvent, entity: &Entity) -> bool {
+        let is_noted = entity.noted.0 == event.day && entity.noted.1 & (1 << event.kind.index()) != 0;
+        entity.latest.is_none_or(|latest| event.day > latest)
+            || (!is_noted && self.history.list(entity.kind).iter().any(|t| event.kind.is_a(*t)))
+    }
+
+    /// Whether the event trains a model, or meets a rule that asks for more than a guard.
+    fn asks(&self, batch: &EventBatch, event: &BatchEvent) -> bool {
+        let needs_state = |rule: u16| {
+            !self.content.rules.get(rule as usize).is_some_and(|rule| matches!(rule.verdict, Verdict::Always))
+        };
+        !slice(&batch.trainings, event.trainings).is_empty()
+            || slice(&batch.hits, event.hits).iter().any(|hit| needs_state(hit.rule))
+    }
+
+    /// Whether the event may give a user another department.
+    fn moves(&self, batch: &EventBatch, event: &BatchEvent, id: EntityId) -> bool {
+        let department = batch.text().get(event.department);
+        !department.is_empty() && self.state.entities.department(id).is_none_or(|name| name.as_bytes() != department)
+    }
+}

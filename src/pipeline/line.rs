@@ -1,0 +1,101 @@
+//! The batches before detection: put in order, and held back while the store is asked for those whom they are about.
+
+use super::committer::{Command, Committer, Loaded};
+use crate::batch::EventBatch;
+use crate::detect::Detector;
+use crate::exit::{self, Failure};
+use crate::failpoint;
+use crate::state::entities::EntityId;
+use log::warn;
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+/// How long until the store is asked again after it could not answer.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// Batches in any order; they leave in theirs.
+#[derive(Default)]
+pub(super) struct Line {
+    early: BTreeMap<u64, EventBatch>,
+    next: u64,
+    /// Nobody in it is absent any more.
+    ready: Option<EventBatch>,
+    waiting: Option<Waiting>,
+}
+
+/// A batch and whom it waits for.
+struct Waiting {
+    batch: EventBatch,
+    absent: Vec<EntityId>,
+    /// When the store is to be asked again.
+    again: Option<Instant>,
+}
+
+impl Line {
+    /// A batch joins.
+    pub(super) fn add(&mut self, batch: EventBatch) {
+        self.early.insert(batch.seq, batch);
+    }
+
+    /// How many batches there are.
+    pub(super) fn len(&self) -> usize {
+        self.early.len() + usize::from(self.ready.is_some()) + usize::from(self.waiting.is_some())
+    }
+
+    /// Whether a batch waits for the store.
+    pub(super) fn is_waiting(&self) -> bool {
+        self.waiting.is_some()
+    }
+
+    /// The next batch that can be judged. Asks the store for whom the next one needs, where memory does not have them.
+    pub(super) fn take(&mut self, detector: &Detector, committer: &Committer) -> Option<EventBatch> {
+        if let Some(batch) = self.ready.take() {
+            return Some(batch);
+        }
+        if let Some(waiting) = &mut self.waiting {
+            if waiting.again.is_some_and(|again| again <= Instant::now()) {
+                waiting.again = None;
+                ask(detector, committer, &waiting.absent);
+            }
+            return None;
+        }
+        let batch = self.early.remove(&self.next)?;
+        self.next += 1;
+        let absent = detector.absent(&batch);
+        if absent.is_empty() {
+            return Some(batch);
+        }
+        ask(detector, committer, &absent);
+        self.waiting = Some(Waiting { batch, absent, again: None });
+        None
+    }
+
+    /// The store has answered.
+    ///
+    /// # Errors
+    /// When it cannot read what it has: a start may find something sound to go on from.
+    pub(super) fn answered(&mut self, detector: &mut Detector, loaded: Loaded) -> Result<(), Failure> {
+        let Some(mut waiting) = self.waiting.take() else { return Ok(()) };
+        let records = match loaded {
+            Ok(records) => records,
+            Err(e) if e.is_transient() => {
+                warn!("cannot read what was learned: {e}; trying again in {} s, nothing is lost meanwhile", PAUSE.as_secs());
+                waiting.again = Some(Instant::now() + failpoint::pause(PAUSE));
+                self.waiting = Some(waiting);
+                return Ok(());
+            }
+            Err(e) => return Err(Failure::new(exit::RUNTIME, e.to_string())),
+        };
+        for (id, records) in waiting.absent.iter().zip(&records) {
+            detector.state.page_in(*id, records).map_err(|e| Failure::new(exit::RUNTIME, e.to_string()))?;
+        }
+        self.ready = Some(waiting.batch);
+        Ok(())
+    }
+}
+
+fn ask(detector: &Detector, committer: &Committer, absent: &[EntityId]) {
+    let prefixes = absent.iter().map(|id| detector.state.prefix_of(*id).unwrap_or_default()).collect();
+    // If the store thread is gone, its end is noticed where commits are waited for.
+    let _ = committer.commands.send(Command::Load(prefixes));
+}
