@@ -271,7 +271,7 @@ impl Growth {
                 parts.push(format!("{name} {}", series.grew(of)));
                 if step > TOLERANCE {
                     faster.push(format!(
-                        "{name} per byte of payload, by {} × from {} to the next",
+                        "{name} per byte of payload, by {} × from one number of {} to the next",
                         short(step),
                         series.axis
                     ));
