@@ -73,12 +73,20 @@ impl Zone {
         if let Some(ms) = parse_epoch(text.as_bytes()) {
             return Some(ms);
         }
-        if let Ok(at) = text.parse::<Timestamp>() {
+        // An attempt in vain takes memory for its error, and most exports write no offset.
+        if may_have_offset(text)
+            && let Ok(at) = text.parse::<Timestamp>()
+        {
             return Some(at.as_millisecond());
         }
         let at: civil::DateTime = text.parse().ok()?;
         at.to_zoned_datetime(self.zone.clone()).ok().map(|z| z.timestamp().as_millisecond())
     }
+}
+
+/// Whether anything behind a date `yyyy-MM-dd` or `yyyyMMdd` could be an offset.
+fn may_have_offset(text: &str) -> bool {
+    text.bytes().skip(8).any(|b| matches!(b, b'Z' | b'z' | b'+' | b'-') || !b.is_ascii())
 }
 
 /// An epoch of 13 digits (milliseconds) or 10 digits (seconds).
@@ -171,6 +179,25 @@ mod tests {
         assert_eq!(zone.parse("1612345678901"), Some(1_612_345_678_901));
         assert_eq!(zone.parse("1612345678"), Some(1_612_345_678_000));
         assert_eq!(zone.parse("yesterday"), None);
+    }
+
+    #[test]
+    fn an_offset_counts_however_it_is_written() {
+        let zone = Zone::named("Asia/Tokyo").unwrap();
+        let noon = Zone::utc().parse("2026-01-01T12:00:00");
+        for text in [
+            "2026-01-01T12:00:00Z",
+            "2026-01-01 12:00:00z",
+            "2026-01-01T12:00:00.000+00:00",
+            "2026-01-01T07:00:00-05:00",
+            "2026-01-01T13+01",
+            "20260101T120000Z",
+            "20260101T070000-05",
+            "+002026-01-01T12:00:00Z",
+            "2026-01-01T13:00:00+01:00[Europe/Berlin]",
+        ] {
+            assert_eq!(zone.parse(text), noon, "{text}");
+        }
     }
 
     #[test]

@@ -77,7 +77,8 @@ impl Worker {
     pub fn screen(&mut self, batch: RawBatch, parsers: &ParserTable, mut out: EventBatch) -> EventBatch {
         out.reset(&batch);
         out.columns = self.columns(&batch, parsers);
-        let RawBatch { data, offset, line, refused, skipped, format, leading_header, .. } = batch;
+        let RawBatch { data, offset, line, refused, skipped, format, leading_header, remember, .. } = batch;
+        out.remember = Some(remember);
         out.tally.bytes += skipped;
         for r in refused {
             out.tally.bytes += r.bytes;
@@ -211,7 +212,6 @@ impl EventBatch {
         self.path = Some(Arc::clone(&batch.path));
         self.spool = batch.spool;
         self.format = batch.format;
-        self.remember = Some(batch.remember.clone());
         self.arena.clear();
         self.events.clear();
         self.hits.clear();
@@ -231,7 +231,12 @@ fn replace_invalid(raw: &[u8], record: Span, out: &mut EventBatch) -> Span {
     }
     out.tally.oddities.add(Oddity::InvalidUtf8.index(), 1);
     let start = out.arena.len();
-    out.arena.extend_from_slice(String::from_utf8_lossy(text).as_bytes());
+    for chunk in text.utf8_chunks() {
+        out.arena.extend_from_slice(chunk.valid().as_bytes());
+        if !chunk.invalid().is_empty() {
+            out.arena.extend_from_slice("\u{FFFD}".as_bytes());
+        }
+    }
     Span::arena(start, out.arena.len())
 }
 

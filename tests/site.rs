@@ -138,10 +138,9 @@ impl Site {
         }
         for name in alert_files {
             let text = fs::read_to_string(self.root().join(name)).unwrap_or_default();
-            // A line that the kill cut short has no end.
-            let whole = text.rfind('\n').map_or("", |end| &text[..end]);
-            for id in whole.lines().filter(|l| !l.is_empty()).map(id_of) {
-                assert!(committed.contains(&id), "the alert {id} left before it was committed");
+            for alert in whole_alerts(&text) {
+                let id = alert["id"].as_str().unwrap();
+                assert!(committed.contains(id), "the alert {id} left before it was committed");
             }
         }
     }
@@ -214,10 +213,15 @@ pub fn uninterrupted(lines: &[String]) -> (Vec<String>, String) {
     (detections(&outcome.alerts), outcome.state)
 }
 
+/// The alerts in the text of an alert file. A line that a kill or a full disk cut short, and that a restart gave up, is none.
+fn whole_alerts(text: &str) -> impl Iterator<Item = serde_json::Value> {
+    text.lines().filter_map(|line| serde_json::from_str(line).ok())
+}
+
 /// The ids of the detections in the text of an alert file, in order: what the agent says about itself is no part of equality.
 pub fn detections(text: &str) -> Vec<String> {
-    let about_events = |line: &&str| !line.contains("\"kind\":\"operational\"");
-    text.lines().filter(about_events).map(id_of).collect()
+    let about_events = whole_alerts(text).filter(|alert| alert["kind"] != "operational");
+    about_events.map(|alert| alert["id"].as_str().unwrap().to_owned()).collect()
 }
 
 /// The same ids in the same order: none twice, none missing.

@@ -3,20 +3,18 @@
 use crate::bars::Bars;
 use crate::daemon::Site;
 use crate::data::{Data, MIXED_USERS, once, whole_lines};
-use crate::lines::{MONDAY, process, temp_write, visit};
+use crate::lines::{DAY_MS, MONDAY, process, temp_write, visit, write_lines};
 use crate::measure::{self, Ends, Job};
 use crate::options::{Options, Row};
 use crate::product::{Product, bytes_below};
 use crate::table::{Spread, mib, short};
-use std::fs::{self, File};
-use std::io::{BufWriter, Write};
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 const STARTS: usize = 7;
 const IDLE_FILES: usize = 100;
 const CHURN_ROUNDS: i64 = 20;
-const DAY_MS: i64 = 86_400_000;
 
 pub fn measure(options: &Options, product: &Product, data: &Data, bars: &mut Bars) {
     if options.has(Row::Memory) {
@@ -56,9 +54,7 @@ struct Population<'a> {
 /// Reads a spool to its end, dies, and starts again and again. State on tmpfs, where there is one.
 fn users(options: &Options, product: &Product, of: &Population<'_>, bars: &mut Bars) {
     println!("{} users: memory, start", of.users);
-    let tmpfs = tempfile::tempdir_in("/dev/shm");
-    let place = if tmpfs.is_ok() { "tmpfs" } else { "disk, for want of a tmpfs" };
-    let dir = tmpfs.unwrap_or_else(|_| tempfile::tempdir_in(options.work()).unwrap());
+    let (dir, place) = options.quick_dir();
     let site = Site::new(product, &dir.path().join("site"));
     site.reads(of.spool);
     let daemon = site.start();
@@ -92,12 +88,6 @@ fn a_million_users(options: &Options) -> PathBuf {
             }),
         );
     })
-}
-
-fn write_lines(path: &Path, lines: impl Iterator<Item = String>) {
-    let mut out = BufWriter::new(File::create(path).unwrap());
-    lines.for_each(|line| out.write_all(line.as_bytes()).unwrap());
-    out.flush().unwrap();
 }
 
 /// Many small files, all read to their end; nothing happens.

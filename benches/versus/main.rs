@@ -13,6 +13,7 @@ mod daemon; // a running agent, watched from outside
 mod data; // what is read: generated once, kept
 mod document; // the tables in docs/performance.md
 mod footprint; // memory, start, idle, disk, binaries
+mod growth; // many users, long histories: what grows with what
 mod hostile; // input that is meant to hurt
 mod latency; // from an appended line to its alert
 mod limits; // what the machine itself can do
@@ -20,6 +21,7 @@ mod lines; // single records
 mod measure; // one command, pinned: time, CPU, memory
 mod options;
 mod peers; // the yardstick's floor, and what people use for the same work
+mod plot; // lines on logarithmic axes, as SVG
 mod product; // the binaries under measurement
 mod rounds; // A B C, A B C, …
 mod rules; // 180 rules more
@@ -27,6 +29,7 @@ mod table;
 mod yardstick; // the floor, its data, the peers' configurations
 
 use clap::Parser;
+use document::Group;
 use options::{Options, Row};
 use table::Table;
 
@@ -46,24 +49,31 @@ fn main() {
 
     let mut bars = bars::Bars::default();
     let contenders = contenders::all(&options, &product, yardstick.as_ref(), &data, &mut report);
+    let mut throughput = None;
     if !contenders.is_empty() {
         let results = rounds::run(&options, &contenders);
         report.tables.extend(results.tables());
         bars.of_rounds(&results, &data);
+        throughput = results.get("durable 1").map(|series| series.mb_per_sec());
     }
     if options.has(Row::Latency) {
         latency::measure(&options, &product, &mut bars);
     }
     footprint::measure(&options, &product, &data, &mut bars);
     if options.has(Row::Limits) {
-        report.tables.push(limits::measure(&options));
+        report.tables.push(limits::measure(&options, throughput));
+    }
+    if options.has(Row::Growth) {
+        let growth = growth::measure(&options, &product, &mut bars);
+        document::write_plot(&growth.plot());
+        document::write(Group::Growth, &growth.text(&options));
     }
     let all_equal = bars.all_equal();
     report.tables.insert(0, bars.table());
     let text = report.text(&options);
     println!("\n{text}");
     if options.is_everything() {
-        document::write(&text);
+        document::write(Group::Bench, &text);
     }
     assert!(all_equal, "contenders disagree about the alerts: see the first table");
 }
@@ -87,7 +97,9 @@ impl Report {
     }
 
     fn text(&self, options: &Options) -> String {
-        let mut text = document::run_facts(options);
+        let Options { rounds, events, .. } = options;
+        let machine = document::machine(options);
+        let mut text = format!("{machine} {rounds} rounds, {events} events of the yardstick.\n\n");
         self.tables.iter().for_each(|table| text.push_str(&table.to_string()));
         if !self.skipped.is_empty() {
             text.push_str("Left out:\n\n");

@@ -2,6 +2,7 @@
 
 use clap::{Parser, ValueEnum};
 use std::path::{Path, PathBuf};
+use tempfile::TempDir;
 
 /// The product beside the yardstick, interleaved in one run
 #[derive(Parser)]
@@ -71,6 +72,8 @@ pub enum Row {
     Size,
     /// Memory bandwidth, line split, fdatasync
     Limits,
+    /// Time, memory, disk and start with many users and long histories
+    Growth,
 }
 
 impl Options {
@@ -94,6 +97,14 @@ impl Options {
 
     pub fn has_two_cores(&self) -> bool {
         self.cores.len() > 1 && std::thread::available_parallelism().is_ok_and(|n| n.get() > 1)
+    }
+
+    /// A temporary directory on a tmpfs where there is one, and what to call the place.
+    pub fn quick_dir(&self) -> (TempDir, &'static str) {
+        match tempfile::tempdir_in("/dev/shm") {
+            Ok(dir) => (dir, "tmpfs"),
+            Err(_) => (tempfile::tempdir_in(self.work()).unwrap(), "disk, for want of a tmpfs"),
+        }
     }
 
     /// A fresh directory for one measurement.

@@ -73,6 +73,15 @@ pub fn short(number: f64) -> String {
     }
 }
 
+/// A round number, as short as it can be.
+pub fn rounded(number: f64) -> String {
+    match number {
+        n if n >= 1e6 => format!("{} M", n / 1e6),
+        n if n >= 1e3 => format!("{} k", n / 1e3),
+        n => format!("{n}"),
+    }
+}
+
 pub fn mib(kib: u64) -> String {
     short(kib as f64 / 1024.0)
 }

@@ -285,7 +285,8 @@ fn spool_zones(settings: &Settings) -> Result<Vec<Zone>, Failure> {
     zones.collect::<Result<_, _>>().map_err(|e| Failure::new(exit::CONFIG, e))
 }
 
-fn names(content: &Content) -> Names {
+/// The ids that stand in the state, by index.
+pub fn names(content: &Content) -> Names {
     Names {
         rules: content.rules.iter().map(|r| r.id.clone()).collect(),
         models: content.models.iter().map(|m| m.id.clone()).collect(),
@@ -293,7 +294,10 @@ fn names(content: &Content) -> Names {
 }
 
 /// The limits of each model's instances; the rank window is that of the rules which rank it.
-fn bounds(content: &Content, settings: &Settings) -> Result<Vec<Bounds>, Failure> {
+///
+/// # Errors
+/// When rules disagree on the window.
+pub fn bounds(content: &Content, settings: &Settings) -> Result<Vec<Bounds>, Failure> {
     let rank_days = |index: usize, model: &ModelSpec| {
         let mut found = None;
         for rule in &content.rules {

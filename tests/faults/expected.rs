@@ -1,6 +1,6 @@
 //! What the same records give where nothing fails, and what may never be seen where something does.
 
-use crate::site::{Site, id_of, office};
+use crate::site::{self, Site, id_of, office};
 use crate::support::{Replay, dump};
 use exfil_agent::config::Settings;
 use exfil_agent::content::{self, Content};
@@ -62,12 +62,9 @@ impl Expected {
     }
 }
 
-/// The ids in an alert file, without those of alerts about the agent itself. A line that was cut by a full disk and given up
-/// by a restart is no alert.
+/// The ids in an alert file.
 pub fn detections(alerts: &Path) -> Vec<String> {
-    let text = fs::read_to_string(alerts).unwrap_or_default();
-    let alerts = text.lines().filter_map(|l| serde_json::from_str::<Value>(l).ok());
-    alerts.filter(|a| a["kind"] != "operational").map(|a| a["id"].as_str().unwrap().to_owned()).collect()
+    site::detections(&fs::read_to_string(alerts).unwrap_or_default())
 }
 
 /// What the log may never show, whatever fails.
