@@ -2,7 +2,9 @@
 //!
 //! Ids are deterministic: no wall clock, no randomness, no origin goes into them, so a receiver can drop repeats.
 
-use crate::calendar::{Day, format_instant};
+mod json;
+
+use crate::calendar::Day;
 use serde::{Deserialize, Serialize};
 
 /// What kind of entity an alert, a sequence or a history belongs to.
@@ -315,91 +317,6 @@ impl Alert {
             let _ = write!(text, "; {}", note.trim_end_matches('.'));
         }
         text
-    }
-
-    /// The alert as one JSON object, as sinks write it. `agent` is {host, version}.
-    pub fn to_json(&self, agent: &AgentIdentity) -> serde_json::Value {
-        use serde_json::{Map, Value, json};
-        let mut o = Map::new();
-        let mut put = |k: &str, v: Value| {
-            o.insert(k.into(), v);
-        };
-        put("id", json!(self.id));
-        put("time", json!(format_instant(self.time_ms)));
-        put("detected_at", json!(format_instant(self.detected_ms)));
-        put("kind", json!(self.kind));
-        let mut rule = json!({"id": self.rule.id, "name": self.rule.name, "revision": self.rule.revision,
-            "attack": self.rule.attack, "author": self.rule.author, "references": self.rule.references});
-        if let (Some(license), Some(rule)) = (&self.rule.license, rule.as_object_mut()) {
-            rule.insert("license".into(), json!(license));
-        }
-        put("rule", rule);
-        put("score", json!(self.score));
-        put("severity", json!(self.severity()));
-        if self.entity.is_empty() {
-            put("entity", json!({"kind": self.entity_kind}));
-        } else {
-            put("entity", json!({"kind": self.entity_kind, "value": self.entity}));
-        }
-        if let Some(value) = &self.value {
-            put("value", json!(value));
-        }
-        if !self.sequence.is_empty() {
-            put("sequence", json!(self.sequence));
-        }
-        if let Some(group) = &self.peer_group {
-            put("peer_group", json!(group));
-        }
-        if !self.event_type.is_empty() {
-            let mut event = Map::new();
-            event.insert("type".into(), json!(self.event_type));
-            for (k, v) in &self.fields {
-                event.insert(k.clone(), json!(v));
-            }
-            put("event", Value::Object(event));
-        }
-        let mut evidence = Map::new();
-        if !self.evidence.matched.is_empty() {
-            evidence.insert("matched".into(), json!(self.evidence.matched));
-        }
-        if let Some(m) = &self.evidence.model {
-            let mut model = Map::new();
-            let mut put = |k: &str, v: Value| {
-                model.insert(k.into(), v);
-            };
-            put("id", json!(m.id));
-            put("scope", json!(m.scope));
-            put("value", json!(m.value));
-            put("verdict", json!(m.verdict));
-            put("n", json!(m.n));
-            put("c", json!(m.c));
-            put("confidence", json!((m.confidence * 1e6).round() / 1e6));
-            put("converged", json!(m.converged));
-            put("count", json!(m.count));
-            if let Some(rank) = m.rank {
-                put("rank", json!(rank));
-            }
-            if let Some(t) = m.threshold {
-                put("threshold", json!(t));
-            }
-            if let Some(median) = m.median {
-                put("median", json!(median));
-            }
-            put("history_days", json!(m.history_days));
-            evidence.insert("model".into(), Value::Object(model));
-        }
-        if let Some(s) = &self.evidence.sum {
-            evidence.insert("sum".into(), json!(s));
-        }
-        if !self.evidence.notes.is_empty() {
-            evidence.insert("notes".into(), json!(self.evidence.notes));
-        }
-        put("evidence", Value::Object(evidence));
-        if let Some(origin) = &self.origin {
-            put("origin", json!(origin));
-        }
-        put("agent", json!({"host": agent.host, "version": agent.version}));
-        Value::Object(o)
     }
 }
 

@@ -243,9 +243,12 @@ fn replace_invalid(raw: &[u8], record: Span, out: &mut EventBatch) -> Span {
 /// A key as it is, or its head and a hash when it is too long to be kept.
 #[inline]
 fn capped(raw: &[u8], arena: &mut Vec<u8>, key: Span) -> Span {
-    if key.len() <= MAX_KEY_BYTES {
-        return key;
-    }
+    if key.len() <= MAX_KEY_BYTES { key } else { shortened(raw, arena, key) }
+}
+
+#[cold]
+#[inline(never)]
+fn shortened(raw: &[u8], arena: &mut Vec<u8>, key: Span) -> Span {
     let text = Text { raw, arena }.get(key);
     let mut head = KEY_HEAD_BYTES;
     while head > 0 && text.get(head).is_some_and(|b| b & 0xC0 == 0x80) {

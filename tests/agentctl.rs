@@ -39,3 +39,20 @@ fn help_names_every_command_and_the_exit_codes() {
         assert!(stdout.contains(word), "{word} in {stdout}");
     }
 }
+
+#[test]
+fn it_is_the_agent_under_another_name_and_says_so_where_the_agent_is_not_beside_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let copy = dir.path().join("agentctl");
+    std::fs::copy(assert_cmd::cargo::cargo_bin!("agentctl"), &copy).unwrap();
+    let alone = Command::new(&copy).arg("--help").output().unwrap();
+    let message = String::from_utf8(alone.stderr).unwrap();
+    assert_eq!((alone.status.code(), alone.stdout.len()), (Some(1), 0), "{message}");
+    assert!(message.starts_with("agentctl: cannot start") && message.contains("in one directory"), "{message}");
+
+    std::os::unix::fs::symlink(assert_cmd::cargo::cargo_bin!("exfil-agent"), dir.path().join("exfil-agent")).unwrap();
+    let beside = Command::new(&copy).arg("--help").output().unwrap();
+    assert_eq!(agentctl("--help").1.as_bytes(), beside.stdout);
+    let help = String::from_utf8(beside.stdout).unwrap();
+    assert!(help.contains("Usage: agentctl"), "{help}");
+}

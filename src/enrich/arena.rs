@@ -5,6 +5,7 @@
 
 use super::case;
 use crate::event::{Span, Text};
+use crate::swar::{is_plain_lower, push_lower};
 
 /// The raw text and the arena that grows.
 pub(super) struct Arena<'a> {
@@ -75,9 +76,7 @@ impl<'a> Arena<'a> {
     #[inline]
     pub fn copy_lower(&mut self, span: Span) {
         let direct = Text { raw: self.raw, arena: &[] }.get(span);
-        if direct.len() == span.len() && direct.is_ascii() {
-            self.made.extend(direct.iter().map(u8::to_ascii_lowercase));
-        } else {
+        if direct.len() != span.len() || !push_lower(direct, self.made) {
             let mark = self.mark();
             self.copy(span);
             self.lower_since(mark);
@@ -91,7 +90,7 @@ impl<'a> Arena<'a> {
 
     /// The lower-case form of a span: the span itself when it already is.
     pub fn lowered(&mut self, span: Span) -> Span {
-        if case::is_plain_lower(self.get(span)) {
+        if is_plain_lower(self.get(span)) {
             return span;
         }
         let mark = self.mark();

@@ -35,12 +35,6 @@ pub(super) fn with_lower<T>(text: &[u8], read: impl FnOnce(&[u8]) -> T) -> T {
     }
 }
 
-/// Whether lower-casing would change nothing. `false` for anything that is not ASCII: nobody knows without trying.
-pub(super) fn is_plain_lower(text: &[u8]) -> bool {
-    // Without an early way out, so that many bytes are looked at together.
-    !text.iter().fold(false, |odd, b| odd | !b.is_ascii() | b.is_ascii_uppercase())
-}
-
 /// Appends the lower-case form behind the original, then closes the gap.
 fn lower_unicode(out: &mut Vec<u8>, mark: usize) {
     let end = out.len();

@@ -5,7 +5,7 @@
 use super::arena::Arena;
 use super::lists::Lists;
 use crate::event::{Draft, Field, FieldSet, Span};
-use memchr::memrchr2;
+use crate::swar::last_of;
 
 /// What [`set_image`] reads.
 pub(super) const IMAGE_READS: FieldSet =
@@ -50,7 +50,7 @@ fn last_component(arena: &Arena<'_>, path: Span) -> Span {
     let is_padding = |b: &u8| b.is_ascii_whitespace() || *b == b'"';
     let behind = text.iter().rev().take_while(|b| is_padding(b) || is_separator(**b)).count();
     let text = text.get(..text.len() - behind).unwrap_or_default();
-    let start = memrchr2(b'\\', b'/', text).map_or(0, |i| i + 1);
+    let start = last_of(text, b'\\', b'/').map_or(0, |i| i + 1);
     let before = text.get(start..).unwrap_or_default().iter().take_while(|b| is_padding(b)).count();
     path.part(start + before, text.len())
 }
@@ -64,7 +64,7 @@ fn without_suffix(lists: &Lists, arena: &Arena<'_>, name: Span) -> Span {
             return false;
         }
         let tail = text.len().checked_sub(suffix.len()).filter(|n| *n > 0).and_then(|n| text.get(n..));
-        tail.is_some_and(|t| t.eq_ignore_ascii_case(suffix))
+        tail.is_some_and(|t| t.iter().map(u8::to_ascii_lowercase).eq(suffix.iter().copied()))
     };
     match lists.executable_suffixes.iter().find(|s| ends_with(s)) {
         Some(suffix) => name.part(0, text.len() - suffix.len()),

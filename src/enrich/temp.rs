@@ -8,13 +8,10 @@ use super::case;
 use super::tables::Entry;
 use crate::content::Faults;
 use crate::event::{Draft, Field, Flag};
+use crate::swar::positions2;
 
 /// The table's name.
 pub(super) const TABLE: &str = "temp_directories";
-
-/// What a byte can be: the end of a component, the first letter of an entry.
-const SEPARATOR: u8 = 1;
-const FIRST: u8 = 2;
 
 /// The table's entries.
 #[derive(Debug)]
@@ -23,8 +20,8 @@ pub(super) struct TempDirectories {
     anywhere: Vec<Directory>,
     /// Entries that match behind the separator with which a path begins.
     at_root: Vec<Directory>,
-    /// [`SEPARATOR`] and [`FIRST`] (of an entry that matches anywhere, either case) by byte.
-    classes: [u8; 256],
+    /// By byte, in either case: whether some entry that matches anywhere begins with it.
+    firsts: [bool; 256],
 }
 
 #[derive(Debug)]
@@ -37,11 +34,7 @@ struct Directory {
 
 impl Default for TempDirectories {
     fn default() -> Self {
-        let mut classes = [0; 256];
-        for b in [b'\\', b'/'] {
-            mark(&mut classes, b, SEPARATOR);
-        }
-        TempDirectories { anywhere: Vec::new(), at_root: Vec::new(), classes }
+        TempDirectories { anywhere: Vec::new(), at_root: Vec::new(), firsts: [false; 256] }
     }
 }
 
@@ -67,8 +60,9 @@ impl TempDirectories {
             if text.first() == Some(&b'/') {
                 out.at_root.push(directory);
             } else {
-                mark(&mut out.classes, first, FIRST);
-                mark(&mut out.classes, first.to_ascii_uppercase(), FIRST);
+                for b in [first, first.to_ascii_uppercase()] {
+                    out.firsts.get_mut(usize::from(b)).into_iter().for_each(|is_first| *is_first = true);
+                }
                 out.anywhere.push(directory);
             }
         }
@@ -100,12 +94,10 @@ impl TempDirectories {
 
     /// Whether the path has an entry in it. The path is ASCII of any case, or lower-case.
     fn contains(&self, path: &[u8]) -> bool {
-        let mut before = SEPARATOR;
-        let anywhere = path.iter().enumerate().any(|(i, b)| {
-            let class = self.classes.get(usize::from(*b)).copied().unwrap_or(0);
-            let is_candidate = before & SEPARATOR != 0 && class & FIRST != 0;
-            before = class;
-            is_candidate && self.anywhere.iter().any(|e| e.stands_at(path, i))
+        let components = std::iter::once(0).chain(positions2(path, b'\\', b'/').map(|separator| separator + 1));
+        let anywhere = components.into_iter().any(|start| {
+            let first = path.get(start).and_then(|b| self.firsts.get(usize::from(*b)));
+            first == Some(&true) && self.anywhere.iter().any(|e| e.stands_at(path, start))
         });
         let begins = path.first().copied().is_some_and(is_separator);
         anywhere || (begins && self.at_root.iter().any(|e| e.stands_at(path, 1)))
@@ -120,12 +112,6 @@ impl Directory {
         path.get(end).is_none_or(|b| is_separator(*b))
             && self.path.iter().zip(found).all(|(wanted, b)| *wanted == folded(*b))
             && !(self.separated && start == 0)
-    }
-}
-
-fn mark(classes: &mut [u8; 256], byte: u8, class: u8) {
-    if let Some(slot) = classes.get_mut(usize::from(byte)) {
-        *slot |= class;
     }
 }
 

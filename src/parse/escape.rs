@@ -3,7 +3,7 @@
 //! A producer that escapes doubles every backslash, so in its text every run of them is even; one odd run shows that the
 //! backslashes are meant as they stand. `\n` and `\r` are never decoded: `CORP\nancy` is a user.
 
-use super::swar::positions;
+use crate::swar::positions;
 use memchr::memchr;
 
 /// Decodes `\=`, with `pipes` also `\|`, and `\\` where the whole text is escaped. Appends to `out` and says so; when the

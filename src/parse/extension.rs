@@ -126,7 +126,7 @@ impl Scan<'_> {
         self.behind_free_text |= flags.has(KeyFlags::FREE_TEXT);
         self.scratch.any_json |= flags.has(KeyFlags::JSON);
         self.scratch.seen.insert(key);
-        self.close(name.from);
+        self.close(name.from.saturating_sub(1));
         self.open(Some(key), flags, equals);
     }
 
@@ -136,11 +136,12 @@ impl Scan<'_> {
         let text = self.flags.has(KeyFlags::FREE_TEXT) || self.flags.has(KeyFlags::VERBATIM);
         if !text && self.scratch.strangers.is_key(self.line, name) {
             self.noticed.unknown_keys += 1;
-            self.close(name.from);
+            self.close(name.from.saturating_sub(1));
             self.open(None, KeyFlags::default(), equals);
         }
     }
 
+    /// The value that is being passed ends at `to`, or with the blank before it.
     #[inline]
     fn close(&mut self, to: usize) {
         if let Some(key) = self.open {

@@ -5,8 +5,8 @@
 //! out of it. Compiled here, read by `table`, evaluated by `reading`.
 
 use super::keys::{KeyId, KeySet};
-use super::swar::last_of;
 use crate::event::{EventType, Field, FieldSet};
+use crate::swar::last_of;
 use memchr::memmem;
 use std::sync::Arc;
 

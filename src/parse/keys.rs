@@ -16,14 +16,14 @@ pub(super) struct KeySet([u64; MAX_KEYS / 64]);
 impl KeySet {
     #[inline]
     pub fn insert(&mut self, key: KeyId) {
-        if let Some(word) = self.0.get_mut(usize::from(key) / 64) {
+        if let Some(word) = self.0.get_mut(word_of(key)) {
             *word |= 1 << (key % 64);
         }
     }
 
     #[inline]
     pub fn contains(&self, key: KeyId) -> bool {
-        self.0.get(usize::from(key) / 64).is_some_and(|word| word & (1 << (key % 64)) != 0)
+        self.0.get(word_of(key)).is_some_and(|word| word & (1 << (key % 64)) != 0)
     }
 
     /// Whether some key is in both.
@@ -35,6 +35,12 @@ impl KeySet {
     pub fn clear(&mut self) {
         self.0 = [0; MAX_KEYS / 64];
     }
+}
+
+/// The word of a [`KeySet`] in which a key has its bit. No table has more keys, so nothing is cut off.
+#[inline]
+fn word_of(key: KeyId) -> usize {
+    usize::from(key) % MAX_KEYS / 64
 }
 
 /// What is special about a key in a line.
@@ -78,20 +84,23 @@ impl Name {
     /// The bytes `from..to` of a line.
     #[inline]
     pub fn new(line: &[u8], from: usize, to: usize) -> Name {
-        let len = to.saturating_sub(from);
-        let words = if len >= 8 {
-            let outer = [load(line, from), load(line, to - 8)];
-            let inner = if len > 16 { [load(line, from + 8), load(line, to - 16)] } else { [0; 2] };
-            [outer, inner]
-        } else if to >= 8 {
-            // What stands before the name is shifted out.
-            [[(load(line, to - 8) >> 1) >> (63 - 8 * len), 0], [0; 2]]
-        } else {
-            let text = line.get(from..to).unwrap_or_default();
-            [[text.iter().rev().fold(0, |word, b| word << 8 | u64::from(*b)), 0], [0; 2]]
+        let text = line.get(from..to).unwrap_or_default();
+        let words = match (text.split_first_chunk::<8>(), text.split_last_chunk::<8>()) {
+            (Some((first, behind)), Some((before, last))) => {
+                let inner = match (behind.first_chunk::<8>(), before.last_chunk::<8>()) {
+                    (Some(second), Some(third)) => [word(second), word(third)],
+                    _ => [0; 2],
+                };
+                [[word(first), word(last)], inner]
+            }
+            _ => match line.get(..to).and_then(|l| l.last_chunk::<8>()) {
+                // What stands before the name is shifted out.
+                Some(chunk) => [[(word(chunk) >> 1) >> (63 - 8 * text.len()), 0], [0; 2]],
+                None => [[text.iter().rev().fold(0, |word, b| word << 8 | u64::from(*b)), 0], [0; 2]],
+            },
         };
         let [[a, b], [c, d]] = words;
-        Name { words: [a, b, c, d], len, from }
+        Name { words: [a, b, c, d], len: text.len(), from }
     }
 
     /// The name before the blanks before the `=` at `equals`. It follows a space that is not before `floor`; when
@@ -127,31 +136,31 @@ impl Name {
     }
 }
 
-/// Eight bytes as a little-endian number; 0 outside the line.
+/// Eight bytes as a little-endian number.
 #[inline]
-fn load(line: &[u8], at: usize) -> u64 {
-    line.get(at..at + 8).and_then(|b| b.try_into().ok()).map_or(0, u64::from_le_bytes)
+fn word(bytes: &[u8; 8]) -> u64 {
+    u64::from_le_bytes(*bytes)
 }
 
-/// A name that can stand in a line.
-#[derive(Clone, Copy, Debug, Default)]
-struct Entry {
+/// A place for a name that can stand in a line.
+#[derive(Clone, Copy, Debug)]
+struct Slot {
     words: [u64; 4],
     len: usize,
     flags: KeyFlags,
+    /// `None`: the place is free.
+    id: Option<KeyId>,
 }
 
-/// A slot without a name.
-const FREE: KeyId = KeyId::MAX;
+const FREE: Slot = Slot { words: [0; 4], len: usize::MAX, flags: KeyFlags(0), id: None };
 
 /// All names.
 #[derive(Debug, Default)]
 pub(super) struct KeyTable {
     names: Vec<Box<str>>,
-    /// By id, those that can stand in a line. Lines hold the same few over and over, so what is read of this is small.
-    entries: Vec<Entry>,
-    /// Ids by hash: open addressing, a power of two.
-    slots: Vec<KeyId>,
+    /// Those that can stand in a line, by hash: open addressing, a power of two. Lines hold the same few over and over, so
+    /// what is read of this is small.
+    slots: Vec<Slot>,
 }
 
 impl KeyTable {
@@ -163,18 +172,17 @@ impl KeyTable {
                 table.intern(name);
             }
         }
-        let size = (table.names.len() * 4).next_power_of_two().max(64);
+        let size = (table.names.len() * 2).next_power_of_two().max(64);
         table.slots = vec![FREE; size];
         for (id, text) in table.names.iter().enumerate() {
             let name = Name::new(text.as_bytes(), 0, text.len());
             let mut at = name.hash() & (size - 1);
-            while table.slots.get(at).is_some_and(|slot| *slot != FREE) {
+            while table.slots.get(at).is_some_and(|slot| slot.id.is_some()) {
                 at = (at + 1) & (size - 1);
             }
             if let Some(slot) = table.slots.get_mut(at) {
-                *slot = id as KeyId;
+                *slot = Slot { words: name.words, len: text.len(), flags: KeyFlags::default(), id: Some(id as KeyId) };
             }
-            table.entries.push(Entry { words: name.words, len: text.len(), flags: KeyFlags::default() });
         }
         table
     }
@@ -204,9 +212,8 @@ impl KeyTable {
 
     /// Marks a key. Nothing happens when it cannot stand in a line.
     pub fn mark(&mut self, key: KeyId, flag: KeyFlags) {
-        if let Some(entry) = self.entries.get_mut(usize::from(key)) {
-            entry.flags.0 |= flag.0;
-        }
+        let slot = self.slots.iter_mut().find(|slot| slot.id == Some(key));
+        slot.into_iter().for_each(|slot| slot.flags.0 |= flag.0);
     }
 
     /// The key of a name in a line.
@@ -215,11 +222,10 @@ impl KeyTable {
         let mask = self.slots.len().wrapping_sub(1);
         let mut at = name.hash() & mask;
         loop {
-            let id = *self.slots.get(at)?;
-            // A free slot has the id of no entry.
-            let entry = self.entries.get(usize::from(id))?;
-            if name.is(&entry.words, entry.len) && (entry.len <= SHORT || self.is_name(id, line, name)) {
-                return Some((id, entry.flags));
+            let slot = self.slots.get(at)?;
+            let id = slot.id?;
+            if name.is(&slot.words, slot.len) && (slot.len <= SHORT || self.is_name(id, line, name)) {
+                return Some((id, slot.flags));
             }
             at = (at + 1) & mask;
         }
@@ -294,8 +300,19 @@ mod tests {
 
     #[test]
     fn every_name_of_a_list_is_found_and_no_other() {
-        let names =
-            ["in", "start", "duser", "externalId", "Source_File_Directory", "Source_Bad!_Directory", "a", "exactly8"];
+        let names = [
+            "in",
+            "start",
+            "duser",
+            "externalId",
+            "Source_File_Directory",
+            "Source_Bad!_Directory",
+            "a",
+            "exactly8",
+            "exactly_sixteen_",
+            "exactly_the_thirty_two_bytes_of_",
+            "more_than_the_thirty_two_bytes_of_words",
+        ];
         let table = KeyTable::from_list(&format!("# head\n{} # tail\n\nin\n", names.join("\n")));
         assert_eq!(table.len(), names.len());
         for n in names {
@@ -304,7 +321,14 @@ mod tests {
                 assert_eq!(table.names().nth(usize::from(id)), Some(n));
             }
         }
-        for n in ["", "i", "inn", "Start", "Source_Fool_Directory", "external_d"] {
+        let others = names.iter().flat_map(|n| {
+            (0..n.len()).map(|at| {
+                let mut other = n.as_bytes().to_vec();
+                other[at] ^= 1;
+                String::from_utf8(other).unwrap()
+            })
+        });
+        for n in others.chain(["", "i", "inn", "Start", "Source_Fool_Directory", "external_d"].map(str::to_owned)) {
             assert_eq!(table.find(n.as_bytes(), &Name::new(n.as_bytes(), 0, n.len())), None, "{n}");
         }
     }

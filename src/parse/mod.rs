@@ -18,7 +18,6 @@ mod layout;
 mod reading;
 mod scratch;
 mod selftest;
-mod swar;
 mod table;
 
 pub use csv::Columns;

@@ -157,8 +157,13 @@ impl<'r, 'w> Reading<'r, 'w> {
         span
     }
 
+    #[inline]
     fn decode(&mut self, raw: Span, form: Form, pipes: bool) -> Span {
         let span = self.trim(raw);
+        if form == Form::Plain { span } else { self.unescape(span, form, pipes) }
+    }
+
+    fn unescape(&mut self, span: Span, form: Form, pipes: bool) -> Span {
         let text = Text { raw: self.work.raw, arena: self.work.arena }.get(span);
         let out = &mut self.work.scratch.text;
         out.clear();
@@ -183,6 +188,10 @@ impl<'r, 'w> Reading<'r, 'w> {
     #[inline]
     fn trim(&self, span: Span) -> Span {
         let text = self.bytes(span);
+        // Nearly every value begins and ends with something to see.
+        if let [b'!'..=u8::MAX, .., b'!'..=u8::MAX] = text {
+            return span;
+        }
         let from = text.len() - text.trim_ascii_start().len();
         span.part(from, text.trim_ascii_end().len().max(from))
     }

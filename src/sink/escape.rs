@@ -25,7 +25,9 @@ pub fn push_visible(out: &mut String, c: char) {
 /// Escapes what JSON text may hold raw but a terminal should not see, as `\uXXXX`. `json` is JSON as serde_json writes it,
 /// in which such characters occur inside of strings alone.
 pub fn harden_json(json: String) -> String {
-    if !json.chars().any(is_deceptive) {
+    // Nearly every line is printable ASCII, which is told without reading it letter by letter.
+    let is_printable = json.bytes().fold(true, |all, b| all & (b' '..=b'~').contains(&b));
+    if is_printable || !json.chars().any(is_deceptive) {
         return json;
     }
     let mut out = String::with_capacity(json.len() + 16);

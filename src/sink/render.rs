@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 /// The whole alert, without a line end.
 pub fn render(format: AlertFormat, alert: &Alert, agent: &AgentIdentity) -> String {
     match format {
-        AlertFormat::Json => json_line(&alert.to_json(agent)),
+        AlertFormat::Json => harden_json(alert.to_json_text(agent)),
         AlertFormat::Cef => cef::render(alert, agent),
     }
 }
@@ -29,7 +29,7 @@ pub struct Rendered {
 /// cut says so (`"truncated":true`, `flexNumber1Label=truncated`). A limit below about 600 bytes may be exceeded.
 pub fn render_within(format: AlertFormat, alert: &Alert, agent: &AgentIdentity, limit: usize) -> Rendered {
     match format {
-        AlertFormat::Json => json_within(&alert.to_json(agent), limit),
+        AlertFormat::Json => json_within(alert, agent, limit),
         AlertFormat::Cef => cef::render_within(alert, agent, limit),
     }
 }
@@ -38,11 +38,12 @@ fn json_line(value: &Value) -> String {
     harden_json(value.to_string())
 }
 
-fn json_within(whole: &Value, limit: usize) -> Rendered {
-    let line = json_line(whole);
+fn json_within(alert: &Alert, agent: &AgentIdentity, limit: usize) -> Rendered {
+    let line = harden_json(alert.to_json_text(agent));
     if line.len() <= limit {
         return Rendered { line, cut: false };
     }
+    let whole = &alert.to_json(agent);
     // Evidence says more than the rest of the event, so the event goes first.
     for (left_out, levels) in [
         (&[][..], &[2000, 1000, 500, 250, 120, 60][..]),

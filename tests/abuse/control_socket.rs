@@ -161,7 +161,8 @@ fn a_stranger_on_the_machine_is_not_let_in() {
     // Nothing but the mode of the socket stands between them.
     fs::set_permissions(abused.site.root(), Permissions::from_mode(0o755)).unwrap();
     let binary = abused.site.root().join("agentctl");
-    fs::copy(env!("CARGO_BIN_EXE_agentctl"), &binary).unwrap();
+    // The program goes by the name under which it is called.
+    fs::copy(env!("CARGO_BIN_EXE_exfil-agent"), &binary).unwrap();
     fs::set_permissions(&binary, Permissions::from_mode(0o755)).unwrap();
     let socket = abused.site.root().join("control.sock");
     let ask = |gid: &str| {
