@@ -94,7 +94,7 @@ fn detection_takes_no_memory_for_an_event_that_teaches_nothing_new() {
         assert!(repeats(&detector) > before, "known alerts came again");
 
         // After a commit the lists of what changed grow anew: by doubling.
-        detector.state.drain();
+        detector.state.drain(exfil_agent::store::Delta::default());
         let (taken, judged) = judged_again(&mut detector, &batches);
         assert!(
             taken <= judged * PER_BATCH + 32,

@@ -52,7 +52,9 @@ fn every_case_gives_its_alerts_and_state_whatever_the_threads_and_restarts() {
             let paged = replay(2).resident(bytes).over(&files);
             assert_eq!(paged, one, "{}: with {bytes} bytes for users and hosts the outcome differs", case.display());
             let mut paged = replay(2).resident(bytes);
-            files.iter().for_each(|file| paged.step(std::slice::from_ref(file)));
+            for file in &files {
+                paged.step(std::slice::from_ref(file));
+            }
             assert_eq!(paged.outcome(), one, "{}: and with restarts, too", case.display());
         }
 

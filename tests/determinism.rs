@@ -54,7 +54,7 @@ fn threads_and_their_timing_change_nothing() {
     let one = replay(&files, 1, None, "");
     assert!(one.0.lines().count() > 100);
     effort::for_seeds("threads_and_their_timing", 3, 100, |seed| {
-        for (workers, resident) in [(1, ""), (2, ""), (4, ""), (2, "max_resident_bytes = 0\n")] {
+        for (workers, resident) in [(1, ""), (2, ""), (4, ""), (2, "max_resident_bytes = 0\nread_bytes = 4096\n")] {
             let (alerts, state) = replay(&files, workers, Some(seed * 10 + workers as u64), resident);
             assert!(alerts == one.0, "other alerts with {workers} workers, {resident}");
             assert!(state == one.1, "another state with {workers} workers, {resident}");

@@ -22,6 +22,7 @@ mod determinism; // the same input, the same output, whatever the threads and th
 mod faults; // calls that fail, full disks, state that vanishes
 mod golden; // states of every schema, read for ever
 mod oracle; // detection against a plain judge, event by event
+mod paging; // memory for what is learned: who leaves it comes back
 mod power_loss; // what had reached the disk when the power went
 mod readme; // every command of the README
 mod recovery; // the real daemon with a damaged state: snapshots, learning anew

@@ -5,7 +5,7 @@ use exfil_agent::batch::{Position, Tally};
 use exfil_agent::config::{FileSinkSettings, FormatSetting, FsyncSetting, Settings};
 use exfil_agent::content::{self, Content};
 use exfil_agent::event::{EventType, Oddity, Reject};
-use exfil_agent::pipeline::detecting::TimeSource;
+use exfil_agent::pipeline::detecting::{Progress, TimeSource};
 use exfil_agent::pipeline::{Pipeline, Plan, SinkPlan};
 use exfil_agent::sink::FileSink;
 use exfil_agent::source::Mode;
@@ -87,13 +87,14 @@ impl Replay {
     }
 
     /// Replays these files over the kept state.
-    pub fn step(&mut self, files: &[PathBuf]) {
+    pub fn step(&mut self, files: &[PathBuf]) -> Progress {
         let mode = Mode::Once { paths: files.to_vec(), format: FormatSetting::Auto };
         let pipeline = self.start(&mode);
-        let (detector, _) = pipeline.join().unwrap();
+        let (detector, progress) = pipeline.join().unwrap();
         for record in detector.state.files().values() {
             assert!(record.tally.adds_up(), "records = events + rejects + headers + blank: {:?}", record.tally);
         }
+        progress
     }
 
     /// Starts a pipeline over the kept state. A process that another test has just forked holds our descriptors, and so the

@@ -4,7 +4,7 @@
 use divan::Bencher;
 use divan::counter::{BytesCount, ItemsCount};
 use exfil_agent::state::record::SCHEMA;
-use exfil_agent::store::{Delta, Edit, OnDamage, Store, StoreOptions};
+use exfil_agent::store::{Delta, OnDamage, Store, StoreOptions};
 
 const VALUE_BYTES: usize = 40;
 
@@ -23,13 +23,14 @@ fn commit(bencher: Bencher<'_, '_>, edits: usize) {
             store.fold_step().unwrap();
         }
         round += 1;
-        Delta { edits: (0..edits).map(|i| edit(i * 7 + round)).collect() }
+        delta(edits, round)
     };
-    let bytes = (0..edits).map(|i| edit(i).size()).sum::<usize>();
+    let bytes = self::delta(edits, 0).bytes();
     let bencher = bencher.counter(ItemsCount::new(edits)).counter(BytesCount::new(bytes));
     bencher.with_inputs(delta).bench_local_refs(|delta| store.borrow_mut().commit(delta).unwrap());
 }
 
-fn edit(i: usize) -> Edit {
-    Edit::put(format!("corp\\user{:08}", i % 100_000).as_bytes(), &[i as u8; VALUE_BYTES])
+fn delta(edits: usize, round: usize) -> Delta {
+    let edit = |i: usize| (format!("corp\\user{:08}", (i * 7 + round) % 100_000), Some([i as u8; VALUE_BYTES]));
+    (0..edits).map(edit).collect()
 }

@@ -14,6 +14,7 @@ pub use server::{Control, serve};
 use crate::pipeline::committer::CommitStatus;
 use crate::sink::SinkSnapshot;
 use crate::source::SourceSnapshot;
+use crate::state::paging::Memory;
 use serde::{Deserialize, Serialize};
 
 /// A question.
@@ -82,6 +83,8 @@ pub struct Live {
     pub guards: usize,
     /// Batches waiting for the detect thread.
     pub queued_batches: usize,
+    /// Users and hosts in memory.
+    pub memory: Memory,
 }
 
 /// Bytes as hexadecimal digits.

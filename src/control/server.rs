@@ -185,11 +185,12 @@ impl Desk {
                 [EntityKind::User, EntityKind::Host, EntityKind::Group].map(|k| entities.count(k)),
                 detector.state.guards.len(),
                 queued_batches,
+                detector.state.memory(),
             ));
         });
         self.questions.send_timeout(ask, PATIENCE).map_err(|_| "detection is busy; try again")?;
         let facts = answer.recv_timeout(PATIENCE).map_err(|_| "detection is busy; try again")?;
-        let (queued_alerts, uncommitted, [users, hosts, groups], guards, queued_batches) = facts;
+        let (queued_alerts, uncommitted, [users, hosts, groups], guards, queued_batches, memory) = facts;
         Ok(Live {
             pid: std::process::id(),
             version: env!("CARGO_PKG_VERSION").into(),
@@ -205,6 +206,7 @@ impl Desk {
             groups,
             guards,
             queued_batches,
+            memory,
         })
     }
 }

@@ -178,6 +178,7 @@ fn running(report: &mut StatusReport, live: &Live) {
         queue("records before the next commit", live.uncommitted as u64),
         queue("alerts before the sinks", live.queued_alerts),
     ];
+    report.memory = Some(live.memory);
     report.last_commit = Some(LastCommit {
         epoch: live.commits.epoch,
         at: format_instant(live.commits.at_ms),

@@ -4,6 +4,7 @@ use super::files::FileRow;
 use super::output::{Output, Table};
 use super::page::{Look, Page, Tone};
 use super::view::{StatusReport, View, ViewError};
+use crate::state::paging::Memory;
 use std::collections::BTreeMap;
 
 /// Files on the screen.
@@ -143,6 +144,14 @@ fn delivery(report: &StatusReport, page: &mut Page) {
         page.value(&format!("sink {}", s.name), &line);
     }
     page.heading("Inside");
+    if let Some(memory) = &report.memory {
+        let Memory { resident_bytes, away, recalled } = memory;
+        let users = format!(
+            "{} of what users and hosts do in memory; {away} of them in the state alone, {recalled} came back",
+            bytes(*resident_bytes)
+        );
+        page.value("memory", &users);
+    }
     if let Some(commit) = &report.last_commit {
         page.value("last commit", &format!("epoch {} at {}", commit.epoch, commit.at));
     }

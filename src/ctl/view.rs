@@ -6,6 +6,7 @@
 use super::files::{FileRow, Lag};
 use super::output::Row;
 use crate::alert::Alert;
+use crate::state::paging::Memory;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -390,6 +391,8 @@ pub struct StatusReport {
     pub queues: Vec<Queue>,
     /// The last commit.
     pub last_commit: Option<LastCommit>,
+    /// Users and hosts in memory and in the state alone (running agent only).
+    pub memory: Option<Memory>,
     /// Sinks.
     pub sinks: Vec<SinkRow>,
     /// What someone should look at, as sentences.

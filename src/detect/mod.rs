@@ -235,9 +235,7 @@ impl Detector {
         }
         let department = String::from_utf8_lossy(department);
         let department = department.trim();
-        if !department.is_empty()
-            && known != Some(department)
-        {
+        if !department.is_empty() && known != Some(department) {
             self.state.entities.set_department(user, Some(department));
             self.state.entities.change(user);
         }

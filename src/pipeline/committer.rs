@@ -112,7 +112,8 @@ impl Committer {
         let thread = std::thread::Builder::new().name("store".into()).spawn(move || match backing {
             Backing::Durable { store, dir, options, snapshot_every } => {
                 let (known, snapshots) = (store.known(), Snapshots::new(snapshot_every));
-                Durable { store: Some(*store), known, dir, options, snapshots, status: shared, loads }.run(&inbox, &done)
+                Durable { store: Some(*store), known, dir, options, snapshots, status: shared, loads }
+                    .run(&inbox, &done)
             }
             Backing::Volatile => {
                 volatile(&inbox, &done, &loads);

@@ -97,6 +97,8 @@ pub struct Progress {
     pub alerts: u64,
     /// Commits made.
     pub commits: u64,
+    /// Users and hosts that came back into memory.
+    pub recalled: u64,
 }
 
 /// What a commit in flight will release.
@@ -166,7 +168,7 @@ impl Detecting {
                         if let Some(done) = in_flight.take() {
                             self.outbox.release(done.alerts);
                         }
-                        self.detector.state.page_out(max_resident);
+                        self.detector.state.committed();
                     }
                     // The store thread gave up because the agent shuts down: what is not durable is not released.
                     Err(_) => break,
@@ -193,6 +195,7 @@ impl Detecting {
                 failpoint::reach(Point::DetectJudged);
                 self.log_sample(&batch);
                 self.dead_letters.copy(&batch);
+                progress.recalled = self.detector.state.memory().recalled;
                 progress.bytes += batch.tally.bytes;
                 progress.events += batch.tally.events.total();
                 progress.rejects += batch.tally.rejects.total();
@@ -200,6 +203,7 @@ impl Detecting {
                 alerts_before = self.detector.state.agent.alerts;
                 (self.progress)(&progress);
                 self.recycle(batch);
+                self.detector.state.page_out(max_resident);
             }
             // Looked at after whatever happened: somebody who asks for the status all the time must not hold it up.
             if ended && !self.drain_fully && since_end.get_or_insert_with(Instant::now).elapsed() >= DRAIN_TIME {

@@ -79,7 +79,10 @@ impl Line {
         let records = match loaded {
             Ok(records) => records,
             Err(e) if e.is_transient() => {
-                warn!("cannot read what was learned: {e}; trying again in {} s, nothing is lost meanwhile", PAUSE.as_secs());
+                warn!(
+                    "cannot read what was learned: {e}; trying again in {} s, nothing is lost meanwhile",
+                    PAUSE.as_secs()
+                );
                 waiting.again = Some(Instant::now() + failpoint::pause(PAUSE));
                 self.waiting = Some(waiting);
                 return Ok(());

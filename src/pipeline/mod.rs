@@ -5,8 +5,8 @@
 
 pub mod committer;
 pub mod dead_letter;
-mod line;
 pub mod detecting;
+mod line;
 mod opening;
 pub mod outbox;
 
@@ -29,9 +29,9 @@ use crate::rule::Verdict;
 use crate::sink::{self, FileMark};
 use crate::source::{self, Mode, Sniff, SourceOptions, SourceStatus};
 use crate::state::State;
-use crate::store::Delta;
 use crate::state::names::Names;
 use crate::state::record::LimitCounts;
+use crate::store::Delta;
 use crate::worker::{Visit, Worker};
 use committer::{CommitStatus, Committer};
 use crossbeam_channel::{Receiver, Sender, bounded, unbounded};

@@ -49,7 +49,9 @@ impl Opening<'_> {
         let unusable =
             |e: String| Failure::new(exit::STATE, format!("the state in {} cannot be used: {e}", dir.display()));
         let mut failed = None;
-        state.restore(records(&store, b"", &mut failed), self.settings.limits.max_resident_bytes).map_err(|e| unusable(e.to_string()))?;
+        state
+            .restore(records(&store, b"", &mut failed), self.settings.limits.max_resident_bytes)
+            .map_err(|e| unusable(e.to_string()))?;
         let mut undelivered = Vec::new();
         for (key, value) in records(&store, ALERTS, &mut failed) {
             if let Some(Key::Alert(seq)) = Key::decode(&key) {

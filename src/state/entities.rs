@@ -36,8 +36,15 @@ pub struct Entities {
     /// About how much memory the knowledge in memory takes, bytes, when it was
     /// written last; that of users and hosts.
     pub(super) resident_bytes: usize,
+    /// The number of the last drain, and of the last one that is durable.
+    pub(super) drains: u64,
+    pub(super) durable: u64,
+    /// Nobody else can leave memory before the next commit is durable.
+    pub(super) is_searched: bool,
     /// How many entities' knowledge is in the store alone.
     pub(super) away: usize,
+    /// How many came back into memory.
+    pub(super) recalled: u64,
     /// Where the search for somebody who was not met lately goes on.
     pub(super) hand: usize,
 }
@@ -65,7 +72,11 @@ impl Entities {
             dirty: Vec::new(),
             instance_counts: vec![0; models],
             resident_bytes: 0,
+            drains: 0,
+            durable: 0,
+            is_searched: false,
             away: 0,
+            recalled: 0,
             hand: 0,
         }
     }
@@ -204,6 +215,7 @@ impl Entities {
     /// Writes what changed since the last call.
     pub fn drain(&mut self, names: &Names, put: &mut Put<'_>) {
         self.pending_bytes = 0;
+        self.drains += 1;
         for id in std::mem::take(&mut self.dirty) {
             // One that was dropped meanwhile has left its removals behind.
             let Some(Some(entity)) = self.slots.get_mut(id as usize) else { continue };
@@ -226,18 +238,19 @@ impl Entities {
                     Change::Removed(value) => put.remove(|out| put_bin_key(out, kind, key, model, value)),
                 });
             }
-            self.weigh(id);
+            self.weigh(id, self.drains);
         }
     }
 
-    /// Notes how much memory the knowledge about a user or host takes.
-    pub(super) fn weigh(&mut self, id: EntityId) {
+    /// Notes how much memory the knowledge about a user or host takes, and by which drain it was written.
+    pub(super) fn weigh(&mut self, id: EntityId, drained: u64) {
         let Some(entity) = self.slots.get_mut(id as usize).and_then(Option::as_mut) else { return };
         if !matches!(entity.kind, EntityKind::User | EntityKind::Host) {
             return;
         }
         let Some(known) = entity.here() else { return };
         let bytes = known.measure();
+        known.drained = drained;
         let before = std::mem::replace(&mut known.bytes, bytes);
         self.resident_bytes = (self.resident_bytes + bytes as usize).saturating_sub(before as usize);
     }

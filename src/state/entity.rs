@@ -60,6 +60,8 @@ pub struct Knowledge {
     pub instances: Vec<OfModel>,
     /// Its size in memory when it was written last, bytes.
     pub(super) bytes: u32,
+    /// The number of the drain that wrote it last; 0 when it is as it was read.
+    pub(super) drained: u64,
 }
 
 impl Knowledge {
@@ -70,6 +72,7 @@ impl Knowledge {
         once: Vec::new(),
         instances: Vec::new(),
         bytes: 0,
+        drained: 0,
     };
 
     /// About how much memory it takes, bytes.

@@ -14,7 +14,7 @@ pub mod guard;
 pub mod key;
 pub mod names;
 mod outline;
-mod paging;
+pub mod paging;
 mod put;
 pub mod record;
 
@@ -226,7 +226,7 @@ impl State {
             let instance = Instance::restore(meta.latest, meta.saturated, bins, bounds);
             self.entities.restore_instance(id, model, instance);
         }
-        self.entities.weigh(id);
+        self.entities.weigh(id, 0);
         if self.entities.resident_bytes > max_bytes {
             self.entities.send_away(id, self.window_days());
         }

@@ -3,7 +3,7 @@
 //! Their slots stay: key, latest day and what was noted last, which is all that most events ask for. Groups and the agent
 //! itself always stay. Who is in memory changes no alert and no record.
 
-use super::entities::EntityId;
+use super::entities::{Entities, EntityId};
 use super::entity::Entity;
 use super::key::{Key, entity_prefix};
 use super::outline::Outline;
@@ -11,18 +11,39 @@ use super::record::{BinRecord, EntityRecord, InstanceRecord};
 use super::{BadRecord, State, read};
 use crate::alert::EntityKind;
 use crate::model::histogram::{Bin, Instance};
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// Slots that are looked at in one go, so that no batch waits long.
 const LOOKED_AT: usize = 262_144;
 
+/// Users and hosts in memory and in the store alone.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Memory {
+    /// About how much memory the knowledge in memory takes, bytes.
+    pub resident_bytes: u64,
+    /// How many are in the store alone.
+    pub away: u64,
+    /// How many have come back since the start.
+    pub recalled: u64,
+}
+
 /// A record of the store.
 type Pair = (Vec<u8>, Vec<u8>);
 
 impl State {
-    /// All that was drained so far is durable, and memory may hold `max_bytes` of knowledge: those who were not met lately
-    /// leave. Looks at a part of all at a time.
+    /// All that was drained so far is durable.
+    pub fn committed(&mut self) {
+        self.entities.durable = self.entities.drains;
+        self.entities.is_searched = false;
+    }
+
+    /// Memory may hold `max_bytes` of knowledge: those who were not met lately leave, if the store durably has all of it. Looks
+    /// at a part of all at a time.
     pub fn page_out(&mut self, max_bytes: usize) {
+        if self.entities.is_searched {
+            return;
+        }
         let window_days = self.window_days();
         let slots = self.entities.slots();
         let mut left = LOOKED_AT.min(slots * 2);
@@ -37,6 +58,13 @@ impl State {
                 self.entities.send_away(id, window_days);
             }
         }
+        self.entities.is_searched = left == 0;
+    }
+
+    /// What is in memory and what is not.
+    pub fn memory(&self) -> Memory {
+        let Entities { resident_bytes, away, recalled, .. } = self.entities;
+        Memory { resident_bytes: resident_bytes as u64, away: away as u64, recalled }
     }
 
     /// The prefix of the store's records of an entity.
@@ -80,7 +108,8 @@ impl State {
         }
         entity.met = true;
         self.entities.away = self.entities.away.saturating_sub(1);
-        self.entities.weigh(id);
+        self.entities.recalled += 1;
+        self.entities.weigh(id, 0);
         Ok(())
     }
 
@@ -91,18 +120,19 @@ impl State {
 }
 
 impl Entity {
-    /// Whether its knowledge may leave memory: the store has all of it.
-    fn may_leave(&mut self) -> bool {
+    /// Whether its knowledge may leave memory: the store has all of it, as of a drain up to `durable`.
+    fn may_leave(&mut self, durable: u64) -> bool {
         let is_clean = !self.queued && matches!(self.kind, EntityKind::User | EntityKind::Host);
-        is_clean && self.here().is_some()
+        is_clean && self.here().is_some_and(|known| known.drained <= durable)
     }
 }
 
-impl super::entities::Entities {
+impl Entities {
     /// An entity's knowledge leaves memory, if the store has it.
     pub(super) fn send_away(&mut self, id: EntityId, window_days: u32) {
+        let durable = self.durable;
         let Some(entity) = self.get_mut(id) else { return };
-        if !entity.may_leave() {
+        if !entity.may_leave(durable) {
             return;
         }
         let bytes = entity.here().map_or(0, |known| known.bytes as usize);

@@ -6,8 +6,8 @@
 use super::engine::{Change, Engine, ROOT_KEY};
 use super::envelope::{Kind, part};
 use super::error::StoreError;
-use super::lock::Lock;
 use super::layer::Layer;
+use super::lock::Lock;
 use super::overlay::Overlay;
 use super::page::{self, DELTA, Index, PAGE, PageRef, parse_key};
 use super::root::{BadRoot, Root, StoreId, digest_of};

@@ -364,7 +364,10 @@ fn agree(steps: Vec<Step>) -> Result<(), TestCaseError> {
         }
         match step.after {
             // Whoever was met since stays for one round.
-            After::PageOut => (0..2).for_each(|_| agent.detector.state.page_out(0)),
+            After::PageOut => {
+                agent.detector.state.committed();
+                (0..2).for_each(|_| agent.detector.state.page_out(0));
+            }
             After::Restart => agent = agent.restart(),
             After::Nothing | After::Commit => {}
         }

@@ -12,6 +12,7 @@ use crate::event::{EventType, Field};
 use crate::model::{ModelSpec, Scope};
 use crate::rule::condition::Condition;
 use crate::rule::{NoHistory, Period, Rule, Verdict};
+use crate::state::paging::Memory;
 use std::io;
 
 /// What an attacker would like a terminal and a spreadsheet to do.
@@ -411,6 +412,7 @@ pub fn status() -> StatusReport {
             Queue { name: "alerts waiting".into(), depth: 4, limit: None },
         ],
         last_commit: Some(LastCommit { epoch: 77, at: "2026-03-14T10:00:00.000Z".into(), failing: None }),
+        memory: Some(Memory { resident_bytes: 5 << 20, away: 1_200, recalled: 31 }),
         sinks: vec![
             SinkRow { name: "file".into(), delivered: 300, suppressed: 12, ..SinkRow::default() },
             SinkRow {

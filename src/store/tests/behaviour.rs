@@ -243,3 +243,25 @@ fn small_commits_for_ever_do_not_grow_the_disk() {
     assert!(last <= second + (2 << 20), "{highest:?}");
     assert!(last <= 8 * (1 << 20) + 8 * store.stats().page_bytes, "{highest:?}");
 }
+
+#[test]
+fn what_leaves_by_prefix_leaves_before_the_other_changes_wherever_it_stands() {
+    let dir = scratch();
+    let mut store = open(dir.path());
+    let mut model = Model::new();
+    commit(&mut store, &mut model, (0..400).map(|i| put(format!("a/{i:03}"), noise(i, 60))).collect());
+    fold_all(&mut store);
+    commit(&mut store, &mut model, vec![put("a/new", "unfolded"), put("b/1", "stays"), put("a", "stays")]);
+    let mut delta = delta([put("a/007", "again"), put("b/2", "new")]);
+    delta.remove_all(b"a/".to_vec());
+    delta.remove_all(b"nothing".to_vec());
+    store.commit(&mut delta).unwrap();
+    model.retain(|key, _| !key.starts_with(b"a/"));
+    model.insert(b"a/007".to_vec(), b"again".to_vec());
+    model.insert(b"b/2".to_vec(), b"new".to_vec());
+    assert_eq!(all(&store), model);
+    drop(store);
+    let mut store = open(dir.path());
+    fold_all(&mut store);
+    assert_eq!(all(&store), model);
+}
