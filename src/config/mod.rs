@@ -124,11 +124,18 @@ pub struct StateSettings {
     pub snapshot_minutes: u64,
     /// Snapshots that are kept; 0 takes none.
     pub snapshots_kept: usize,
+    /// Size from which on a database that takes more than three times its contents is written anew, bytes.
+    pub compact_min_bytes: u64,
 }
 
 impl Default for StateSettings {
     fn default() -> Self {
-        StateSettings { dir: PathBuf::from("/var/lib/exfil-agent"), snapshot_minutes: 60, snapshots_kept: 3 }
+        StateSettings {
+            dir: PathBuf::from("/var/lib/exfil-agent"),
+            snapshot_minutes: 60,
+            snapshots_kept: 3,
+            compact_min_bytes: 64 << 20,
+        }
     }
 }
 

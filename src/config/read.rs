@@ -130,6 +130,7 @@ fn read_state(mut t: Table<'_, '_, '_>) -> StateSettings {
     t.path("dir", &mut s.dir);
     t.whole("snapshot_minutes", &mut s.snapshot_minutes, 0..=10_080);
     t.whole("snapshots_kept", &mut s.snapshots_kept, 0..=100);
+    t.whole("compact_min_bytes", &mut s.compact_min_bytes, 0..=1 << 50);
     t.finish();
     s
 }

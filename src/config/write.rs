@@ -17,11 +17,12 @@ impl Settings {
         for spool in spools {
             write_spool(&mut page, spool);
         }
-        let StateSettings { dir, snapshot_minutes, snapshots_kept } = state;
+        let StateSettings { dir, snapshot_minutes, snapshots_kept, compact_min_bytes } = state;
         page.table("[state]");
         page.path("dir", Some(dir));
         page.plain("snapshot_minutes", snapshot_minutes);
         page.plain("snapshots_kept", snapshots_kept);
+        page.plain("compact_min_bytes", compact_min_bytes);
         if let Some(sink) = sink_file {
             write_sink_file(&mut page, sink);
         }

@@ -146,10 +146,8 @@ fn delivery(report: &StatusReport, page: &mut Page) {
     page.heading("Inside");
     if let Some(memory) = &report.memory {
         let Memory { resident_bytes, away, recalled } = memory;
-        let users = format!(
-            "{} of what users and hosts do in memory; {away} of them in the state alone, {recalled} came back",
-            bytes(*resident_bytes)
-        );
+        let known = bytes(*resident_bytes);
+        let users = format!("{known} about users and hosts; {away} stay in the state alone, {recalled} came back");
         page.value("memory", &users);
     }
     if let Some(commit) = &report.last_commit {

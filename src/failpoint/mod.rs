@@ -63,6 +63,10 @@ pub enum Point {
     SnapshotNamed,
     /// Old snapshots are about to be removed.
     SnapshotPruning,
+    /// A new database is written and has not taken the place of the old one.
+    CompactBuilt,
+    /// It has, and the old one is still there under another name.
+    CompactExchanged,
     /// A sink is about to deliver.
     DeliverBegun,
     /// The alert file holds the line, nothing is synced or acknowledged.
@@ -105,6 +109,8 @@ impl Point {
         Point::SnapshotWritten,
         Point::SnapshotNamed,
         Point::SnapshotPruning,
+        Point::CompactBuilt,
+        Point::CompactExchanged,
         Point::DeliverBegun,
         Point::DeliverWritten,
         Point::DeliverFlushed,

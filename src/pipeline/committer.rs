@@ -80,6 +80,8 @@ pub enum Backing {
         options: StoreOptions,
         /// Time between two snapshots; `None` takes one at the end only.
         snapshot_every: Option<Duration>,
+        /// Size from which on the database may be compacted, bytes.
+        compact_min_bytes: u64,
     },
     /// Nowhere: a replay whose state is thrown away.
     Volatile,
@@ -110,10 +112,19 @@ impl Committer {
         let shared = Arc::clone(&status);
         let keeps = matches!(backing, Backing::Durable { .. });
         let thread = std::thread::Builder::new().name("store".into()).spawn(move || match backing {
-            Backing::Durable { store, dir, options, snapshot_every } => {
+            Backing::Durable { store, dir, options, snapshot_every, compact_min_bytes } => {
                 let (known, snapshots) = (store.known(), Snapshots::new(snapshot_every));
-                Durable { store: Some(*store), known, dir, options, snapshots, status: shared, loads }
-                    .run(&inbox, &done)
+                Durable {
+                    store: Some(*store),
+                    known,
+                    dir,
+                    options,
+                    snapshots,
+                    compact_min_bytes,
+                    status: shared,
+                    loads,
+                }
+                .run(&inbox, &done)
             }
             Backing::Volatile => {
                 volatile(&inbox, &done, &loads);
@@ -187,6 +198,7 @@ struct Durable {
     dir: PathBuf,
     options: StoreOptions,
     snapshots: Snapshots,
+    compact_min_bytes: u64,
     status: Arc<Mutex<CommitStatus>>,
     loads: Sender<Loaded>,
 }
@@ -295,6 +307,31 @@ impl Durable {
     /// after the usual time.
     fn snapshot(&mut self) {
         self.snapshots = Snapshots::new(self.snapshots.every);
+        self.try_snapshot();
+        self.compact();
+    }
+
+    /// After a snapshot, since it takes as long as one.
+    fn compact(&mut self) {
+        let Some(store) = self.store.as_mut().filter(|store| store.compact_due(self.compact_min_bytes)) else { return };
+        let before = store.stats().disk_bytes;
+        match store.compact() {
+            Ok(()) => {
+                let after = store.stats().disk_bytes;
+                info!("the database was written anew: {} MB instead of {}", after / 1_000_000, before / 1_000_000);
+                self.note_stats();
+            }
+            Err(e) => {
+                warn!("the database cannot be written anew: {e}; trying again after the next snapshot");
+                if !store.is_usable() {
+                    self.note(Some(e.to_string()));
+                    self.store = None;
+                }
+            }
+        }
+    }
+
+    fn try_snapshot(&mut self) {
         let Some(store) = &mut self.store else { return };
         if !store.snapshot_due() {
             return;
@@ -316,6 +353,12 @@ impl Durable {
             None => Err(StoreError::Failed { path: self.dir.clone() }),
         };
         let _ = scan.reply.send(answer);
+    }
+
+    fn note_stats(&self) {
+        if let (Some(store), Ok(mut status)) = (&self.store, self.status.lock()) {
+            status.stats = store.stats();
+        }
     }
 
     fn load(&self, prefixes: &[Vec<u8>]) {

@@ -128,7 +128,9 @@ impl Pipeline {
         let hasher = KeyHasher::default();
 
         let mut state = State::new(names(&content), bounds(&content, &settings)?, hasher.clone());
-        let opening = Opening { dir: state_dir, accept_empty: accept_empty_state, settings: &settings };
+        let sinks_by_name: Vec<&str> = sinks.iter().map(|sink| sink.name.as_str()).collect();
+        let accept_empty = accept_empty_state;
+        let opening = Opening { dir: state_dir, accept_empty, settings: &settings, sinks: &sinks_by_name };
         let Restored { backing, undelivered, reports } = opening.open(&mut state)?;
 
         // Unbounded: a sink must never wait for the detect thread; there are fewer acknowledgements than queued alerts.

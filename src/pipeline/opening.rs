@@ -6,9 +6,9 @@ use crate::calendar::{format_instant, wall_clock_ms};
 use crate::config::Settings;
 use crate::exit::{self, Failure};
 use crate::state::State;
-use crate::state::key::{ALERTS, Key};
+use crate::state::key::Key;
 use crate::state::record::SCHEMA;
-use crate::store::{OnDamage, Opened, Recovered, Store, StoreError, StoreOptions, codec};
+use crate::store::{OnDamage, Opened, Recovered, Store, StoreOptions, codec};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -20,13 +20,15 @@ pub(super) struct Opening<'a> {
     pub accept_empty: bool,
     /// Settings.
     pub settings: &'a Settings,
+    /// Names of the sinks that will deliver.
+    pub sinks: &'a [&'a str],
 }
 
 /// What was found.
 pub(super) struct Restored {
     /// The open store.
     pub backing: Backing,
-    /// Alerts that are kept, with their numbers; some sink may not have delivered them.
+    /// Alerts that some sink has still to deliver, with their numbers.
     pub undelivered: Vec<(u64, Alert)>,
     /// What is to be reported; part of the first commit.
     pub reports: Vec<Alert>,
@@ -48,19 +50,28 @@ impl Opening<'_> {
             Store::open(&dir, &options).map_err(|e| Failure::new(i32::from(e.exit_code()), e.to_string()))?;
         let unusable =
             |e: String| Failure::new(exit::STATE, format!("the state in {} cannot be used: {e}", dir.display()));
-        let mut failed = None;
-        state
-            .restore(records(&store, b"", &mut failed), self.settings.limits.max_resident_bytes)
-            .map_err(|e| unusable(e.to_string()))?;
         let mut undelivered = Vec::new();
-        for (key, value) in records(&store, ALERTS, &mut failed) {
-            if let Some(Key::Alert(seq)) = Key::decode(&key) {
-                undelivered.push((seq, codec::decode(&value).map_err(|e| unusable(e.to_string()))?));
+        let mut restoring = state.restoring(self.settings.limits.max_resident_bytes);
+        let mut bad = None;
+        let mut take = |key: &[u8], value: &[u8]| match Key::decode_alert(key) {
+            // Most of those that are kept have been delivered. Sinks stand before alerts.
+            Some(seq) if seq <= restoring.delivered(self.sinks) => Ok(()),
+            Some(seq) => {
+                undelivered.push((seq, codec::decode(value).map_err(|e| e.to_string())?));
+                Ok(())
             }
+            None => restoring.take(key, value).map_err(|e| e.to_string()),
+        };
+        store
+            .each(|key, value| {
+                bad = take(key, value).err();
+                bad.is_none()
+            })
+            .map_err(|e| unusable(e.to_string()))?;
+        if let Some(bad) = bad {
+            return Err(unusable(bad));
         }
-        if let Some(e) = failed {
-            return Err(unusable(e.to_string()));
-        }
+        restoring.finish();
         let reports = reports(&dir, &opened, state);
         let backing = Backing::Durable {
             store: Box::new(store),
@@ -70,6 +81,7 @@ impl Opening<'_> {
                 0 => None,
                 minutes => Some(Duration::from_secs(minutes * 60)),
             },
+            compact_min_bytes: self.settings.state.compact_min_bytes,
         };
         Ok(Restored { backing, undelivered, reports })
     }
@@ -112,33 +124,4 @@ fn reports(dir: &Path, opened: &Opened, state: &mut State) -> Vec<Alert> {
             format_instant(quiet)
         ),
     )
-}
-
-/// The store's records with a prefix, in the order of their keys; ends early at an error, which it leaves in `failed`.
-fn records<'a>(
-    store: &'a Store,
-    prefix: &'a [u8],
-    failed: &'a mut Option<StoreError>,
-) -> impl Iterator<Item = (Vec<u8>, Vec<u8>)> + 'a {
-    let mut from = prefix.to_vec();
-    let mut page = Vec::new().into_iter();
-    std::iter::from_fn(move || {
-        if let Some(record) = page.next() {
-            return Some(record);
-        }
-        match store.scan(&from, prefix, 1 << 20) {
-            Ok(next) => {
-                if let Some((last, _)) = next.last() {
-                    from.clone_from(last);
-                    from.push(0);
-                }
-                page = next.into_iter();
-                page.next()
-            }
-            Err(e) => {
-                *failed = Some(e);
-                None
-            }
-        }
-    })
 }

@@ -7,7 +7,8 @@ use super::entity::Entity;
 use super::key::{bins_of, entity_prefix, put_bin_key, put_entity_key, put_instance_key};
 use super::names::Names;
 use super::put::Put;
-use super::record::{BinRecord, EntityRecord, InstanceRecord};
+use super::record::{BinRecord, InstanceRecord};
+use super::slots::Slots;
 use crate::alert::EntityKind;
 use crate::batch::KeyHasher;
 use crate::model::histogram::{Change, Instance};
@@ -22,8 +23,7 @@ const BIN_BYTES: usize = 128;
 /// All entities.
 #[derive(Debug)]
 pub struct Entities {
-    slots: Vec<Option<Entity>>,
-    free: Vec<EntityId>,
+    slots: Slots,
     drops: u64,
     /// About how many bytes the next commit has to write.
     pending_bytes: usize,
@@ -62,8 +62,7 @@ impl Entities {
     /// No entities yet.
     pub fn new(hasher: KeyHasher, models: usize) -> Entities {
         Entities {
-            slots: Vec::new(),
-            free: Vec::new(),
+            slots: Slots::default(),
             drops: 0,
             pending_bytes: 0,
             tables: Default::default(),
@@ -88,7 +87,7 @@ impl Entities {
 
     /// All entities.
     pub fn iter(&self) -> impl Iterator<Item = (EntityId, &Entity)> {
-        (0..).zip(&self.slots).filter_map(|(i, e)| Some((i, e.as_ref()?)))
+        self.slots.iter()
     }
 
     /// The slot of a key, if there is one. `hash` is the worker's hash of the key.
@@ -110,17 +109,36 @@ impl Entities {
             return id;
         }
         let Some(table) = self.tables.get_mut(table_of(kind)) else { return 0 };
-        let slots = &mut self.slots;
-        let id = self.free.pop().unwrap_or_else(|| {
-            slots.push(None);
-            (slots.len() - 1) as EntityId
-        });
-        if let Some(slot) = slots.get_mut(id as usize) {
-            *slot = Some(Entity::new(kind, key));
-        }
-        let hasher = &self.hasher;
+        let id = self.slots.put(Entity::new(kind, key));
+        let (slots, hasher) = (&self.slots, &self.hasher);
         table.insert_unique(hash, id, |id| key_in(slots, *id).map_or(0, |key| hasher.hash(key)));
         id
+    }
+
+    /// A new entity that nobody can find until [`Entities::index`] was called.
+    pub(super) fn push(&mut self, kind: EntityKind, key: &[u8]) -> EntityId {
+        self.slots.put(Entity::new(kind, key))
+    }
+
+    /// Makes everybody findable; each key of a kind must be there once.
+    pub(super) fn index(&mut self) {
+        let mut counts = [0; 4];
+        for (_, entity) in self.slots.iter() {
+            if let Some(count) = counts.get_mut(table_of(entity.kind)) {
+                *count += 1;
+            }
+        }
+        for (table, count) in self.tables.iter_mut().zip(counts) {
+            table.clear();
+            table.reserve(count, |_| 0);
+        }
+        let (slots, hasher) = (&self.slots, &self.hasher);
+        let hash = |id: &EntityId| key_in(slots, *id).map_or(0, |key| hasher.hash(key));
+        for (id, entity) in slots.iter() {
+            if let Some(table) = self.tables.get_mut(table_of(entity.kind)) {
+                table.insert_unique(hasher.hash(&entity.key), id, hash);
+            }
+        }
     }
 
     /// The slot of a key without a known hash.
@@ -132,19 +150,19 @@ impl Entities {
     /// An entity.
     #[inline]
     pub fn get(&self, id: EntityId) -> Option<&Entity> {
-        self.slots.get(id as usize)?.as_ref()
+        self.slots.get(id)
     }
 
     /// An entity to change without its record becoming dirty (its instances keep their own books).
     #[inline]
     pub fn get_mut(&mut self, id: EntityId) -> Option<&mut Entity> {
-        self.slots.get_mut(id as usize)?.as_mut()
+        self.slots.get_mut(id)
     }
 
     /// An entity whose record changes.
     pub fn change(&mut self, id: EntityId) -> Option<&mut Entity> {
         self.queue(id);
-        let entity = self.slots.get_mut(id as usize)?.as_mut()?;
+        let entity = self.slots.get_mut(id)?;
         if !entity.dirty {
             entity.dirty = true;
             self.pending_bytes += entity.record_bytes();
@@ -156,7 +174,7 @@ impl Entities {
     pub fn train(&mut self, id: EntityId, model: u16) -> Option<&mut Instance> {
         self.queue(id);
         self.pending_bytes += BIN_BYTES;
-        let entity = self.slots.get_mut(id as usize)?.as_mut()?;
+        let entity = self.slots.get_mut(id)?;
         let instances = &mut entity.learn().instances;
         let at = match instances.iter().position(|i| i.0 == model) {
             Some(at) => at,
@@ -208,7 +226,7 @@ impl Entities {
 
     /// A user's department becomes another one; its record changes.
     pub fn set_department(&mut self, id: EntityId, name: Option<&str>) {
-        let Some(entity) = self.slots.get_mut(id as usize).and_then(Option::as_mut) else { return };
+        let Some(entity) = self.slots.get_mut(id) else { return };
         entity.department = self.departments.replace(entity.department, name);
     }
 
@@ -218,7 +236,7 @@ impl Entities {
         self.drains += 1;
         for id in std::mem::take(&mut self.dirty) {
             // One that was dropped meanwhile has left its removals behind.
-            let Some(Some(entity)) = self.slots.get_mut(id as usize) else { continue };
+            let Some(entity) = self.slots.get_mut(id) else { continue };
             entity.queued = false;
             if std::mem::take(&mut entity.dirty) {
                 let record = entity.record(names, &self.departments);
@@ -244,7 +262,7 @@ impl Entities {
 
     /// Notes how much memory the knowledge about a user or host takes, and by which drain it was written.
     pub(super) fn weigh(&mut self, id: EntityId, drained: u64) {
-        let Some(entity) = self.slots.get_mut(id as usize).and_then(Option::as_mut) else { return };
+        let Some(entity) = self.slots.get_mut(id) else { return };
         if !matches!(entity.kind, EntityKind::User | EntityKind::Host) {
             return;
         }
@@ -255,31 +273,9 @@ impl Entities {
         self.resident_bytes = (self.resident_bytes + bytes as usize).saturating_sub(before as usize);
     }
 
-    /// Takes an entity as the store kept it.
-    pub fn restore(&mut self, kind: EntityKind, key: &[u8], record: EntityRecord, names: &Names) -> EntityId {
-        let id = self.id_of(kind, key);
-        self.set_department(id, record.department.as_deref());
-        if let Some(entity) = self.get_mut(id) {
-            entity.restore(record, names);
-        }
-        id
-    }
-
-    /// Takes a model instance as the store kept it.
-    pub fn restore_instance(&mut self, id: EntityId, model: u16, instance: Instance) {
-        if let Some(entity) = self.get_mut(id) {
-            let instances = &mut entity.learn().instances;
-            instances.push((model, Box::new(instance)));
-            instances.sort_by_key(|i| i.0);
-        }
-        if let Some(count) = self.instance_counts.get_mut(model as usize) {
-            *count += 1;
-        }
-    }
-
     /// Drops an instance with its records.
     pub fn drop_instance(&mut self, id: EntityId, model: u16, names: &Names, put: &mut Put<'_>) {
-        let Some(Some(entity)) = self.slots.get_mut(id as usize) else { return };
+        let Some(entity) = self.slots.get_mut(id) else { return };
         if let Some(outline) = entity.outline_mut() {
             if outline.has(model) {
                 outline.forget(model);
@@ -329,10 +325,9 @@ impl Entities {
                 self.drop_instance(id, model, names, put);
             }
         }
-        let Some(mut entity) = self.slots.get_mut(id as usize).and_then(Option::take) else { return };
+        let Some(mut entity) = self.slots.take(id) else { return };
         let bytes = entity.here().map_or(0, |known| known.bytes as usize);
         self.resident_bytes = self.resident_bytes.saturating_sub(bytes);
-        self.free.push(id);
         self.drops += 1;
         let hash = self.hasher.hash(&entity.key);
         if let Some(table) = self.tables.get_mut(table_of(entity.kind))
@@ -344,6 +339,6 @@ impl Entities {
     }
 }
 
-fn key_in(slots: &[Option<Entity>], id: EntityId) -> Option<&[u8]> {
-    Some(&slots.get(id as usize)?.as_ref()?.key)
+fn key_in(slots: &Slots, id: EntityId) -> Option<&[u8]> {
+    Some(&slots.get(id)?.key)
 }

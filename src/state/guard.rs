@@ -1,13 +1,13 @@
 //! Guards: what has fired, so that the same does not fire again in its period, and how often it came again.
 
+use super::guard_day::GuardDay;
 use super::key::{Guard, GuardKey, Key};
 use super::put::Put;
 use super::record::{GuardRecord, SuppressedRecord};
 use crate::alert::EntityKind;
 use crate::batch::KeyHasher;
 use crate::calendar::Day;
-use hashbrown::HashTable;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Rule, kind, entity.
 type Subject = (String, EntityKind, Vec<u8>);
@@ -15,44 +15,18 @@ type Subject = (String, EntityKind, Vec<u8>);
 /// Guards that leave at once at most: they all stand in one commit.
 const MAX_REMOVED: usize = 10_000;
 
-type GuardId = u32;
-
 /// All guards.
 #[derive(Debug)]
 pub struct Guards {
-    slots: Vec<Option<Held>>,
-    free: Vec<GuardId>,
-    by_key: HashTable<GuardId>,
+    days: BTreeMap<Day, GuardDay>,
     hasher: KeyHasher,
-    /// Those of each day, to leave with it.
-    days: BTreeMap<Day, OfDay>,
-    dirty: Vec<GuardId>,
+    len: usize,
+    dirty: usize,
     removed: Vec<Box<[u8]>>,
-    /// Alerts raised by day and subject, by the bytes that name them: for flood suppression.
-    fired: HashMap<Box<[u8]>, u32, foldhash::fast::RandomState>,
     suppressed: BTreeMap<(Day, Subject), SuppressedRecord>,
     suppressed_dirty: BTreeSet<(Day, Subject)>,
     /// Memory for the key that is looked up.
     key: Vec<u8>,
-}
-
-/// What has fired.
-#[derive(Debug)]
-struct Held {
-    /// As in the store.
-    key: Box<[u8]>,
-    /// How many bytes of the key name the day and who the alert is about.
-    subject: u32,
-    dirty: bool,
-    repeats: u64,
-}
-
-/// The guards of one day.
-#[derive(Debug, Default)]
-struct OfDay {
-    ids: Vec<GuardId>,
-    /// Whether they stand in the order in which they leave, the first at the end.
-    in_order: bool,
 }
 
 /// Alerts that were held back and that no summary has told yet.
@@ -76,14 +50,11 @@ impl Guards {
     /// No guards yet.
     pub fn new(hasher: KeyHasher) -> Guards {
         Guards {
-            slots: Vec::new(),
-            free: Vec::new(),
-            by_key: HashTable::new(),
-            hasher,
             days: BTreeMap::new(),
-            dirty: Vec::new(),
+            hasher,
+            len: 0,
+            dirty: 0,
             removed: Vec::new(),
-            fired: HashMap::default(),
             suppressed: BTreeMap::new(),
             suppressed_dirty: BTreeSet::new(),
             key: Vec::new(),
@@ -92,33 +63,29 @@ impl Guards {
 
     /// How many guards are kept.
     pub fn len(&self) -> usize {
-        self.by_key.len()
+        self.len
     }
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
-        self.by_key.is_empty()
+        self.len == 0
     }
     /// All guards with their repeats, in no particular order.
     pub fn iter(&self) -> impl Iterator<Item = (GuardKey, u64)> {
-        self.slots.iter().flatten().filter_map(|held| match Key::decode(&held.key)? {
-            Key::Guard(guard) => Some((guard, held.repeats)),
+        self.days.values().flat_map(GuardDay::iter).filter_map(|(key, repeats)| match Key::decode(key)? {
+            Key::Guard(guard) => Some((guard, repeats)),
             _ => None,
         })
     }
 
     /// Whether this has not fired yet. If it has, it is counted as a repeat.
     pub fn is_fresh(&mut self, guard: Guard<'_>) -> bool {
+        let Some(day) = self.days.get_mut(&guard.day) else { return true };
         self.key.clear();
         guard.append_to(&mut self.key);
-        let Some(id) = self.find(&self.key) else { return true };
-        if let Some(Some(held)) = self.slots.get_mut(id as usize) {
-            held.repeats += 1;
-            if !held.dirty {
-                held.dirty = true;
-                self.dirty.push(id);
-            }
-        }
-        false
+        let before = day.dirty_count();
+        let is_fresh = !day.repeat(&self.key, &self.hasher);
+        self.dirty += day.dirty_count() - before;
+        is_fresh
     }
 
     /// Notes that this has fired. Returns how many alerts of this rule and entity the period had before.
@@ -126,66 +93,26 @@ impl Guards {
         self.keep(guard, 0, true)
     }
 
-    fn find(&self, key: &[u8]) -> Option<GuardId> {
-        self.by_key.find(self.hasher.hash(key), |id| key_in(&self.slots, *id) == key).copied()
-    }
-
     fn keep(&mut self, guard: Guard<'_>, repeats: u64, dirty: bool) -> u32 {
-        let mut key = std::mem::take(&mut self.key);
-        key.clear();
-        let subject = guard.append_to(&mut key);
-        let is_new = self.find(&key).is_none();
-        let fired = self.fired.entry(key.get(..subject).unwrap_or_default().into()).or_default();
-        let before = *fired;
-        if is_new {
-            *fired += 1;
-            let held = Held { key: key.as_slice().into(), subject: subject as u32, dirty, repeats };
-            let id = self.free.pop().unwrap_or_else(|| {
-                self.slots.push(None);
-                (self.slots.len() - 1) as GuardId
-            });
-            if let Some(slot) = self.slots.get_mut(id as usize) {
-                *slot = Some(held);
-            }
-            let (slots, hasher) = (&self.slots, &self.hasher);
-            self.by_key.insert_unique(hasher.hash(&key), id, |id| hasher.hash(key_in(slots, *id)));
-            let of_day = self.days.entry(guard.day).or_default();
-            of_day.ids.push(id);
-            of_day.in_order = false;
-            if dirty {
-                self.dirty.push(id);
-            }
-        }
-        self.key = key;
+        self.key.clear();
+        let subject = guard.append_to(&mut self.key);
+        let day = self.days.entry(guard.day).or_default();
+        let (len, dirty_before) = (day.len(), day.dirty_count());
+        let before = day.keep(&self.key, subject, (repeats, dirty), &self.hasher);
+        self.len += day.len() - len;
+        self.dirty += day.dirty_count() - dirty_before;
         before
     }
 
     /// Takes the guard away that leaves first of those of the oldest day.
     fn take_oldest(&mut self) {
-        let Some(mut entry) = self.days.first_entry() else { return };
-        let of_day = entry.get_mut();
-        if !of_day.in_order {
-            let slots = &self.slots;
-            of_day.ids.sort_unstable_by(|a, b| key_in(slots, *b).cmp(key_in(slots, *a)));
-            of_day.in_order = true;
+        let Some(mut day) = self.days.first_entry() else { return };
+        let removed = &mut self.removed;
+        if !day.get_mut().take_first(&self.hasher, |key| removed.push(key.into())) {
+            self.dirty -= day.get().dirty_count();
+            day.remove();
         }
-        let id = of_day.ids.pop();
-        if of_day.ids.is_empty() {
-            entry.remove();
-        }
-        let Some((id, held)) = id.and_then(|id| Some((id, self.slots.get_mut(id as usize)?.take()?))) else { return };
-        if let Ok(entry) = self.by_key.find_entry(self.hasher.hash(&held.key), |other| *other == id) {
-            entry.remove();
-        }
-        self.free.push(id);
-        let subject = held.key.get(..held.subject as usize).unwrap_or_default();
-        if let Some(fired) = self.fired.get_mut(subject) {
-            *fired -= 1;
-            if *fired == 0 {
-                self.fired.remove(subject);
-            }
-        }
-        self.removed.push(held.key);
+        self.len -= 1;
     }
 
     /// Counts an alert that was held back.
@@ -242,7 +169,7 @@ impl Guards {
 
     /// How many records have changed since the last drain.
     pub fn dirty_count(&self) -> usize {
-        self.dirty.len() + self.removed.len() + self.suppressed_dirty.len()
+        self.dirty + self.removed.len() + self.suppressed_dirty.len()
     }
 
     /// Writes what changed since the last call.
@@ -250,11 +177,9 @@ impl Guards {
         for key in self.removed.drain(..) {
             put.remove(|out| out.extend_from_slice(&key));
         }
-        for id in self.dirty.drain(..) {
-            // One that has left meanwhile, or whose place another one has taken.
-            let Some(Some(held)) = self.slots.get_mut(id as usize) else { continue };
-            if std::mem::take(&mut held.dirty) {
-                put.record(|out| out.extend_from_slice(&held.key), &GuardRecord { repeats: held.repeats });
+        if std::mem::take(&mut self.dirty) > 0 {
+            for day in self.days.values_mut() {
+                day.drain(|key, repeats| put.record(|out| out.extend_from_slice(key), &GuardRecord { repeats }));
             }
         }
         for at in std::mem::take(&mut self.suppressed_dirty) {
@@ -290,10 +215,6 @@ impl Untold {
         let (count, told_before) = (record.count - record.told, record.told);
         Untold { day, rule: rule.clone(), kind: *kind, entity: entity.clone(), count, told_before }
     }
-}
-
-fn key_in(slots: &[Option<Held>], id: GuardId) -> &[u8] {
-    slots.get(id as usize).and_then(Option::as_ref).map_or(&[], |held| &held.key)
 }
 
 fn subject(key: &GuardKey) -> (Day, Subject) {

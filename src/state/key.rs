@@ -7,6 +7,7 @@
 
 use crate::alert::EntityKind;
 use crate::calendar::Day;
+use std::borrow::Cow;
 
 /// What a key names.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -95,9 +96,9 @@ impl GuardKey {
     }
 }
 
-const TAG_ENTITY: u8 = 1;
-const TAG_INSTANCE: u8 = 2;
-const TAG_BIN: u8 = 3;
+pub(super) const TAG_ENTITY: u8 = 1;
+pub(super) const TAG_INSTANCE: u8 = 2;
+pub(super) const TAG_BIN: u8 = 3;
 
 /// Prefix of all entities, with their instances and bins.
 pub const ENTITIES: &[u8] = b"e";
@@ -110,6 +111,20 @@ pub const ALERTS: &[u8] = b"o";
 pub fn guards_of(day: Day) -> Vec<u8> {
     let mut out = GUARDS.to_vec();
     put_day(&mut out, day);
+    out
+}
+
+/// Kind and key of the entity that a key belongs to, and how long the prefix of all its keys is.
+pub fn entity_in(key: &[u8]) -> Option<(EntityKind, Cow<'_, [u8]>, usize)> {
+    let (kind, rest) = take_kind(key.strip_prefix(ENTITIES)?)?;
+    let (entity, rest) = take_text(rest)?;
+    Some((kind, entity, key.len() - rest.len()))
+}
+
+/// A text as it stands in keys.
+pub fn text(text: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(text.len() + 2);
+    put_text(&mut out, text);
     out
 }
 
@@ -192,6 +207,11 @@ impl Key {
         }
     }
 
+    /// The number of the alert that a key names.
+    pub fn decode_alert(bytes: &[u8]) -> Option<u64> {
+        bytes.strip_prefix(ALERTS)?.try_into().ok().map(u64::from_be_bytes)
+    }
+
     /// Reads a key back; `None` when the bytes are no key of this version.
     pub fn decode(bytes: &[u8]) -> Option<Key> {
         let (table, rest) = bytes.split_first()?;
@@ -202,14 +222,14 @@ impl Key {
                 let (entity, rest) = take_text(rest)?;
                 let (tag, rest) = rest.split_first()?;
                 match *tag {
-                    TAG_ENTITY if rest.is_empty() => Some(Key::Entity(kind, entity)),
+                    TAG_ENTITY if rest.is_empty() => Some(Key::Entity(kind, entity.into())),
                     TAG_INSTANCE => {
                         let (model, rest) = take_text(rest)?;
-                        rest.is_empty().then_some(Key::Instance(kind, entity, String::from_utf8(model).ok()?))
+                        rest.is_empty().then_some(Key::Instance(kind, entity.into(), string(model)?))
                     }
                     TAG_BIN => {
                         let (model, value) = take_text(rest)?;
-                        Some(Key::Bin(kind, entity, String::from_utf8(model).ok()?, value.to_vec()))
+                        Some(Key::Bin(kind, entity.into(), string(model)?, value.to_vec()))
                     }
                     _ => None,
                 }
@@ -220,8 +240,8 @@ impl Key {
                 let (rule, rest) = take_text(rest)?;
                 let (kind, rest) = take_kind(rest)?;
                 let (entity, value) = take_text(rest)?;
-                let rule = String::from_utf8(rule).ok()?;
-                Some(Key::Guard(GuardKey { day, rule, kind, entity, value: value.to_vec() }))
+                let rule = string(rule)?;
+                Some(Key::Guard(GuardKey { day, rule, kind, entity: entity.into(), value: value.to_vec() }))
             }
             b'k' => Some(Key::Sink(String::from_utf8(rest.to_vec()).ok()?)),
             b'o' => Some(Key::Alert(u64::from_be_bytes(rest.try_into().ok()?))),
@@ -229,11 +249,15 @@ impl Key {
                 let (day, rest) = take_day(rest)?;
                 let (rule, rest) = take_text(rest)?;
                 let (kind, entity) = take_kind(rest)?;
-                Some(Key::Suppressed(day, String::from_utf8(rule).ok()?, kind, entity.to_vec()))
+                Some(Key::Suppressed(day, string(rule)?, kind, entity.to_vec()))
             }
             _ => None,
         }
     }
+}
+
+fn string(text: Cow<'_, [u8]>) -> Option<String> {
+    String::from_utf8(text.into_owned()).ok()
 }
 
 const fn kind_byte(kind: EntityKind) -> u8 {
@@ -277,7 +301,12 @@ fn put_text(out: &mut Vec<u8>, text: &[u8]) {
     out.extend_from_slice(&[0, 1]);
 }
 
-fn take_text(bytes: &[u8]) -> Option<(Vec<u8>, &[u8])> {
+fn take_text(bytes: &[u8]) -> Option<(Cow<'_, [u8]>, &[u8])> {
+    // Few texts hold a zero.
+    let end = memchr::memchr(0, bytes)?;
+    if let (text, [0, 1, rest @ ..]) = bytes.split_at_checked(end)? {
+        return Some((text.into(), rest));
+    }
     let mut text = Vec::new();
     let mut rest = bytes;
     loop {
@@ -291,7 +320,7 @@ fn take_text(bytes: &[u8]) -> Option<(Vec<u8>, &[u8])> {
         rest = after;
         match mark {
             0xFF => text.push(0),
-            1 => return Some((text, rest)),
+            1 => return Some((text.into(), rest)),
             _ => return None,
         }
     }

@@ -11,23 +11,26 @@ pub mod entity;
 mod entity_key;
 mod entity_record;
 pub mod guard;
+mod guard_day;
 pub mod key;
 pub mod names;
 mod outline;
 pub mod paging;
 mod put;
 pub mod record;
+mod restoring;
+mod slots;
 
 use crate::alert::EntityKind;
 use crate::batch::{FileId, KeyHasher};
-use crate::model::histogram::{Bin, Bounds, Instance};
+use crate::model::histogram::Bounds;
 use crate::store::{Delta, codec};
 use entities::{Entities, EntityId};
 use guard::Guards;
 use key::Key;
 use names::Names;
 use put::Put;
-use record::{AgentRecord, BinRecord, FileRecord, InstanceRecord, SinkRecord};
+use record::{AgentRecord, FileRecord, SinkRecord};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// About what one changed guard adds to a commit, bytes.
@@ -166,80 +169,13 @@ impl State {
         }
         delta
     }
-
-    /// Rebuilds the working set from the store's records, which must come in the order of their keys. Users and hosts stay in
-    /// the store alone where `max_bytes` are in memory already.
-    ///
-    /// # Errors
-    /// The first record that cannot be read.
-    pub fn restore(
-        &mut self,
-        pairs: impl IntoIterator<Item = (Vec<u8>, Vec<u8>)>,
-        max_bytes: usize,
-    ) -> Result<(), BadRecord> {
-        // An entity's own record comes first, then its instances, then their bins.
-        let mut current: Option<Restoring> = None;
-        for (key, value) in pairs {
-            let decoded =
-                Key::decode(&key).ok_or_else(|| BadRecord::new(&key, "the key is of no kind known to this version"))?;
-            if let Key::Entity(kind, entity) | Key::Instance(kind, entity, _) | Key::Bin(kind, entity, ..) = &decoded
-                && current.as_ref().is_none_or(|c| c.kind != *kind || c.entity != *entity)
-            {
-                self.finish(current.take(), max_bytes);
-                current = Some(Restoring { kind: *kind, entity: entity.clone(), instances: BTreeMap::new() });
-            }
-            match (decoded, &mut current) {
-                (Key::Entity(kind, entity), _) => {
-                    self.entities.restore(kind, &entity, read(&key, &value)?, &self.names);
-                }
-                (Key::Instance(_, _, model), Some(c)) => c.instances.entry(model).or_default().0 = read(&key, &value)?,
-                (Key::Bin(_, _, model, bin), Some(c)) => {
-                    let record: BinRecord = read(&key, &value)?;
-                    let bin = Bin::restored(bin.into(), record.days, record.first_ms, record.last_ms);
-                    c.instances.entry(model).or_default().1.push(bin);
-                }
-                (Key::Agent, _) => self.agent = read(&key, &value)?,
-                (Key::File(id), _) => {
-                    self.files.insert(id, read(&key, &value)?);
-                }
-                (Key::Guard(guard), _) => self.guards.restore(guard.as_guard(), &read(&key, &value)?),
-                (Key::Sink(name), _) => {
-                    self.sinks.insert(name, read(&key, &value)?);
-                }
-                (Key::Suppressed(day, rule, kind, entity), _) => {
-                    self.guards.restore_suppressed(day, rule, kind, entity, read(&key, &value)?);
-                }
-                (Key::Alert(_) | Key::Instance(..) | Key::Bin(..), _) => {}
-            }
-        }
-        self.finish(current.take(), max_bytes);
-        Ok(())
-    }
-
-    fn finish(&mut self, restoring: Option<Restoring>, max_bytes: usize) {
-        let Some(r) = restoring else { return };
-        let id = self.entities.id_of(r.kind, &r.entity);
-        for (model, (meta, bins)) in r.instances {
-            // The records of a model that the content no longer has stay in the store, unread.
-            let Some(model) = self.names.model(&model) else { continue };
-            let Some(bounds) = self.bounds.get(model as usize) else { continue };
-            let instance = Instance::restore(meta.latest, meta.saturated, bins, bounds);
-            self.entities.restore_instance(id, model, instance);
-        }
-        self.entities.weigh(id, 0);
-        if self.entities.resident_bytes > max_bytes {
-            self.entities.send_away(id, self.window_days());
-        }
-    }
-}
-
-struct Restoring {
-    kind: EntityKind,
-    entity: Vec<u8>,
-    instances: BTreeMap<String, (InstanceRecord, Vec<Bin>)>,
 }
 
 impl BadRecord {
+    fn unknown(key: &[u8]) -> BadRecord {
+        BadRecord::new(key, "the key is of no kind known to this version")
+    }
+
     fn new(key: &[u8], what: impl Into<String>) -> BadRecord {
         BadRecord { key: key.escape_ascii().to_string(), what: what.into() }
     }

@@ -3,16 +3,13 @@
 //! Their slots stay: key, latest day and what was noted last, which is all that most events ask for. Groups and the agent
 //! itself always stay. Who is in memory changes no alert and no record.
 
+use super::State;
 use super::entities::{Entities, EntityId};
 use super::entity::Entity;
-use super::key::{Key, entity_prefix};
+use super::key::entity_prefix;
 use super::outline::Outline;
-use super::record::{BinRecord, EntityRecord, InstanceRecord};
-use super::{BadRecord, State, read};
 use crate::alert::EntityKind;
-use crate::model::histogram::{Bin, Instance};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
 
 /// Slots that are looked at in one go, so that no batch waits long.
 const LOOKED_AT: usize = 262_144;
@@ -27,9 +24,6 @@ pub struct Memory {
     /// How many have come back since the start.
     pub recalled: u64,
 }
-
-/// A record of the store.
-type Pair = (Vec<u8>, Vec<u8>);
 
 impl State {
     /// All that was drained so far is durable.
@@ -72,47 +66,6 @@ impl State {
         self.entities.get(id).map(|e| entity_prefix(e.kind, &e.key))
     }
 
-    /// What was learned about an entity comes back from the store's records, in the order of their keys.
-    ///
-    /// # Errors
-    /// The first record that cannot be read; the entity stays away.
-    pub fn page_in(&mut self, id: EntityId, records: &[Pair]) -> Result<(), BadRecord> {
-        let mut own = EntityRecord::default();
-        let mut instances: BTreeMap<String, (InstanceRecord, Vec<Bin>)> = BTreeMap::new();
-        for (key, value) in records {
-            match Key::decode(key) {
-                Some(Key::Entity(..)) => own = read(key, value)?,
-                Some(Key::Instance(_, _, model)) => instances.entry(model).or_default().0 = read(key, value)?,
-                Some(Key::Bin(_, _, model, bin)) => {
-                    let record: BinRecord = read(key, value)?;
-                    let bin = Bin::restored(bin.into(), record.days, record.first_ms, record.last_ms);
-                    instances.entry(model).or_default().1.push(bin);
-                }
-                _ => return Err(BadRecord::new(key, "it is no record of a user or host")),
-            }
-        }
-        let mut learned = Vec::new();
-        for (model, (meta, bins)) in instances {
-            let Some(model) = self.names.model(&model) else { continue };
-            let Some(bounds) = self.bounds.get(model as usize) else { continue };
-            learned.push((model, Box::new(Instance::restore(meta.latest, meta.saturated, bins, bounds))));
-        }
-        let Some(entity) = self.entities.get_mut(id) else { return Ok(()) };
-        let Some(outline) = entity.call_back() else { return Ok(()) };
-        entity.restore(own, &self.names);
-        // One that left while the rest was away may still stand in the store.
-        learned.retain(|(model, _)| outline.has(*model));
-        if !learned.is_empty() {
-            learned.sort_by_key(|i| i.0);
-            entity.learn().instances = learned;
-        }
-        entity.met = true;
-        self.entities.away = self.entities.away.saturating_sub(1);
-        self.entities.recalled += 1;
-        self.entities.weigh(id, 0);
-        Ok(())
-    }
-
     /// Days that count for models; they all count the same.
     pub(super) fn window_days(&self) -> u32 {
         self.bounds.first().map_or(u32::MAX, |b| b.window_days)
@@ -128,6 +81,13 @@ impl Entity {
 }
 
 impl Entities {
+    /// An entity's knowledge is back in memory.
+    pub(super) fn came_back(&mut self, id: EntityId) {
+        self.away = self.away.saturating_sub(1);
+        self.recalled += 1;
+        self.weigh(id, 0);
+    }
+
     /// An entity's knowledge leaves memory, if the store has it.
     pub(super) fn send_away(&mut self, id: EntityId, window_days: u32) {
         let durable = self.durable;

@@ -158,7 +158,8 @@ impl Engine {
         self.shut()
     }
 
-    fn shut(&mut self) -> Result<(), StoreError> {
+    /// Closes sled; this engine answers nothing more.
+    pub(super) fn shut(&mut self) -> Result<(), StoreError> {
         let Some(db) = self.db.take() else { return Ok(()) };
         let call = self.nudge.as_ref().map(Nudge::call);
         let flushed = guard(&self.state_dir, "closing", || db.flush());

@@ -11,10 +11,11 @@
 //! be damaged, the newest sound one takes their place.
 //!
 //! In reading order: `run` and `envelope` (the bytes), `root`, `page`, `delta`, `layer`, `overlay`, `view` (reading), `fold`, `engine` (sled), `nudge`,
-//! `lock`, `witness`, `open`, `snapshot`, `bulk`, `recovery`, `stopped`.
+//! `lock`, `witness`, `open`, `snapshot`, `bulk`, `compact`, `recovery`, `stopped`.
 
 mod bulk;
 pub mod codec;
+mod compact;
 mod delta;
 mod engine;
 mod envelope;
@@ -64,6 +65,8 @@ pub const MAX_KEY_BYTES: usize = 64 * 1024;
 pub const MAX_VALUE_BYTES: usize = 4 << 20;
 /// Deltas waiting at which folding is due, however small they are.
 const MAX_DELTAS: usize = 16_384;
+/// As many times its contents a database may take before it is written anew.
+const MAX_WASTE: u64 = 3;
 /// Parts that one delta may have; larger batches make sled keep memory for good.
 const MAX_DELTA_PARTS: usize = 16_384;
 
@@ -267,6 +270,26 @@ impl Store {
         Ok(path)
     }
 
+    /// Whether the database takes more than [`MAX_WASTE`] times its contents, and more than `min_bytes`.
+    pub fn compact_due(&self, min_bytes: u64) -> bool {
+        let contents = self.view.index.bytes() + self.view.delta_bytes;
+        let (disk, _) = self.view.engine.disk();
+        disk > min_bytes && disk > contents * MAX_WASTE
+    }
+
+    /// Writes all records into a new database, which takes the place of the old one. Takes about as long as a snapshot.
+    ///
+    /// # Errors
+    /// When the new database cannot be written, the store goes on with the old one. After any other error, drop this store and
+    /// open it again; nothing is lost.
+    pub fn compact(&mut self) -> Result<(), StoreError> {
+        self.check_usable()?;
+        let new = compact::build(&self.view)?;
+        self.pass = None;
+        let result = compact::exchange(&mut self.view, &new);
+        self.note(result)
+    }
+
     /// Whether [`Store::fold_step`] should be called when there is time.
     pub fn fold_due(&self) -> bool {
         let limit = self.max_delta_bytes.max(self.view.index.bytes() / 4);
@@ -305,6 +328,15 @@ impl Store {
         self.view.scan(from, prefix, max_bytes)
     }
 
+    /// Hands over all live records in the order of their keys, as long as `take` says that it goes on.
+    ///
+    /// # Errors
+    /// [`StoreError::Io`] or [`StoreError::Corrupt`] when a page cannot be read.
+    pub fn each(&self, take: impl FnMut(&[u8], &[u8]) -> bool) -> Result<(), StoreError> {
+        self.check_usable()?;
+        self.view.each(b"", b"", take)
+    }
+
     /// Live records by prefix, each in the order of their keys.
     ///
     /// # Errors
@@ -312,6 +344,11 @@ impl Store {
     pub fn read_all(&self, prefixes: &[Vec<u8>]) -> Result<Vec<Vec<Record>>, StoreError> {
         self.check_usable()?;
         prefixes.iter().map(|prefix| self.view.scan(prefix, prefix, usize::MAX)).collect()
+    }
+
+    /// Whether it takes commits: after a failed write it does not.
+    pub fn is_usable(&self) -> bool {
+        !self.failed
     }
 
     /// Sizes and epoch.

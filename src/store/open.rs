@@ -48,6 +48,8 @@ pub(super) fn open(dir: &Path, options: &StoreOptions) -> Result<Parts, StoreErr
         other => other?,
     };
     failpoint::reach(Point::OpenVerified);
+    // What an interrupted start or compaction has left takes room for nothing.
+    recovery::unfinished(dir)?;
     let witness_renewed = !created && !matches!(Witness::hear(dir)?, Testimony::Of { .. });
     let witness = Witness::open(dir, view.root.id, view.root.epoch)?;
     snapshot::prune(dir, usize::MAX)?;

@@ -62,6 +62,24 @@ impl View {
     pub(super) fn scan(&self, from: &[u8], prefix: &[u8], max_bytes: usize) -> Result<Vec<Record>, StoreError> {
         let mut out = Vec::new();
         let mut bytes = 0;
+        self.each(from, prefix, |key, value| {
+            if bytes >= max_bytes && !out.is_empty() {
+                return false;
+            }
+            bytes += key.len() + value.len();
+            out.push((key.to_vec(), value.to_vec()));
+            true
+        })?;
+        Ok(out)
+    }
+
+    /// Hands over live records from `from` on whose keys begin with `prefix`, as long as `take` says that it goes on.
+    pub(super) fn each(
+        &self,
+        from: &[u8],
+        prefix: &[u8],
+        mut take: impl FnMut(&[u8], &[u8]) -> bool,
+    ) -> Result<(), StoreError> {
         let mut start = from.max(prefix);
         loop {
             let page = self.index.covering(start).map(|(_, page)| page);
@@ -73,15 +91,13 @@ impl View {
                 if key < start {
                     continue;
                 }
-                if !key.starts_with(prefix) || (bytes >= max_bytes && !out.is_empty()) {
-                    return Ok(out);
+                if !key.starts_with(prefix) || !take(key, value) {
+                    return Ok(());
                 }
-                bytes += key.len() + value.len();
-                out.push((key.to_vec(), value.to_vec()));
             }
             match end {
-                Some(low) if low.starts_with(prefix) && (out.is_empty() || bytes < max_bytes) => start = low,
-                _ => return Ok(out),
+                Some(low) if low.starts_with(prefix) => start = low,
+                _ => return Ok(()),
             }
         }
     }

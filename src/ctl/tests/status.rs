@@ -46,6 +46,7 @@ fn the_page_begins_with_what_needs_attention() {
           sink syslog       100 delivered, 196 below min_score, 4 waiting; 9 failed attempts
 
         Inside
+          memory            5.0 MiB about users and hosts; 1200 stay in the state alone, 31 came back
           last commit       epoch 77 at 2026-03-14T10:00:00.000Z
           batches           1 of 8
           alerts waiting    4
@@ -133,6 +134,10 @@ fn the_page_fits_a_narrow_terminal() {
             4 waiting; 9 failed attempts
 
         Inside
+          memory
+            5.0 MiB about users and hosts; 1200
+            stay in the state alone, 31 came
+            back
           last commit
             epoch 77 at 2026-03-14T10:00:00.000Z
           batches       1 of 8

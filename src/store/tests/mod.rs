@@ -1,6 +1,7 @@
 //! Behaviour of the store as a whole: against a model, after crashes, after damage.
 
 mod behaviour;
+mod compaction;
 mod damage;
 mod model;
 mod recovery;

@@ -1,0 +1,215 @@
+//! The working set out of the store's records: all of it at a start, one entity when it comes back into memory.
+
+use super::entities::EntityId;
+use super::entity::{Entity, OfModel};
+use super::key::{self, Key};
+use super::names::Names;
+use super::record::{BinRecord, EntityRecord, InstanceRecord};
+use super::{BadRecord, State, read};
+use crate::model::histogram::{Bin, Bounds, Instance};
+use std::collections::BTreeMap;
+
+/// Takes the store's records, in the order of their keys.
+pub struct Restoring<'a> {
+    state: &'a mut State,
+    /// Users and hosts stay in the store alone where so much is in memory already.
+    max_bytes: usize,
+    models: ModelKeys,
+    /// What the keys of the entity in hand begin with, and its slot.
+    prefix: Vec<u8>,
+    id: Option<EntityId>,
+    learned: Learned,
+}
+
+/// How the names of models stand in keys, by index.
+#[derive(Debug)]
+pub(super) struct ModelKeys(Vec<Vec<u8>>);
+
+/// What the records of one entity say.
+#[derive(Debug, Default)]
+pub(super) struct Learned {
+    own: Option<EntityRecord>,
+    instances: BTreeMap<u16, (InstanceRecord, Vec<Bin>)>,
+}
+
+impl State {
+    /// Begins to rebuild an empty working set. Users and hosts stay in the store alone where `max_bytes` are in memory already.
+    pub fn restoring(&mut self, max_bytes: usize) -> Restoring<'_> {
+        let models = ModelKeys::of(&self.names);
+        Restoring { state: self, max_bytes, models, prefix: Vec::new(), id: None, learned: Learned::default() }
+    }
+
+    /// Rebuilds an empty working set from records in the order of their keys; see [`State::restoring`].
+    ///
+    /// # Errors
+    /// The first record that cannot be read.
+    pub fn restore<K: AsRef<[u8]>, V: AsRef<[u8]>>(
+        &mut self,
+        records: impl IntoIterator<Item = (K, V)>,
+        max_bytes: usize,
+    ) -> Result<(), BadRecord> {
+        let mut restoring = self.restoring(max_bytes);
+        for (key, value) in records {
+            restoring.take(key.as_ref(), value.as_ref())?;
+        }
+        restoring.finish();
+        Ok(())
+    }
+}
+
+impl Restoring<'_> {
+    /// Takes the next record.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn take(&mut self, key: &[u8], value: &[u8]) -> Result<(), BadRecord> {
+        if !key.starts_with(key::ENTITIES) {
+            return self.state.restore_other(key, value);
+        }
+        if self.id.is_none() || !key.starts_with(&self.prefix) {
+            self.settle();
+            let (kind, entity, prefix_len) = key::entity_in(key).ok_or_else(|| BadRecord::unknown(key))?;
+            self.prefix.clear();
+            self.prefix.extend_from_slice(key.get(..prefix_len).unwrap_or_default());
+            self.id = Some(self.state.entities.push(kind, &entity));
+        }
+        self.learned.take(key, self.prefix.len(), value, &self.models)
+    }
+
+    /// All alerts up to this number have been delivered by all of these sinks, as far as their records have been taken.
+    pub fn delivered(&self, sinks: &[&str]) -> u64 {
+        sinks.iter().map(|name| self.state.sinks.get(*name).map_or(0, |sink| sink.seq)).min().unwrap_or(0)
+    }
+
+    /// The last record has been taken.
+    pub fn finish(mut self) {
+        self.settle();
+        self.state.entities.index();
+    }
+
+    /// The records of the entity in hand are all there.
+    fn settle(&mut self) {
+        let Some(id) = self.id.take() else { return };
+        let mut learned = std::mem::take(&mut self.learned);
+        let state = &mut *self.state;
+        let instances = learned.instances(&state.bounds);
+        for (model, _) in &instances {
+            if let Some(count) = state.entities.instance_counts.get_mut(usize::from(*model)) {
+                *count += 1;
+            }
+        }
+        if let Some(department) = learned.own.as_ref().and_then(|own| own.department.as_deref()) {
+            state.entities.set_department(id, Some(department));
+        }
+        if let Some(entity) = state.entities.get_mut(id) {
+            entity.relearn(learned.own, instances, &state.names);
+        }
+        state.entities.weigh(id, 0);
+        if state.entities.resident_bytes > self.max_bytes {
+            state.entities.send_away(id, state.window_days());
+        }
+    }
+}
+
+impl State {
+    /// A record that is no entity's.
+    fn restore_other(&mut self, key: &[u8], value: &[u8]) -> Result<(), BadRecord> {
+        match Key::decode(key).ok_or_else(|| BadRecord::unknown(key))? {
+            Key::Agent => self.agent = read(key, value)?,
+            Key::File(id) => {
+                self.files.insert(id, read(key, value)?);
+            }
+            Key::Guard(guard) => self.guards.restore(guard.as_guard(), &read(key, value)?),
+            Key::Sink(name) => {
+                self.sinks.insert(name, read(key, value)?);
+            }
+            Key::Suppressed(day, rule, kind, entity) => {
+                self.guards.restore_suppressed(day, rule, kind, entity, read(key, value)?);
+            }
+            Key::Alert(_) | Key::Entity(..) | Key::Instance(..) | Key::Bin(..) => {}
+        }
+        Ok(())
+    }
+
+    /// What was learned about an entity comes back from the store's records, in the order of their keys.
+    ///
+    /// # Errors
+    /// The first record that cannot be read; the entity stays away.
+    pub fn page_in<K: AsRef<[u8]>, V: AsRef<[u8]>>(
+        &mut self,
+        id: EntityId,
+        records: &[(K, V)],
+    ) -> Result<(), BadRecord> {
+        let prefix_len = self.prefix_of(id).map_or(0, |prefix| prefix.len());
+        let models = ModelKeys::of(&self.names);
+        let mut learned = Learned::default();
+        for (key, value) in records {
+            learned.take(key.as_ref(), prefix_len, value.as_ref(), &models)?;
+        }
+        let instances = learned.instances(&self.bounds);
+        let Some(entity) = self.entities.get_mut(id) else { return Ok(()) };
+        let Some(outline) = entity.call_back() else { return Ok(()) };
+        // One that left while the rest was away may still stand in the store.
+        let is_left = |instance: &OfModel| outline.has(instance.0);
+        entity.relearn(learned.own, instances.into_iter().filter(is_left).collect(), &self.names);
+        entity.meet();
+        self.entities.came_back(id);
+        Ok(())
+    }
+}
+
+impl Entity {
+    /// Takes what was learned about it.
+    fn relearn(&mut self, own: Option<EntityRecord>, instances: Vec<OfModel>, names: &Names) {
+        if let Some(own) = own {
+            self.restore(own, names);
+        }
+        if !instances.is_empty() {
+            self.learn().instances = instances;
+        }
+    }
+}
+
+impl ModelKeys {
+    fn of(names: &Names) -> ModelKeys {
+        ModelKeys(names.models.iter().map(|model| key::text(model.as_bytes())).collect())
+    }
+
+    /// The model that the rest of a key begins with, and what follows.
+    fn split<'a>(&self, rest: &'a [u8]) -> Option<(u16, &'a [u8])> {
+        (0..).zip(&self.0).find_map(|(model, key)| Some((model, rest.strip_prefix(key.as_slice())?)))
+    }
+}
+
+impl Learned {
+    /// Takes a record whose key begins with the entity's prefix. Those of a model that the content no longer has stay in the
+    /// store, unread.
+    fn take(&mut self, key: &[u8], prefix_len: usize, value: &[u8], models: &ModelKeys) -> Result<(), BadRecord> {
+        let (tag, rest) = key.get(prefix_len..).and_then(<[u8]>::split_first).ok_or_else(|| BadRecord::unknown(key))?;
+        match (*tag, models.split(rest)) {
+            (key::TAG_ENTITY, _) if rest.is_empty() => self.own = Some(read(key, value)?),
+            (key::TAG_INSTANCE, Some((model, []))) => self.instance(model).0 = read(key, value)?,
+            (key::TAG_BIN, Some((model, feature))) => {
+                let record: BinRecord = read(key, value)?;
+                let bin = Bin::restored(feature.into(), record.days, record.first_ms, record.last_ms);
+                self.instance(model).1.push(bin);
+            }
+            _ if Key::decode(key).is_none() => return Err(BadRecord::unknown(key)),
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn instance(&mut self, model: u16) -> &mut (InstanceRecord, Vec<Bin>) {
+        self.instances.entry(model).or_default()
+    }
+
+    /// The instances by model.
+    fn instances(&mut self, bounds: &[Bounds]) -> Vec<OfModel> {
+        let of_model = |(model, (meta, bins)): (u16, (InstanceRecord, Vec<Bin>))| {
+            let bounds = bounds.get(usize::from(model))?;
+            Some((model, Box::new(Instance::restore(meta.latest, meta.saturated, bins, bounds))))
+        };
+        std::mem::take(&mut self.instances).into_iter().filter_map(of_model).collect()
+    }
+}

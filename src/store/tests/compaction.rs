@@ -1,0 +1,68 @@
+//! Compaction: the same records in a smaller database, whatever interrupts it.
+
+use super::*;
+use crate::store::StoreError;
+
+/// A store whose file has grown to many times its contents.
+fn wasteful(dir: &Path) -> (Store, Model) {
+    let (mut store, mut model) = (open(dir), Model::new());
+    for round in 0..40 {
+        commit(&mut store, &mut model, (0..600).map(|i| put(format!("{i:05}"), noise(i + round, 90))).collect());
+        fold_all(&mut store);
+    }
+    commit(&mut store, &mut model, vec![put("unfolded", "1"), removal("00003")]);
+    (store, model)
+}
+
+#[test]
+fn a_compacted_store_holds_the_same_takes_less_and_goes_on() {
+    let dir = scratch();
+    let (mut store, mut model) = wasteful(dir.path());
+    let before = store.stats();
+    assert!(store.compact_due(0) && !store.compact_due(before.disk_bytes), "{before:?}");
+    store.compact().unwrap();
+    let after = store.stats();
+    assert!(after.disk_bytes * 2 < before.disk_bytes, "{} -> {}", before.disk_bytes, after.disk_bytes);
+    assert_eq!((after.epoch, after.schema, after.deltas), (before.epoch, before.schema, 0));
+    assert_eq!(all(&store), model);
+    commit(&mut store, &mut model, vec![put("later", "2")]);
+    drop(store);
+    let store = open(dir.path());
+    assert_eq!(all(&store), model);
+    let names: Vec<_> = fs::read_dir(dir.path()).unwrap().map(|e| e.unwrap().file_name()).collect();
+    assert!(!names.iter().any(|n| n.to_string_lossy().contains("unfinished")), "{names:?}");
+}
+
+#[test]
+fn dying_on_either_side_of_the_exchange_leaves_the_same_records_and_no_litter() {
+    let dir = scratch();
+    let (store, model) = wasteful(dir.path());
+    let known = store.known();
+    drop(store);
+    // Before: the new database is there, whole or not.
+    let (old, new) = (dir.path().join("sled"), dir.path().join("sled.unfinished"));
+    copy_dir(&old, &new);
+    fs::write(new.join("db"), "half").unwrap();
+    let mut store = open(dir.path());
+    assert!(!new.exists());
+    assert_eq!(all(&store), model);
+    store.compact().unwrap();
+    assert_eq!(store.known(), known);
+    drop(store);
+    // After: the old one is still there.
+    copy_dir(&old, &new);
+    let store = open(dir.path());
+    assert!(!new.exists());
+    assert_eq!(all(&store), model);
+}
+
+#[test]
+fn a_new_database_that_cannot_be_made_leaves_the_old_one_in_use() {
+    let dir = scratch();
+    let (mut store, mut model) = wasteful(dir.path());
+    fs::write(dir.path().join("sled.unfinished"), "in the way").unwrap();
+    assert!(matches!(store.compact(), Err(StoreError::Io { .. })));
+    assert!(store.is_usable());
+    commit(&mut store, &mut model, vec![put("later", "2")]);
+    assert_eq!(all(&store), model);
+}
