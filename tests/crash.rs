@@ -36,7 +36,7 @@ fn kill_often(bytes: &[u8], kills: usize, seed: u64, ids: &[String], state: &str
     let mut rng = Draw::new(seed);
     let site = Site::new();
     site.configure("[limits]\nmax_delta_bytes = 65536\n");
-        site.reconfigure("[state]\n", "[state]\ncompact_min_bytes = 0\n");
+    site.reconfigure("[state]\n", "[state]\ncompact_min_bytes = 0\n");
     fs::create_dir(site.root().join("spool")).unwrap();
     let mut daemon = site.start();
     let (mut at, mut rotated) = (0, 0);

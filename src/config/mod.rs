@@ -134,7 +134,7 @@ impl Default for StateSettings {
             dir: PathBuf::from("/var/lib/exfil-agent"),
             snapshot_minutes: 60,
             snapshots_kept: 3,
-            compact_min_bytes: 64 << 20,
+            compact_min_bytes: 128 << 20,
         }
     }
 }
@@ -352,7 +352,7 @@ impl Default for Limits {
             forget_gone_hours: 24,
             max_expansion: 1000,
             workers: 0,
-            max_uncommitted_bytes: 16 << 20,
+            max_uncommitted_bytes: 4 << 20,
             max_delta_bytes: 8 << 20,
             max_queued_alerts: 10_000,
             max_queued_alert_bytes: 64 << 20,

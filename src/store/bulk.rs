@@ -11,7 +11,7 @@ use super::root::Root;
 use super::run::{encoded_len, put_record, separator};
 
 /// A page is closed before its run would be longer.
-const FILL_BYTES: usize = 5400;
+const FILL_BYTES: usize = 2700;
 /// About how many values one batch puts.
 const BATCH_VALUES: usize = 64;
 

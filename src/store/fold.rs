@@ -14,7 +14,7 @@ use super::run::{encoded_len, put_record, separator};
 use super::view::{Merge, View};
 
 /// A page is split when its run is longer.
-const PAGE_BYTES: usize = 6 * 1000;
+const PAGE_BYTES: usize = 3 * 1000;
 /// How full the pages are made that come out of a split.
 const FILL_BYTES: usize = PAGE_BYTES / 10 * 9;
 /// A shorter run is joined with the next page, if both fit.
