@@ -45,7 +45,7 @@ impl Layer {
         let mut layer = Layer::default();
         let mut reader = Reader::new(b"", run);
         loop {
-            if layer.records % STRIDE == 0 {
+            if layer.records.is_multiple_of(STRIDE) {
                 layer.mark(stream.len() - reader.left(), reader.key());
             }
             if !reader.advance()? {
@@ -112,7 +112,7 @@ impl Writer {
     /// Adds a change; its key must be above the last one.
     pub(super) fn push(&mut self, key: &[u8], value: Option<&[u8]>) {
         let layer = &mut self.layer;
-        if layer.records % STRIDE == 0 {
+        if layer.records.is_multiple_of(STRIDE) {
             layer.mark(layer.stream.len(), &self.last);
         }
         put_record(&mut layer.stream, &self.last, key, value);

@@ -270,7 +270,7 @@ impl Store {
         Ok(path)
     }
 
-    /// Whether the database takes more than [`MAX_WASTE`] times its contents, and more than `min_bytes`.
+    /// Whether the database takes more than three times its contents, and more than `min_bytes`.
     pub fn compact_due(&self, min_bytes: u64) -> bool {
         let contents = self.view.index.bytes() + self.view.delta_bytes;
         let (disk, _) = self.view.engine.disk();
