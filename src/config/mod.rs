@@ -124,7 +124,7 @@ pub struct StateSettings {
     pub snapshot_minutes: u64,
     /// Snapshots that are kept; 0 takes none.
     pub snapshots_kept: usize,
-    /// Size from which on a database that takes more than three times its contents is written anew, bytes.
+    /// Size from which on a database that takes more than twice its contents is written anew, bytes.
     pub compact_min_bytes: u64,
 }
 

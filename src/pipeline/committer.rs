@@ -9,11 +9,14 @@ use crate::exit::{self, Failure};
 use crate::failpoint;
 use crate::store::{Delta, Known, Store, StoreError, StoreOptions, StoreStats};
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded, select};
-use log::{error, info, warn};
+use log::{debug, error, info, warn};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
+
+/// Fold steps before the next commit where folding does not keep up: some 100 ms.
+const STEPS_BETWEEN_COMMITS: usize = 64;
 
 /// What the store thread can be asked.
 pub enum Command {
@@ -210,6 +213,7 @@ impl Durable {
             if self.snapshots.wait().is_zero() {
                 self.snapshot();
             }
+            self.catch_up();
             let folding = self.store.as_ref().is_some_and(Store::fold_due);
             let command = if folding {
                 inbox.try_recv().ok()
@@ -294,6 +298,16 @@ impl Durable {
         Ok(())
     }
 
+    /// Folding waits for pauses between commits. Where there are none, it takes them: what is not folded stays in memory.
+    fn catch_up(&mut self) {
+        for _ in 0..STEPS_BETWEEN_COMMITS {
+            if !self.store.as_ref().is_some_and(Store::fold_overdue) {
+                return;
+            }
+            self.fold();
+        }
+    }
+
     fn fold(&mut self) {
         let Some(store) = &mut self.store else { return };
         if let Err(e) = store.fold_step() {
@@ -313,8 +327,12 @@ impl Durable {
 
     /// After a snapshot, since it takes as long as one.
     fn compact(&mut self) {
-        let Some(store) = self.store.as_mut().filter(|store| store.compact_due(self.compact_min_bytes)) else { return };
-        let before = store.stats().disk_bytes;
+        let Some(store) = &mut self.store else { return };
+        let StoreStats { disk_bytes: before, page_bytes, delta_bytes, .. } = store.stats();
+        debug!("the database takes {before} bytes for {page_bytes} of pages and {delta_bytes} of deltas");
+        if !store.compact_due(self.compact_min_bytes) {
+            return;
+        }
         match store.compact() {
             Ok(()) => {
                 let after = store.stats().disk_bytes;

@@ -21,10 +21,16 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+/// How often it looks around when nothing happens.
+const TICK: Duration = Duration::from_millis(500);
 /// Idle time after which acknowledgements are committed by themselves.
 const ACK_DELAY: Duration = Duration::from_secs(1);
 /// How long undelivered alerts are waited for at the end.
 const DRAIN_TIME: Duration = Duration::from_secs(10);
+
+/// Least time from one commit to the next: a disk that syncs in no time must not be kept busy with many small ones. An event
+/// that comes later than this after the last commit waits for nothing.
+const COMMIT_PAUSE: Duration = Duration::from_millis(5);
 
 /// Pause between two rejected records in the log.
 const SAMPLE_PAUSE: Duration = Duration::from_secs(10);
@@ -117,6 +123,7 @@ impl Detecting {
         let mut raised: Vec<(u64, Alert)> = Vec::new();
         let mut in_flight: Option<InFlight> = None;
         let mut acks_since: Option<Instant> = None;
+        let mut committed_at: Option<Instant> = None;
         let mut ended = false;
         let mut since_end: Option<Instant> = None;
         let mut since_stop: Option<Instant> = None;
@@ -129,17 +136,16 @@ impl Detecting {
             // Whatever else keeps this thread busy, acknowledgements do not wait longer than this.
             let acks_are_due = acks_since.is_some_and(|t| t.elapsed() >= ACK_DELAY);
             let changed = self.detector.state.pending() > 0 || self.detector.state.agent_dirty;
-            if in_flight.is_none() && (changed || acks_are_due) {
+            let pause = committed_at.map_or(Duration::ZERO, |t| COMMIT_PAUSE.saturating_sub(t.elapsed()));
+            let is_due = in_flight.is_none() && (changed || acks_are_due);
+            if is_due && (pause.is_zero() || ended || !self.has_room()) {
                 in_flight = self.commit(&mut raised);
-                acks_since = None;
+                (acks_since, committed_at) = (None, Some(Instant::now()));
             }
             if ended && in_flight.is_none() && raised.is_empty() {
                 break;
             }
-            let room = self.detector.state.pending_bytes() < self.limits.max_uncommitted_bytes
-                // Also those that are not durable yet: a slow commit must not let any number of them gather.
-                && self.undelivered() < self.limits.max_queued_alerts as u64
-                && self.outbox.queued_bytes() < self.limits.max_queued_alert_bytes;
+            let room = self.has_room();
             let stuck = !room || line.is_waiting();
             if stuck && !ended && !self.drain_fully && self.stop.load(Ordering::Relaxed) {
                 // A sink or a disk that fails must not keep the agent from stopping: what was read and not judged is read again.
@@ -187,7 +193,7 @@ impl Detecting {
                 recv(self.questions) -> question => if let Ok(question) = question {
                     question(&self.detector, &self.outbox, self.batches.len() + line.len());
                 },
-                default(Duration::from_millis(500)) => self.outbox.push(),
+                default(if is_due && in_flight.is_none() { pause } else { TICK }) => self.outbox.push(),
             }
             while let Some(batch) = line.take(&self.detector, &self.committer) {
                 self.tick();
@@ -216,6 +222,14 @@ impl Detecting {
             }
         }
         self.finish(progress, since_stop.unwrap_or_else(Instant::now))
+    }
+
+    /// Whether a batch more may be judged.
+    fn has_room(&self) -> bool {
+        self.detector.state.pending_bytes() < self.limits.max_uncommitted_bytes
+            // Also those that are not durable yet: a slow commit must not let any number of them gather.
+            && self.undelivered() < self.limits.max_queued_alerts as u64
+            && self.outbox.queued_bytes() < self.limits.max_queued_alert_bytes
     }
 
     /// Alerts that were raised and that some sink has still to deliver.

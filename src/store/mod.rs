@@ -66,7 +66,7 @@ pub const MAX_VALUE_BYTES: usize = 4 << 20;
 /// Deltas waiting at which folding is due, however small they are.
 const MAX_DELTAS: usize = 16_384;
 /// As many times its contents a database may take before it is written anew.
-const MAX_WASTE: u64 = 3;
+const MAX_WASTE: u64 = 2;
 /// Parts that one delta may have; larger batches make sled keep memory for good.
 const MAX_DELTA_PARTS: usize = 16_384;
 
@@ -270,9 +270,9 @@ impl Store {
         Ok(path)
     }
 
-    /// Whether the database takes more than three times its contents, and more than `min_bytes`.
+    /// Whether the database takes more than twice its contents, and more than `min_bytes`.
     pub fn compact_due(&self, min_bytes: u64) -> bool {
-        let contents = self.view.index.bytes() + self.view.delta_bytes;
+        let contents = self.view.index.bytes() + self.view.delta_bytes.min(self.delta_limit());
         let (disk, _) = self.view.engine.disk();
         disk > min_bytes && disk > contents * MAX_WASTE
     }
@@ -292,11 +292,20 @@ impl Store {
 
     /// Whether [`Store::fold_step`] should be called when there is time.
     pub fn fold_due(&self) -> bool {
-        let limit = self.max_delta_bytes.max(self.view.index.bytes() / 4);
         self.pass.is_some()
-            || self.view.delta_bytes >= limit
+            || self.view.delta_bytes >= self.delta_limit()
             || self.view.deltas.len() >= MAX_DELTAS
             || fold::has_dead(&self.view)
+    }
+
+    /// Whether folding does not keep up with commits and must not wait for a pause between them.
+    pub fn fold_overdue(&self) -> bool {
+        self.view.delta_bytes >= self.delta_limit() * 2
+    }
+
+    /// Unfolded deltas at which folding is due, bytes.
+    fn delta_limit(&self) -> u64 {
+        self.max_delta_bytes.max(self.view.index.bytes() / 4)
     }
 
     /// Folds a little, durably; `false` when nothing is left to do. Commits may come between two steps.
