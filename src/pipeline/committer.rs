@@ -400,3 +400,42 @@ impl Durable {
         status.failing = failing;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::state::record::SCHEMA;
+    use crate::store::OnDamage;
+
+    /// Commits stand in line, so that there is never a pause: what is not folded stays in memory, and must stay little.
+    #[test]
+    fn folding_keeps_up_with_commits_that_leave_no_pause() {
+        let dir = tempfile::tempdir().unwrap();
+        let options =
+            StoreOptions { max_delta_bytes: 8 << 10, schema: SCHEMA, on_damage: OnDamage::Refuse, snapshots_kept: 0 };
+        let (store, _) = Store::open(dir.path(), &options).unwrap();
+        let backing = Backing::Durable {
+            store: Box::new(store),
+            dir: dir.path().to_owned(),
+            options,
+            snapshot_every: None,
+            compact_min_bytes: u64::MAX,
+        };
+        let committer = Committer::spawn(backing).unwrap();
+        let commands = committer.commands.clone();
+        let sender = std::thread::spawn(move || {
+            for n in 0..200u32 {
+                let delta = [([n as u8 % 8], Some([n as u8; 1000]))].into_iter().collect();
+                commands.send(Command::Commit(delta)).unwrap();
+            }
+        });
+        let mut most = 0;
+        for _ in 0..200 {
+            committer.committed.recv().unwrap();
+            most = most.max(committer.status.lock().unwrap().stats.delta_bytes);
+        }
+        sender.join().unwrap();
+        committer.close().unwrap();
+        assert!((8 << 10..32 << 10).contains(&most), "{most} bytes were not folded");
+    }
+}

@@ -33,8 +33,7 @@ pub struct Entities {
     /// Instances in being, by model.
     pub instance_counts: Vec<usize>,
     pub(super) departments: Departments,
-    /// About how much memory the knowledge in memory takes, bytes, when it was
-    /// written last; that of users and hosts.
+    /// About how much memory the knowledge of users and hosts takes, bytes, as of when it was written last.
     pub(super) resident_bytes: usize,
     /// The number of the last drain, and of the last one that is durable.
     pub(super) drains: u64,
@@ -224,7 +223,7 @@ impl Entities {
         self.departments.name(self.get(id)?.department)
     }
 
-    /// A user's department becomes another one; its record changes.
+    /// A user's department becomes another one. Does not mark its record as changed.
     pub fn set_department(&mut self, id: EntityId, name: Option<&str>) {
         let Some(entity) = self.slots.get_mut(id) else { return };
         entity.department = self.departments.replace(entity.department, name);

@@ -31,6 +31,7 @@ use key::Key;
 use names::Names;
 use put::Put;
 use record::{AgentRecord, FileRecord, SinkRecord};
+use restoring::ModelKeys;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// About what one changed guard adds to a commit, bytes.
@@ -49,6 +50,7 @@ pub struct State {
     pub agent_dirty: bool,
     /// Rule and model ids.
     pub names: Names,
+    model_keys: ModelKeys,
     /// Limits by model.
     pub bounds: Vec<Bounds>,
     files: BTreeMap<FileId, FileRecord>,
@@ -78,6 +80,7 @@ impl State {
 
             agent: AgentRecord::default(),
             agent_dirty: false,
+            model_keys: ModelKeys::of(&names),
             names,
             bounds,
             files: BTreeMap::new(),

@@ -14,7 +14,6 @@ pub struct Restoring<'a> {
     state: &'a mut State,
     /// Users and hosts stay in the store alone where so much is in memory already.
     max_bytes: usize,
-    models: ModelKeys,
     /// What the keys of the entity in hand begin with, and its slot.
     prefix: Vec<u8>,
     id: Option<EntityId>,
@@ -35,8 +34,7 @@ pub(super) struct Learned {
 impl State {
     /// Begins to rebuild an empty working set. Users and hosts stay in the store alone where `max_bytes` are in memory already.
     pub fn restoring(&mut self, max_bytes: usize) -> Restoring<'_> {
-        let models = ModelKeys::of(&self.names);
-        Restoring { state: self, max_bytes, models, prefix: Vec::new(), id: None, learned: Learned::default() }
+        Restoring { state: self, max_bytes, prefix: Vec::new(), id: None, learned: Learned::default() }
     }
 
     /// Rebuilds an empty working set from records in the order of their keys; see [`State::restoring`].
@@ -73,7 +71,7 @@ impl Restoring<'_> {
             self.prefix.extend_from_slice(key.get(..prefix_len).unwrap_or_default());
             self.id = Some(self.state.entities.push(kind, &entity));
         }
-        self.learned.take(key, self.prefix.len(), value, &self.models)
+        self.learned.take(key, self.prefix.len(), value, &self.state.model_keys)
     }
 
     /// All alerts up to this number have been delivered by all of these sinks, as far as their records have been taken.
@@ -141,10 +139,9 @@ impl State {
         records: &[(K, V)],
     ) -> Result<(), BadRecord> {
         let prefix_len = self.prefix_of(id).map_or(0, |prefix| prefix.len());
-        let models = ModelKeys::of(&self.names);
         let mut learned = Learned::default();
         for (key, value) in records {
-            learned.take(key.as_ref(), prefix_len, value.as_ref(), &models)?;
+            learned.take(key.as_ref(), prefix_len, value.as_ref(), &self.model_keys)?;
         }
         let instances = learned.instances(&self.bounds);
         let Some(entity) = self.entities.get_mut(id) else { return Ok(()) };
@@ -171,7 +168,7 @@ impl Entity {
 }
 
 impl ModelKeys {
-    fn of(names: &Names) -> ModelKeys {
+    pub(super) fn of(names: &Names) -> ModelKeys {
         ModelKeys(names.models.iter().map(|model| key::text(model.as_bytes())).collect())
     }
 

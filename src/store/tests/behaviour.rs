@@ -265,3 +265,19 @@ fn what_leaves_by_prefix_leaves_before_the_other_changes_wherever_it_stands() {
     fold_all(&mut store);
     assert_eq!(all(&store), model);
 }
+
+#[test]
+fn folding_is_overdue_at_twice_of_what_makes_it_due_and_catches_up() {
+    let dir = scratch();
+    let mut store = open(dir.path());
+    let mut written = 0;
+    while !store.fold_overdue() {
+        let due = store.fold_due();
+        assert_eq!(due, store.stats().delta_bytes >= 8 << 10, "{:?}", store.stats());
+        store.commit(&mut delta([put(format!("{written:04}"), noise(written, 1_000))])).unwrap();
+        written += 1;
+    }
+    assert!((16..20).contains(&written), "{written} KB");
+    fold_all(&mut store);
+    assert!(!store.fold_overdue() && !store.fold_due());
+}
