@@ -134,6 +134,14 @@ impl Daemon {
     }
 }
 
+impl Daemon {
+    /// Ends it as systemd does: it takes a snapshot, and writes the database anew where it is mostly waste.
+    pub fn stop(mut self) {
+        assert!(Command::new("kill").arg(self.child.id().to_string()).status().unwrap().success());
+        assert!(self.child.wait().unwrap().success(), "the agent does not stop cleanly");
+    }
+}
+
 impl Drop for Daemon {
     fn drop(&mut self) {
         let _ = self.child.kill();

@@ -134,7 +134,7 @@ impl Default for StateSettings {
             dir: PathBuf::from("/var/lib/exfil-agent"),
             snapshot_minutes: 60,
             snapshots_kept: 3,
-            compact_min_bytes: 128 << 20,
+            compact_min_bytes: 4 << 20,
         }
     }
 }
@@ -346,7 +346,7 @@ impl Default for Limits {
             max_line_bytes: 262_144,
             max_quoted_lines: 100,
             max_command_chars: 32_767,
-            read_bytes: 256 * 1024,
+            read_bytes: 128 * 1024,
             max_batches: 4,
             max_open_files: 512,
             forget_gone_hours: 24,

@@ -100,6 +100,7 @@ impl Detector {
             let at = match histories.iter().position(|h| h.0 == index) {
                 Some(at) => at,
                 None => {
+                    histories.reserve_exact(1);
                     histories.push((index, Default::default()));
                     histories.len() - 1
                 }

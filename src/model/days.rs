@@ -2,12 +2,13 @@
 
 use crate::calendar::Day;
 use serde::{Deserialize, Serialize};
+use smallvec::SmallVec;
 
-/// A set of days as bits, from a base that is a multiple of 64. Small: a year takes six words.
+/// A set of days as bits, from a base that is a multiple of 64. Small: a year takes six words; two stand in place.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DaySet {
     base: Day,
-    words: Vec<u64>,
+    words: SmallVec<[u64; 2]>,
 }
 
 impl DaySet {
@@ -28,7 +29,7 @@ impl DaySet {
         let first = self.base.div_euclid(64);
         if block < first {
             let missing = (first - block) as usize;
-            self.words.splice(0..0, std::iter::repeat_n(0, missing));
+            self.words.insert_many(0, std::iter::repeat_n(0, missing));
             self.base = block * 64;
         }
         let at = (block - self.base.div_euclid(64)) as usize;
@@ -44,7 +45,7 @@ impl DaySet {
 
     /// How much memory it takes, bytes.
     pub fn size(&self) -> usize {
-        size_of::<DaySet>() + self.words.len() * 8
+        size_of::<DaySet>() + if self.words.spilled() { self.words.capacity() * 8 } else { 0 }
     }
 
     /// Whether the day is in the set.

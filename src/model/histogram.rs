@@ -9,15 +9,19 @@ use super::rank::RankIndex;
 use crate::calendar::Day;
 use foldhash::fast::RandomState;
 use hashbrown::HashTable;
+use smallvec::SmallVec;
 use std::hash::BuildHasher;
+
+/// Counts by day, ascending, each above 0. Most bins are of one day or two, which stand in place.
+pub type DayCounts = SmallVec<[(Day, u32); 2]>;
 
 /// One bin: how often a value was counted, day by day.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Bin {
     /// The feature's value.
     pub value: Box<[u8]>,
-    /// `(day, count)`, ascending, counts above 0.
-    pub days: Vec<(Day, u32)>,
+    /// The counts of its days.
+    pub days: DayCounts,
     /// Sum of the counts in the window.
     pub total: u64,
     /// Event time of the first training that the bin remembers, ms.
@@ -31,7 +35,7 @@ pub struct Bin {
 
 impl Bin {
     /// A bin as the store kept it; [`Instance::restore`] adds it up.
-    pub fn restored(value: Box<[u8]>, days: Vec<(Day, u32)>, first_ms: i64, last_ms: i64) -> Bin {
+    pub fn restored(value: Box<[u8]>, days: DayCounts, first_ms: i64, last_ms: i64) -> Bin {
         Bin { value, days, total: 0, first_ms, last_ms, dirty: false, stored: true }
     }
 
@@ -67,28 +71,37 @@ pub struct Bounds {
 pub struct Instance {
     /// Slots; one with `total == 0` is free.
     bins: Vec<Bin>,
-    free: Vec<u32>,
-    /// Value → slot, made once there are more than a few bins.
-    index: Option<Box<Index>>,
-    rank: Option<Box<RankIndex>>,
     n: u64,
+    /// What a small instance that nothing has left yet does not have.
+    more: Option<Box<More>>,
     latest: Option<Day>,
-    saturated: bool,
-    /// Made once the instance is full.
-    oldest: Option<Box<Oldest>>,
     /// Bins pushed out since the last question.
     pushed_out: u32,
-    /// Slots whose record must be written.
-    dirty: Vec<u32>,
+    saturated: bool,
+    meta_dirty: bool,
+    /// Some bin's record must be written.
+    bins_dirty: bool,
+}
+
+/// What few instances have.
+#[derive(Clone, Debug, Default)]
+struct More {
+    free: Vec<u32>,
+    /// Value → slot, made once there are more than a few bins.
+    index: Option<Index>,
+    rank: Option<RankIndex>,
+    /// Made once the instance is full.
+    oldest: Option<Oldest>,
     /// Values whose record must be removed: those that were handed over before.
     removed: Vec<Box<[u8]>>,
-    meta_dirty: bool,
 }
 
 #[derive(Clone, Debug)]
 struct Index {
     hasher: RandomState,
     table: HashTable<u32>,
+    /// Slots whose record must be written. Where there is no index, all bins are looked at.
+    dirty: Vec<u32>,
 }
 
 /// Up to here a linear search is as quick as a hash table, and a user's histogram stays small.
@@ -112,13 +125,15 @@ pub enum Change<'a> {
 impl Instance {
     /// An instance as the store kept it: bins in any order, days possibly older than the window.
     pub fn restore(latest: Option<Day>, saturated: bool, bins: Vec<Bin>, bounds: &Bounds) -> Instance {
-        let mut instance = Instance { latest, saturated, ..Instance::default() };
-        for mut bin in bins {
+        let mut instance = Instance { latest, saturated, bins, ..Instance::default() };
+        instance.bins.retain_mut(|bin| {
             bin.total = bin.days.iter().map(|d| u64::from(d.1)).sum();
-            if bin.total > 0 {
-                instance.n += bin.total;
-                instance.add_bin(bin);
-            }
+            bin.total > 0
+        });
+        instance.bins.shrink_to_fit();
+        instance.n = instance.bins.iter().map(|bin| bin.total).sum();
+        if instance.bins.len() > LINEAR_BINS {
+            instance.make_index();
         }
         if let Some(latest) = latest {
             instance.age(latest, bounds);
@@ -126,7 +141,9 @@ impl Instance {
         if bounds.rank_days.is_some() {
             instance.rebuild_rank(bounds);
         }
-        instance.removed.clear();
+        if let Some(more) = &mut instance.more {
+            more.removed.clear();
+        }
         instance
     }
 
@@ -136,7 +153,7 @@ impl Instance {
     }
     /// Number of bins.
     pub fn c(&self) -> u64 {
-        (self.bins.len() - self.free.len()) as u64
+        (self.bins.len() - self.more.as_ref().map_or(0, |more| more.free.len())) as u64
     }
     /// Latest trained day.
     pub fn latest(&self) -> Option<Day> {
@@ -152,7 +169,7 @@ impl Instance {
     }
     /// The rank window, for models that rank.
     pub fn rank(&self) -> Option<&RankIndex> {
-        self.rank.as_deref()
+        self.more.as_ref()?.rank.as_ref()
     }
     /// The bins in use, in no particular order.
     pub fn bins(&self) -> impl Iterator<Item = &Bin> {
@@ -174,8 +191,10 @@ impl Instance {
 
     /// About how much memory it takes, bytes; without what only large ones have.
     pub fn measure(&self) -> usize {
-        let bins: usize = self.bins.iter().map(|b| size_of::<Bin>() + 32 + b.value.len() + b.days.len() * 8).sum();
-        size_of::<Instance>() + bins + if self.index.is_some() { self.bins.len() * 8 } else { 0 }
+        let days = |b: &Bin| if b.days.spilled() { b.days.capacity() * size_of::<(Day, u32)>() } else { 0 };
+        let bins: usize = self.bins.iter().map(|b| size_of::<Bin>() + 16 + b.value.len() + days(b)).sum();
+        let more = if self.more.is_some() { size_of::<More>() } else { 0 };
+        size_of::<Instance>() + bins + more + if self.index().is_some() { self.bins.len() * 8 } else { 0 }
     }
 
     /// The bin of a value.
@@ -238,7 +257,7 @@ impl Instance {
                 }
                 self.add_bin(Bin {
                     value: value.into(),
-                    days: Vec::with_capacity(1),
+                    days: DayCounts::new(),
                     total: 0,
                     first_ms: time_ms,
                     last_ms: time_ms,
@@ -261,16 +280,18 @@ impl Instance {
         self.n += 1;
         bin.first_ms = bin.first_ms.min(time_ms);
         bin.last_ms = bin.last_ms.max(time_ms);
-        if let (true, Some(oldest)) = (seen_later, &mut self.oldest) {
-            oldest.note(slot, bin);
-        }
         if !bin.dirty {
-            bin.dirty = true;
-            self.dirty.push(slot);
+            (bin.dirty, self.bins_dirty) = (true, true);
+            if let Some(index) = self.more.as_mut().and_then(|more| more.index.as_mut()) {
+                index.dirty.push(slot);
+            }
+        }
+        if let (true, Some(oldest)) = (seen_later, self.more.as_mut().and_then(|more| more.oldest.as_mut())) {
+            oldest.note(slot, bin);
         }
         if let (Some(rank_days), Some(latest)) = (bounds.rank_days, self.latest) {
             let first_of_day = bin.count_on(day) == 1;
-            let rank = self.rank.get_or_insert_with(Default::default);
+            let rank = self.more.get_or_insert_default().rank.get_or_insert_default();
             rank.count(slot, (day, 1), first_of_day, latest, rank_days);
         }
         true
@@ -281,24 +302,34 @@ impl Instance {
         if std::mem::take(&mut self.meta_dirty) {
             each(Change::Meta { latest: self.latest, saturated: self.saturated });
         }
-        for value in std::mem::take(&mut self.removed) {
-            // A value that left and came back is in `dirty`, which is written after this.
+        for value in self.more.as_mut().map(|more| std::mem::take(&mut more.removed)).unwrap_or_default() {
+            // A value that left and came back is dirty, and written after this.
             each(Change::Removed(&value));
         }
-        for slot in std::mem::take(&mut self.dirty) {
-            if let Some(bin) = self.bins.get_mut(slot as usize)
-                && bin.dirty
-            {
-                (bin.dirty, bin.stored) = (false, true);
+        if !std::mem::take(&mut self.bins_dirty) {
+            return;
+        }
+        let mut hand_over = |bin: &mut Bin| {
+            if std::mem::take(&mut bin.dirty) {
+                bin.stored = true;
                 each(Change::Bin(bin));
             }
+        };
+        match self.more.as_mut().and_then(|more| more.index.as_mut()) {
+            Some(index) => {
+                for slot in std::mem::take(&mut index.dirty) {
+                    self.bins.get_mut(slot as usize).into_iter().for_each(&mut hand_over);
+                }
+            }
+            None => self.bins.iter_mut().for_each(hand_over),
         }
     }
 
     /// Days up to `latest − window` leave, and with them bins that become empty.
     fn age(&mut self, latest: Day, bounds: &Bounds) {
         // The rank window first: it still needs the counts of days that the larger window drops below.
-        if let (Some(rank), Some(rank_days)) = (&mut self.rank, bounds.rank_days) {
+        let rank = self.more.as_mut().and_then(|more| more.rank.as_mut());
+        if let (Some(rank), Some(rank_days)) = (rank, bounds.rank_days) {
             rank.advance(latest, rank_days, |slot, day| self.bins.get(slot as usize).map_or(0, |b| b.count_on(day)));
         }
         let last_gone = latest.saturating_sub_unsigned(bounds.window_days);
@@ -321,10 +352,11 @@ impl Instance {
 
     /// The bin seen longest ago leaves (of equals, the smallest value), and the instance is saturated.
     fn make_room(&mut self) {
-        let Some(slot) = self.oldest.get_or_insert_default().take(&self.bins) else { return };
+        let more = self.more.get_or_insert_default();
+        let Some(slot) = more.oldest.get_or_insert_default().take(&self.bins) else { return };
         if let Some(bin) = self.bins.get_mut(slot as usize) {
             self.n -= bin.total;
-            if let Some(rank) = &mut self.rank {
+            if let Some(rank) = &mut more.rank {
                 rank.forget(slot, bin.days.iter().map(|d| d.0));
             }
         }
@@ -335,7 +367,7 @@ impl Instance {
     }
 
     fn find(&self, value: &[u8]) -> Option<u32> {
-        match &self.index {
+        match self.index() {
             None => self.bins.iter().position(|b| b.total > 0 && *b.value == *value).map(|i| i as u32),
             Some(index) => {
                 let hash = index.hasher.hash_one(value);
@@ -347,8 +379,12 @@ impl Instance {
         }
     }
 
+    fn index(&self) -> Option<&Index> {
+        self.more.as_ref()?.index.as_ref()
+    }
+
     fn add_bin(&mut self, bin: Bin) -> u32 {
-        let slot = match self.free.pop() {
+        let slot = match self.more.as_mut().and_then(|more| more.free.pop()) {
             Some(slot) => {
                 if let Some(place) = self.bins.get_mut(slot as usize) {
                     *place = bin;
@@ -356,28 +392,41 @@ impl Instance {
                 slot
             }
             None => {
+                if self.bins.len() == self.bins.capacity() {
+                    // Doubling would leave a third of the memory of small histograms unused, and there are many.
+                    self.bins.reserve_exact((self.bins.len() / 4).max(1));
+                }
                 self.bins.push(bin);
                 (self.bins.len() - 1) as u32
             }
         };
-        if self.index.is_none() && self.bins.len() > LINEAR_BINS {
-            let mut index = Index { hasher: RandomState::default(), table: HashTable::with_capacity(64) };
-            for at in 0..self.bins.len() as u32 {
-                if at != slot && !self.free.contains(&at) {
-                    index.insert(at, &self.bins);
-                }
-            }
-            self.index = Some(Box::new(index));
-        }
-        if let Some(index) = &mut self.index {
-            index.insert(slot, &self.bins);
+        match self.more.as_mut().and_then(|more| more.index.as_mut()) {
+            Some(index) => index.insert(slot, &self.bins),
+            None if self.bins.len() > LINEAR_BINS => self.make_index(),
+            None => {}
         }
         slot
     }
 
+    fn make_index(&mut self) {
+        let table = HashTable::with_capacity(self.bins.len().max(64));
+        let mut index = Index { hasher: RandomState::default(), table, dirty: Vec::new() };
+        let more = self.more.get_or_insert_default();
+        for (slot, bin) in (0u32..).zip(&self.bins) {
+            if !more.free.contains(&slot) {
+                index.insert(slot, &self.bins);
+            }
+            if bin.dirty {
+                index.dirty.push(slot);
+            }
+        }
+        more.index = Some(index);
+    }
+
     fn remove_slot(&mut self, slot: u32) {
         let Some(bin) = self.bins.get_mut(slot as usize) else { return };
-        if let Some(index) = &mut self.index {
+        let more = self.more.get_or_insert_default();
+        if let Some(index) = &mut more.index {
             let hash = index.hasher.hash_one(&*bin.value);
             if let Ok(entry) = index.table.find_entry(hash, |s| *s == slot) {
                 entry.remove();
@@ -389,9 +438,9 @@ impl Instance {
         let value = std::mem::take(&mut bin.value);
         // A flood of values that come and go between two commits leaves nothing to be written.
         if bin.stored {
-            self.removed.push(value);
+            more.removed.push(value);
         }
-        self.free.push(slot);
+        more.free.push(slot);
     }
 
     fn rebuild_rank(&mut self, bounds: &Bounds) {
@@ -402,7 +451,7 @@ impl Instance {
                 rank.count(slot as u32, *counted, true, latest, rank_days);
             }
         }
-        self.rank = Some(Box::new(rank));
+        self.more.get_or_insert_default().rank = Some(rank);
     }
 }
 

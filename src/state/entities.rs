@@ -178,14 +178,15 @@ impl Entities {
         let at = match instances.iter().position(|i| i.0 == model) {
             Some(at) => at,
             None => {
-                instances.push((model, Box::default()));
+                instances.reserve_exact(1); // most have one or two
+                instances.push((model, Instance::default()));
                 if let Some(count) = self.instance_counts.get_mut(model as usize) {
                     *count += 1;
                 }
                 instances.len() - 1
             }
         };
-        instances.get_mut(at).map(|i| &mut *i.1)
+        instances.get_mut(at).map(|i| &mut i.1)
     }
 
     fn queue(&mut self, id: EntityId) {

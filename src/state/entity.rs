@@ -15,7 +15,7 @@ use crate::model::histogram::Instance;
 pub type ValueHistory = (u8, Box<[u8]>, DaySet);
 
 /// A model's index and its instance.
-pub type OfModel = (u16, Box<Instance>);
+pub type OfModel = (u16, Instance);
 
 /// A sum: rule, day, value, total.
 pub type Sum = (u16, Day, Box<[u8]>, u64);
@@ -168,7 +168,7 @@ impl Entity {
 
     /// The instance of a model, if there is one.
     pub fn instance(&self, model: u16) -> Option<&Instance> {
-        self.known().instances.iter().find(|i| i.0 == model).map(|i| &*i.1)
+        self.known().instances.iter().find(|i| i.0 == model).map(|i| &i.1)
     }
 
     /// Days of an event type in `from..to`.

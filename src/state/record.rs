@@ -4,6 +4,7 @@ use crate::batch::{Position, Tally};
 use crate::calendar::Day;
 use crate::event::FieldSet;
 use crate::model::days::DaySet;
+use crate::model::histogram::DayCounts;
 use serde::{Deserialize, Serialize};
 
 /// Version of all record types below. The store refuses a newer one.
@@ -39,7 +40,7 @@ pub struct InstanceRecord {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BinRecord {
     /// Count by day, ascending; may hold days that have left the window.
-    pub days: Vec<(Day, u32)>,
+    pub days: DayCounts,
     /// First training, ms.
     pub first_ms: i64,
     /// Latest training, ms.

@@ -205,7 +205,7 @@ impl Learned {
     fn instances(&mut self, bounds: &[Bounds]) -> Vec<OfModel> {
         let of_model = |(model, (meta, bins)): (u16, (InstanceRecord, Vec<Bin>))| {
             let bounds = bounds.get(usize::from(model))?;
-            Some((model, Box::new(Instance::restore(meta.latest, meta.saturated, bins, bounds))))
+            Some((model, Instance::restore(meta.latest, meta.saturated, bins, bounds)))
         };
         std::mem::take(&mut self.instances).into_iter().filter_map(of_model).collect()
     }
