@@ -38,6 +38,7 @@ pub mod sink;
 
 // How it runs.
 pub mod pipeline;
+pub mod upkeep;
 
 pub mod exit;
 pub mod failpoint;

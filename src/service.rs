@@ -8,12 +8,22 @@ pub fn ready() {
     let _ = sd_notify::notify(&[NotifyState::Ready]);
 }
 
-/// The agent turns: feeds the watchdog and says how far reading is behind.
-pub fn alive(pipeline: &Pipeline) {
+/// Config or content are being read anew, or the state is being changed; [`ready`] follows.
+pub fn reloading() {
+    // Without the time systemd takes the message for one of an older reload.
+    let now = NotifyState::monotonic_usec_now().ok();
+    let states: Vec<NotifyState<'_>> = std::iter::once(NotifyState::Reloading).chain(now).collect();
+    let _ = sd_notify::notify(&states);
+}
+
+/// Says how far reading is behind; where detection turns, feeds the watchdog.
+pub fn alive(pipeline: &Pipeline, turns: bool) {
     let status = pipeline.source.snapshot();
     let lag: u64 = status.files.iter().map(|f| f.lag_bytes).sum();
     let text = format!("{} files, {lag} bytes behind", status.files.len());
-    let _ = sd_notify::notify(&[NotifyState::Watchdog, NotifyState::Status(&text)]);
+    let watchdog = turns.then_some(NotifyState::Watchdog);
+    let states: Vec<NotifyState<'_>> = watchdog.into_iter().chain([NotifyState::Status(&text)]).collect();
+    let _ = sd_notify::notify(&states);
 }
 
 /// The service is about to stop.

@@ -58,7 +58,7 @@ fn the_unit_never_loops_on_an_error_that_a_restart_cannot_mend() {
     assert_eq!(value("RestartPreventExitStatus="), "2 65 73 77 78");
     assert_eq!(value("Restart="), "on-failure");
     assert_eq!(value("ExecStart="), "/usr/bin/exfil-agent run --config /etc/exfil-agent/exfil-agent.toml");
-    assert_eq!(value("ExecReload="), "", "there is nothing to reload with yet: restart to load config or content anew");
+    assert_eq!(value("ExecReload="), "/usr/bin/agentctl reload");
     assert_eq!(value("Type="), "notify");
 }
 

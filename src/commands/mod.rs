@@ -2,7 +2,6 @@
 
 mod check;
 mod demo;
-mod reached;
 mod replay;
 mod run;
 mod simulate;
@@ -62,7 +61,7 @@ fn warn_of_strangers(config: Option<&Path>, settings: &Settings) {
 }
 
 /// Content and directory under these settings; the faults of both at once.
-fn load_content(settings: &Settings) -> Result<(Arc<Content>, Option<Directory>), Failure> {
+fn load_content(settings: &Settings) -> Result<(Arc<Content>, Option<Arc<Directory>>), Failure> {
     let mut faults = Faults::default();
     let directory = settings.detection.directory.as_deref().and_then(|path| read_directory(path, &mut faults));
     let content = match content::load(&settings.detection, &settings.limits) {
@@ -73,7 +72,7 @@ fn load_content(settings: &Settings) -> Result<(Arc<Content>, Option<Directory>)
         }
     };
     match content {
-        Some(content) => Ok(faults.check((Arc::new(content), directory))?),
+        Some(content) => Ok(faults.check((Arc::new(content), directory.map(Arc::new)))?),
         None => Err(faults.into()),
     }
 }

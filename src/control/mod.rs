@@ -1,14 +1,17 @@
 //! The control socket: how `agentctl` looks into a running agent.
 //!
 //! One JSON object a line in each direction. Two questions: a page of committed records (the caller turns them into rows
-//! with the same code that reads a stopped store, so that both give the same data), and what only the process knows.
+//! with the same code that reads a stopped store, so that both give the same data), and what only the process knows. And
+//! changes, which only root and the agent's own user may ask for.
 //! Everything is bounded: length of a request, bytes of an answer, clients at once, time to wait.
 
+mod change;
 pub mod client;
 mod conversation;
 mod listen;
 mod server;
 
+pub use change::{Asked, Change, Outcome, Refusal, Reloaded};
 pub use server::{Control, serve};
 
 use crate::pipeline::committer::CommitStatus;
@@ -30,6 +33,8 @@ pub enum Request {
     },
     /// What only the running process knows.
     Live,
+    /// Change something.
+    Change(Change),
 }
 
 /// An answer.
@@ -45,11 +50,10 @@ pub enum Response {
     },
     /// See [`Live`].
     Live(Box<Live>),
+    /// What came of a change.
+    Changed(Outcome),
     /// The question cannot be answered.
-    Refused {
-        /// Why.
-        why: String,
-    },
+    Refused(Refusal),
 }
 
 /// What only the running process knows.

@@ -1,7 +1,7 @@
 //! agentctl: looks into a running agent, or into the state of a stopped one. One subcommand a file.
 //!
 //! Subcommands ask a [`view::View`] and write rows or pages to an [`output::Output`]; where the answers come from, they
-//! do not know. A stopped store is never opened in place. Nothing here changes what an agent has learned.
+//! do not know. To be read, a stopped store is never opened in place. What changes an agent is all in `change`.
 
 pub mod connect;
 pub mod escape;
@@ -16,6 +16,7 @@ pub mod view;
 
 mod alerts_list;
 mod alerts_show;
+mod change;
 mod explain;
 mod rules_list;
 mod rules_show;
@@ -28,6 +29,7 @@ mod tests;
 
 use crate::config::Settings;
 use crate::content::{self, Content};
+use crate::control::Change;
 use clap::{Args, Parser, Subcommand};
 use output::{Format, Output};
 use std::io::{self, IsTerminal, Write};
@@ -81,6 +83,8 @@ pub enum Command {
     /// What the agent looks for
     #[command(subcommand)]
     Rules(RulesCommand),
+    /// Let the running agent read config, content and tables anew: all of it, or nothing and every fault
+    Reload,
 }
 
 /// `agentctl state …`.
@@ -90,6 +94,10 @@ pub enum StateCommand {
     Dump(state_dump::Arguments),
     /// How much there is: instances, bins, bytes and days by model
     Stats,
+    /// Write the database anew, without what it no longer needs
+    Compact,
+    /// Remove what was learned about a user, a host, or by a model
+    Forget(change::Forgetting),
 }
 
 /// `agentctl alerts …`.
@@ -151,6 +159,11 @@ pub fn answer(cli: &Cli, settings: &Settings, open: Open<'_>, output: &mut Outpu
         Command::Status => status::run(&mut *open()?, output),
         Command::State(StateCommand::Dump(arguments)) => state_dump::run(arguments, &mut *open()?, output),
         Command::State(StateCommand::Stats) => state_stats::run(&mut *open()?, output),
+        Command::State(StateCommand::Compact) => change::run(Change::Compact, &cli.place, settings, output),
+        Command::State(StateCommand::Forget(arguments)) => {
+            change::run(arguments.change()?, &cli.place, settings, output)
+        }
+        Command::Reload => change::run(Change::Reload, &cli.place, settings, output),
         Command::Alerts(AlertsCommand::List(arguments)) => alerts_list::run(arguments, &mut *open()?, output),
         Command::Alerts(AlertsCommand::Show(arguments)) => {
             arguments.id()?;

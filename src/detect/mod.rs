@@ -37,7 +37,7 @@ pub struct Detector {
     content: Arc<Content>,
     settings: DetectionSettings,
     limits: Limits,
-    directory: Option<Directory>,
+    directory: Option<Arc<Directory>>,
     /// Everything learned.
     pub state: State,
     /// Reads an event again in full when it has to be shown.
@@ -96,7 +96,7 @@ impl Detector {
         content: Arc<Content>,
         settings: DetectionSettings,
         limits: Limits,
-        directory: Option<Directory>,
+        directory: Option<Arc<Directory>>,
         extractor: Extractor,
         state: State,
     ) -> Detector {

@@ -46,9 +46,12 @@ fn agent() -> &'static Agent {
             time: TimeSource::Fixed(1_600_000_000_000),
             drain_fully: false,
         };
-        let started = Pipeline::start(plan, Box::new(|_| {})).and_then(|p| serve(&settings, &p).map(|c| (p, c)));
-        match started {
-            Ok((pipeline, control)) => Agent { settings, _pipeline: pipeline, _control: control },
+        let serving = |pipeline| serve(&settings.control.socket).map(|(control, _)| (pipeline, control));
+        match Pipeline::start(plan, Box::new(|_| {})).and_then(serving) {
+            Ok((pipeline, control)) => {
+                control.attach(&pipeline);
+                Agent { settings, _pipeline: pipeline, _control: control }
+            }
             Err(failure) => panic!("{failure}"),
         }
     })
@@ -67,6 +70,7 @@ pub fn control(data: &[u8]) {
         let request = serde_json::from_slice::<Request>(line).ok();
         match request {
             None => assert!(refused, "what is no request is refused"),
+            Some(Request::Change(_)) => assert!(refused, "nobody here makes changes"),
             Some(Request::Live) => assert!(matches!(response, Response::Live(_)), "{response:?}"),
             Some(request @ Request::Scan { .. }) => {
                 let again = serde_json::to_vec(&request).ok().and_then(|t| serde_json::from_slice(&t).ok());
@@ -92,7 +96,7 @@ fn ask(agent: &Agent, data: &[u8]) -> Vec<Response> {
 
 fn is_busy(response: &Response) -> bool {
     // At the end only: a refusal may repeat what the client has written.
-    matches!(response, Response::Refused { why } if why.ends_with("; try again"))
+    matches!(response, Response::Refused(refusal) if refusal.why.ends_with("; try again"))
 }
 
 fn try_ask(agent: &Agent, data: &[u8]) -> std::io::Result<Vec<Response>> {

@@ -18,7 +18,7 @@ use crate::store::Delta;
 use crossbeam_channel::{Receiver, Sender, never, select};
 use log::{info, warn};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 /// How often it looks around when nothing happens.
@@ -27,6 +27,9 @@ const TICK: Duration = Duration::from_millis(500);
 const ACK_DELAY: Duration = Duration::from_secs(1);
 /// How long undelivered alerts are waited for at the end.
 const DRAIN_TIME: Duration = Duration::from_secs(10);
+
+/// The same where the pipeline begins again at once: enough for sinks that work.
+const SHORT_DRAIN_TIME: Duration = Duration::from_secs(1);
 
 /// Least time from one commit to the next: a disk that syncs in no time must not be kept busy with many small ones. An event
 /// that comes later than this after the last commit waits for nothing.
@@ -86,6 +89,10 @@ pub struct Detecting {
     pub dead_letters: DeadLetters,
     /// Set when reading is to end.
     pub stop: Arc<AtomicBool>,
+    /// Set when the end is to wait only for sinks that work.
+    pub hurry: Arc<AtomicBool>,
+    /// Counts the turns of the loop: while it grows, detection is alive.
+    pub turns: Arc<AtomicU64>,
     /// When a rejected record was last shown in the log.
     pub last_sample: Option<Instant>,
 }
@@ -133,6 +140,7 @@ impl Detecting {
         }
         let mut alerts_before = self.detector.state.agent.alerts;
         loop {
+            self.turns.fetch_add(1, Ordering::Relaxed);
             // Whatever else keeps this thread busy, acknowledgements do not wait longer than this.
             let acks_are_due = acks_since.is_some_and(|t| t.elapsed() >= ACK_DELAY);
             let changed = self.detector.state.pending() > 0 || self.detector.state.agent_dirty;
@@ -149,7 +157,8 @@ impl Detecting {
             let stuck = !room || line.is_waiting();
             if stuck && !ended && !self.drain_fully && self.stop.load(Ordering::Relaxed) {
                 // A sink or a disk that fails must not keep the agent from stopping: what was read and not judged is read again.
-                if since_stop.get_or_insert_with(Instant::now).elapsed() >= failpoint::pause(DRAIN_TIME) {
+                let waited = since_stop.get_or_insert_with(Instant::now).elapsed();
+                if waited >= failpoint::pause(DRAIN_TIME) || (!room && self.hurry.load(Ordering::Relaxed)) {
                     self.batches = never();
                     ended = true;
                     continue;
@@ -304,7 +313,8 @@ impl Detecting {
 
     /// Delivers what is durable, for a while after `since`, commits the acknowledgements, closes the store.
     fn finish(mut self, mut progress: Progress, since: Instant) -> Result<(Detector, Progress), Failure> {
-        while self.outbox.queued() > 0 && (self.drain_fully || since.elapsed() < DRAIN_TIME) {
+        let limit = if self.hurry.load(Ordering::Relaxed) { SHORT_DRAIN_TIME } else { DRAIN_TIME };
+        while self.outbox.queued() > 0 && (self.drain_fully || since.elapsed() < limit) {
             match self.outbox.acks.recv_timeout(Duration::from_millis(100)) {
                 Ok(ack) => self.acknowledge(&ack),
                 Err(crossbeam_channel::RecvTimeoutError::Timeout) => self.outbox.push(),

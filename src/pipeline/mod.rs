@@ -40,7 +40,7 @@ use detecting::{Detecting, Progress, Question, TimeSource};
 use opening::{Opening, Restored};
 use outbox::{Outbox, SinkHandle};
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// What a pipeline is built from.
@@ -50,7 +50,7 @@ pub struct Plan {
     /// Content.
     pub content: Arc<Content>,
     /// The site's directory of peer groups.
-    pub directory: Option<Directory>,
+    pub directory: Option<Arc<Directory>>,
     /// What is read.
     pub mode: Mode,
     /// Where state is kept; `None` throws it away.
@@ -87,6 +87,8 @@ pub struct Pipeline {
     pub store: Sender<committer::Command>,
     /// How commits are doing.
     pub commits: Arc<Mutex<CommitStatus>>,
+    /// How often detection has looked around: it does so twice a second at least, also while it waits for room or for a sink.
+    pub turns: Arc<AtomicU64>,
     /// What limits had cut off before this start.
     pub limits_at_start: LimitCounts,
     /// How reading is doing.
@@ -102,6 +104,7 @@ pub struct Pipeline {
 #[derive(Clone)]
 pub struct Stopper {
     flag: Arc<AtomicBool>,
+    hurry: Arc<AtomicBool>,
     wake: Sender<()>,
 }
 
@@ -110,6 +113,13 @@ impl Stopper {
     pub fn stop(&self) {
         self.flag.store(true, Ordering::SeqCst);
         let _ = self.wake.try_send(());
+    }
+
+    /// Stops reading, for a moment: a sink that does not deliver is not waited for long. Its alerts are durable, and go out
+    /// when the state is opened again.
+    pub fn pause(&self) {
+        self.hurry.store(true, Ordering::SeqCst);
+        self.stop();
     }
 }
 
@@ -147,7 +157,9 @@ impl Pipeline {
         let (buffer_sender, buffers) = bounded(limits.max_batches * 3);
         let (used_sender, used) = bounded(limits.max_batches * 3);
         let (wake, woken) = bounded(1);
-        let stop = Stopper { flag: Arc::new(AtomicBool::new(false)), wake };
+        let [flag, hurry] = [(); 2].map(|()| Arc::new(AtomicBool::new(false)));
+        let stop = Stopper { flag, hurry, wake };
+        let turns = Arc::new(AtomicU64::new(0));
         let source_status = Arc::new(SourceStatus::default());
         let options = SourceOptions {
             mode,
@@ -208,6 +220,8 @@ impl Pipeline {
             drain_fully,
             reports,
             stop: Arc::clone(&stop.flag),
+            hurry: Arc::clone(&stop.hurry),
+            turns: Arc::clone(&turns),
             last_sample: None,
         };
         let detect = std::thread::Builder::new()
@@ -220,6 +234,7 @@ impl Pipeline {
             operational,
             store,
             commits,
+            turns,
             limits_at_start,
             source: source_status,
             sinks: sink_status,

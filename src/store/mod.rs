@@ -48,7 +48,7 @@ pub use recovery::Recovered;
 pub use stopped::{ReadStore, read_snapshot, read_stopped};
 
 use crate::failpoint::{self, Point};
-use engine::Change;
+use engine::{Change, Engine};
 use envelope::{Kind, cut, part_count};
 use fold::Pass;
 use layer::Layer;
@@ -268,6 +268,31 @@ impl Store {
         snapshot::prune(&self.view.dir, self.snapshots_kept)?;
         self.snapshots = Snapshots::of(&self.view.dir);
         Ok(path)
+    }
+
+    /// Removes all snapshots and takes a new one in their place, where snapshots are kept. Says how many were removed.
+    ///
+    /// # Errors
+    /// As [`Store::snapshot`]; older snapshots may be left then.
+    pub fn replace_snapshots(&mut self) -> Result<u64, StoreError> {
+        let before = snapshot::list(&self.view.dir).len() as u64;
+        if self.snapshots_kept > 0 {
+            self.snapshot()?;
+        }
+        snapshot::prune(&self.view.dir, self.snapshots_kept.min(1))?;
+        self.snapshots = Snapshots::of(&self.view.dir);
+        Ok(before)
+    }
+
+    /// Whether there is a state in a directory, sound or not.
+    pub fn exists(dir: &Path) -> bool {
+        Engine::exists(&dir.join(open::SLED_DIR)) || !snapshot::list(dir).is_empty()
+    }
+
+    /// How many copies of a damaged database recoveries have put aside in a state directory.
+    pub fn damaged_copies(dir: &Path) -> u64 {
+        let names = std::fs::read_dir(dir).into_iter().flatten().flatten().map(|e| e.file_name());
+        names.filter(|name| name.to_string_lossy().starts_with(recovery::DAMAGED)).count() as u64
     }
 
     /// Whether the database takes more than twice its contents, and more than `min_bytes`.

@@ -21,6 +21,9 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 /// A new database until it is complete; what an interrupted start leaves there holds nothing.
+/// What the names of folders begin with that damaged files are put into.
+pub(super) const DAMAGED: &str = "damaged-";
+
 const UNFINISHED: &str = "sled.unfinished";
 /// The note about what happened.
 const NOTE: &str = "recovery.json";
@@ -205,7 +208,7 @@ fn move_aside(dir: &Path, kept: &Path, unsound: &[Unsound]) -> Result<(), StoreE
 }
 
 fn next_free(dir: &Path) -> PathBuf {
-    let name = |n: u32| dir.join(format!("damaged-{n}"));
+    let name = |n: u32| dir.join(format!("{DAMAGED}{n}"));
     (1..u32::MAX).map(name).find(|to| !to.exists()).unwrap_or_else(|| name(0))
 }
 

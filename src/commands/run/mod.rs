@@ -1,22 +1,27 @@
-//! `exfil-agent run`: the daemon.
+//! `exfil-agent run`: the daemon. One pipeline after the other: a change ends one at a commit boundary and begins the next.
 
-use super::load_content;
-use super::reached::Reached;
-use crate::alert::{AgentIdentity, Alert};
-use crate::calendar::wall_clock_ms;
-use crate::config::{self, DEFAULT_CONFIG, Settings};
-use crate::control;
-use crate::exit::Failure;
-use crate::pipeline::detecting::TimeSource;
-use crate::pipeline::{Pipeline, Plan, SinkPlan};
+mod loaded;
+mod reached;
+mod silence;
+
+use crate::config::DEFAULT_CONFIG;
+use crate::control::{self, Asked, Change, Control, Outcome, Refusal, Reloaded};
+use crate::exit::{self, Failure};
+use crate::pipeline::Pipeline;
 use crate::service;
 use crate::signals::{self, Signal};
-use crate::sink::{FileSink, SyslogSink};
-use crate::source::Mode;
-use log::{info, warn};
+use crate::upkeep::{self, UpkeepError};
+use crossbeam_channel::{never, select};
+use loaded::Loaded;
+use log::{error, info};
+use reached::Reached;
+use silence::Silence;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
+
+/// How often it looks around when nobody asks for anything.
+const TICK: Duration = Duration::from_secs(5);
 
 /// Arguments of `run`.
 #[derive(clap::Args)]
@@ -33,105 +38,145 @@ pub struct Arguments {
 /// Runs the command.
 pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     crate::logging::init("info");
-    let signals = signals::listen().map_err(|e| Failure::new(crate::exit::RUNTIME, e))?;
-    let settings = config::load(&arguments.config)?;
-    let euid = rustix::process::geteuid().as_raw();
-    let mut trust = config::check_trust(Some(&arguments.config), &settings, euid);
-    trust.warnings.iter().for_each(|w| warn!("{w}"));
-    trust.faults.0.extend(settings.check_for_run(&arguments.config.display().to_string()).0);
-    trust.faults.check(())?;
-    let (content, directory) = load_content(&settings)?;
-    let identity = AgentIdentity::here();
-    let plan = Plan {
-        mode: Mode::Live(settings.spools.clone()),
-        state_dir: Some(settings.state.dir.clone()),
-        accept_empty_state: arguments.accept_empty_state,
-        sinks: sinks(&settings, &identity),
-        time: TimeSource::Wall,
-        drain_fully: false,
-        content: Arc::clone(&content),
-        directory,
-        settings: settings.clone(),
-    };
-    let pipeline = Pipeline::start(plan, Box::new(|_| {}))?;
-    let stop = pipeline.stop.clone();
-    let control = control::serve(&settings, &pipeline)?;
+    let signals = signals::listen().map_err(|e| Failure::new(exit::RUNTIME, e))?;
+    let loaded = Loaded::read(&arguments.config)?;
+    let pipeline = loaded.start(arguments.accept_empty_state)?;
+    let (control, mut changes) = control::serve(&loaded.settings.control.socket)?;
+    control.attach(&pipeline);
+    let settings = &loaded.settings;
     info!("reading {} spool(s), state in {}", settings.spools.len(), settings.state.dir.display());
     service::ready();
-    let mut silence = Silence::of(&settings);
-    let mut reached = Reached::since(&pipeline.limits_at_start);
+    let watch = Watch::of(&loaded, &pipeline);
+    let mut agent = Agent { config: arguments.config.clone(), loaded, pipeline, control, watch };
     loop {
-        match signals.recv_timeout(Duration::from_secs(5)) {
-            Ok(Signal::Stop) => break,
-            Ok(Signal::Reload) => {
-                warn!("reload is not available in this version: restart the service to load content or config anew")
+        let mut asked: Option<Result<Asked, Signal>> = None;
+        select! {
+            recv(signals) -> signal => asked = signal.ok().map(Err),
+            recv(changes) -> change => match change {
+                Ok(change) => asked = Some(Ok(change)),
+                Err(_) => changes = never(),
+            },
+            default(TICK) => {}
+        }
+        match asked {
+            Some(Err(Signal::Stop)) => break,
+            Some(Err(Signal::Reload)) => {
+                agent = agent.change(&Change::Reload)?.0;
             }
-            Err(_) if pipeline.is_finished() => break,
-            Err(_) => {
-                silence.check(&pipeline);
-                reached.check(&pipeline);
-                service::alive(&pipeline);
+            Some(Ok(Asked { change, uid, reply })) => {
+                info!("uid {uid} asks to {}", change.describe());
+                let (changed, outcome) = agent.change(&change)?;
+                agent = changed;
+                let _ = reply.send(outcome);
             }
+            None if agent.pipeline.is_finished() => break,
+            None => agent.watch.look(&agent.pipeline),
         }
     }
-    service::stopping();
-    info!("stopping: what has been read is judged and committed");
-    control.stop();
-    stop.stop();
-    let (_, done) = pipeline.join()?;
-    info!("stopped after {} events and {} alerts", done.events, done.alerts);
-    Ok(())
+    agent.stop()
 }
 
-/// Watches for spools that have gone quiet (`silent_after_secs`). Each is reported once an hour while it stays so.
-struct Silence {
-    started_ms: i64,
-    /// Path, seconds, hour of the last report.
-    spools: Vec<(String, i64, i64)>,
+/// A running agent.
+struct Agent {
+    config: PathBuf,
+    loaded: Loaded,
+    pipeline: Pipeline,
+    control: Control,
+    watch: Watch,
 }
 
-impl Silence {
-    fn of(settings: &Settings) -> Silence {
-        let watched =
-            settings.spools.iter().map(|s| (s.path.display().to_string(), s.silent_after_secs as i64, i64::MIN));
-        Silence { started_ms: wall_clock_ms(), spools: watched.collect() }
-    }
-
-    fn check(&mut self, pipeline: &Pipeline) {
-        if self.spools.iter().all(|s| s.1 == 0) {
-            return;
-        }
-        let (now, status) = (wall_clock_ms(), pipeline.source.snapshot());
-        let hour = now.div_euclid(3_600_000);
-        for ((path, secs, reported), spool) in self.spools.iter_mut().zip(&status.spools) {
-            let quiet_secs = (now - spool.last_data_ms.unwrap_or(self.started_ms)) / 1000;
-            if *secs > 0 && quiet_secs >= *secs && *reported != hour {
-                *reported = hour;
-                let sentence = format!("no new byte in the spool {path} for {quiet_secs} s; is the export running?");
-                warn!("{sentence}");
-                let _ = pipeline.operational.try_send(Alert::operational("spool-silent", path, sentence, now));
+impl Agent {
+    /// Makes a change between two runs of the pipeline. What cannot be changed leaves everything as it was, and the reason.
+    ///
+    /// # Errors
+    /// When the agent cannot go on.
+    fn change(self, change: &Change) -> Result<(Agent, Result<Outcome, Refusal>), Failure> {
+        // Faults are found before anything stops.
+        let new = match change {
+            Change::Reload => {
+                match Loaded::read(&self.config).and_then(|new| new.follows(&self.loaded).map(|()| new)) {
+                    Ok(new) => Some(new),
+                    Err(e) => {
+                        error!("nothing was reloaded, the agent goes on with what it has: {e}");
+                        return Ok((self, Err(e.message.into())));
+                    }
+                }
             }
-        }
-    }
-}
-
-fn sinks(settings: &Settings, identity: &AgentIdentity) -> Vec<SinkPlan> {
-    let mut plans = Vec::new();
-    if let Some(s) = settings.sink_file.clone() {
-        let identity = identity.clone();
-        plans.push(SinkPlan {
-            name: "file".into(),
-            min_score: s.min_score,
-            open: Box::new(move |mark| Box::new(FileSink::new(s, identity, mark))),
+            Change::Compact | Change::Forget(_) => None,
+        };
+        service::reloading();
+        let Agent { config, mut loaded, pipeline, control, .. } = self;
+        control.detach();
+        pipeline.stop.pause();
+        pipeline.join()?;
+        let settings = &loaded.settings;
+        let outcome = match change {
+            Change::Reload => Ok(None),
+            Change::Compact => upkeep::compact(&settings.state.dir, settings).map(|c| Some(Outcome::Compacted(c))),
+            Change::Forget(subject) => {
+                upkeep::forget(&settings.state.dir, settings, subject).map(|f| Some(Outcome::Forgotten(f)))
+            }
+        };
+        let mut outcome = outcome.map_err(|e| {
+            let missing = matches!(e, UpkeepError::NotFound(_));
+            Refusal { why: e.to_string(), missing }
         });
+        let begun = match new.map(|new| (new.start(false), new)) {
+            Some((Ok(pipeline), new)) => {
+                loaded = new;
+                Ok(pipeline)
+            }
+            Some((Err(e), _)) => {
+                outcome = Err(e.message.into());
+                loaded.start(false) // what worked a moment ago
+            }
+            None => loaded.start(false),
+        };
+        let pipeline = begun?;
+        match &outcome {
+            Ok(_) => info!("done: {}", change.describe()),
+            Err(refusal) => error!("nothing was changed: {}", refusal.why),
+        }
+        let reloaded = Reloaded {
+            rules: loaded.content.rules.len(),
+            models: loaded.content.models.len(),
+            spools: loaded.settings.spools.len(),
+        };
+        let outcome = outcome.map(|outcome| outcome.unwrap_or(Outcome::Reloaded(reloaded)));
+        control.attach(&pipeline);
+        let watch = Watch::of(&loaded, &pipeline);
+        service::ready();
+        Ok((Agent { config, loaded, pipeline, control, watch }, outcome))
     }
-    if let Some(s) = settings.sink_syslog.clone() {
-        let identity = identity.clone();
-        plans.push(SinkPlan {
-            name: "syslog".into(),
-            min_score: s.min_score,
-            open: Box::new(move |_| Box::new(SyslogSink::new(s, identity))),
-        });
+
+    fn stop(self) -> Result<(), Failure> {
+        service::stopping();
+        info!("stopping: what has been read is judged and committed");
+        self.control.stop();
+        self.pipeline.stop.stop();
+        let (_, done) = self.pipeline.join()?;
+        info!("stopped after {} events and {} alerts", done.events, done.alerts);
+        Ok(())
     }
-    plans
+}
+
+/// What the main thread looks at from time to time.
+struct Watch {
+    silence: Silence,
+    reached: Reached,
+    turns: u64,
+}
+
+impl Watch {
+    fn of(loaded: &Loaded, pipeline: &Pipeline) -> Watch {
+        Watch { silence: Silence::of(&loaded.settings), reached: Reached::since(&pipeline.limits_at_start), turns: 0 }
+    }
+
+    fn look(&mut self, pipeline: &Pipeline) {
+        self.silence.check(pipeline);
+        self.reached.check(pipeline);
+        let turns = pipeline.turns.load(Ordering::Relaxed);
+        let before = std::mem::replace(&mut self.turns, turns);
+        service::alive(pipeline, turns != before);
+    }
 }

@@ -1,0 +1,103 @@
+//! What the agent works with: settings, content and directory, read and checked as a whole.
+
+use crate::alert::AgentIdentity;
+use crate::commands::load_content;
+use crate::config::{self, Settings};
+use crate::content::Content;
+use crate::enrich::Directory;
+use crate::exit::{self, Failure};
+use crate::pipeline::detecting::TimeSource;
+use crate::pipeline::{Pipeline, Plan, SinkPlan};
+use crate::sink::{FileSink, SyslogSink};
+use crate::source::Mode;
+use log::warn;
+use std::path::Path;
+use std::sync::Arc;
+
+/// Settings, content and directory of one moment.
+#[derive(Clone)]
+pub(super) struct Loaded {
+    pub settings: Settings,
+    pub content: Arc<Content>,
+    directory: Option<Arc<Directory>>,
+}
+
+impl Loaded {
+    /// Reads the config and what it names.
+    ///
+    /// # Errors
+    /// All faults at once.
+    pub fn read(path: &Path) -> Result<Loaded, Failure> {
+        let settings = config::load(path)?;
+        let euid = rustix::process::geteuid().as_raw();
+        let mut trust = config::check_trust(Some(path), &settings, euid);
+        trust.warnings.iter().for_each(|w| warn!("{w}"));
+        trust.faults.0.extend(settings.check_for_run(&path.display().to_string()).0);
+        trust.faults.check(())?;
+        let (content, directory) = load_content(&settings)?;
+        Ok(Loaded { settings, content, directory })
+    }
+
+    /// Whether a running agent can go on with these instead of those that it has.
+    ///
+    /// # Errors
+    /// What only a restart can change.
+    pub fn follows(&self, before: &Loaded) -> Result<(), Failure> {
+        let (new, old) = (&self.settings, &before.settings);
+        let moved = [
+            ("state.dir", &new.state.dir, &old.state.dir),
+            ("control.socket", &new.control.socket, &old.control.socket),
+        ];
+        match moved.iter().find(|(_, new, old)| new != old) {
+            Some((name, new, old)) => Err(Failure::new(
+                exit::CONFIG,
+                format!(
+                    "{name} was {} and is {} now: that takes a restart of the service; nothing has changed",
+                    old.display(),
+                    new.display()
+                ),
+            )),
+            None => Ok(()),
+        }
+    }
+
+    /// Starts the pipeline.
+    ///
+    /// # Errors
+    /// What cannot be opened.
+    pub fn start(&self, accept_empty_state: bool) -> Result<Pipeline, Failure> {
+        let plan = Plan {
+            mode: Mode::Live(self.settings.spools.clone()),
+            state_dir: Some(self.settings.state.dir.clone()),
+            accept_empty_state,
+            sinks: sinks(&self.settings, &AgentIdentity::here()),
+            time: TimeSource::Wall,
+            drain_fully: false,
+            content: Arc::clone(&self.content),
+            directory: self.directory.clone(),
+            settings: self.settings.clone(),
+        };
+        Pipeline::start(plan, Box::new(|_| {}))
+    }
+}
+
+fn sinks(settings: &Settings, identity: &AgentIdentity) -> Vec<SinkPlan> {
+    let mut plans = Vec::new();
+    if let Some(s) = settings.sink_file.clone() {
+        let identity = identity.clone();
+        plans.push(SinkPlan {
+            name: "file".into(),
+            min_score: s.min_score,
+            open: Box::new(move |mark| Box::new(FileSink::new(s, identity, mark))),
+        });
+    }
+    if let Some(s) = settings.sink_syslog.clone() {
+        let identity = identity.clone();
+        plans.push(SinkPlan {
+            name: "syslog".into(),
+            min_score: s.min_score,
+            open: Box::new(move |_| Box::new(SyslogSink::new(s, identity))),
+        });
+    }
+    plans
+}

@@ -1,0 +1,144 @@
+//! `agentctl reload`, `state compact`, `state forget`: asked of a running agent, or done in the state of a stopped one.
+
+use super::Place;
+use super::output::Output;
+use super::page::{Look, Page, Tone};
+use super::records::RecordsError;
+use super::status::bytes;
+use super::view::ViewError;
+use crate::config::Settings;
+use crate::control::client::Client;
+use crate::control::{Change, Outcome};
+use crate::store::StoreError;
+use crate::upkeep::{self, Forgotten, Subject, UpkeepError};
+use std::io::ErrorKind;
+use std::path::Path;
+
+/// Arguments of `state forget`.
+#[derive(Clone, Debug, clap::Args)]
+#[command(
+    after_help = "Examples:\n  agentctl state forget --user 'corp\\jdoe' --yes\n  agentctl state forget --host ws0042 --yes\n\n\
+What goes: models, histories, sums, guards and kept alerts; then all snapshots, and the database is written anew. What was\n\
+delivered stays where it was delivered."
+)]
+pub struct Forgetting {
+    #[command(flatten)]
+    whom: Whom,
+    /// Really do it
+    #[arg(long)]
+    yes: bool,
+}
+
+#[derive(Clone, Debug, clap::Args)]
+#[group(required = true, multiple = false)]
+struct Whom {
+    /// A user by key, as `state dump` and alerts show it
+    #[arg(long, value_name = "KEY")]
+    user: Option<String>,
+    /// A host by key
+    #[arg(long, value_name = "KEY")]
+    host: Option<String>,
+    /// All that a model has learned
+    #[arg(long, value_name = "ID")]
+    model: Option<String>,
+}
+
+impl Forgetting {
+    /// The change that is meant.
+    pub(super) fn change(&self) -> Result<Change, ViewError> {
+        let Whom { user, host, model } = self.whom.clone();
+        let user = user.map(Subject::User).or(host.map(Subject::Host));
+        let Some(subject) = user.or(model.map(Subject::Model)) else {
+            return Err(ViewError::Usage("say whom: --user, --host or --model".into()));
+        };
+        if !self.yes {
+            let message = format!("this removes all that is known of {subject}, for good; add --yes to do it");
+            return Err(ViewError::Usage(message));
+        }
+        Ok(Change::Forget(subject))
+    }
+}
+
+/// Makes a change and says what came of it.
+pub(super) fn run(
+    change: Change,
+    place: &Place,
+    settings: &Settings,
+    output: &mut Output<'_>,
+) -> Result<(), ViewError> {
+    let outcome = match &place.state {
+        Some(dir) => in_state(&change, dir, settings)?,
+        None => anywhere(change, place.socket.as_ref().unwrap_or(&settings.control.socket), settings)?,
+    };
+    output.thing(&outcome, |look| page(&outcome, look)).map_err(ViewError::Output)
+}
+
+/// Asks the agent; where none runs, its state is changed without it.
+fn anywhere(change: Change, socket: &Path, settings: &Settings) -> Result<Outcome, ViewError> {
+    let agent = |source| RecordsError::Agent { socket: socket.to_owned(), source };
+    match Client::connect(socket) {
+        Ok(mut client) => client.change(change).map_err(|e| match e.kind() {
+            ErrorKind::NotFound => ViewError::NotFound(e.to_string()),
+            ErrorKind::Other => ViewError::Failed(e.to_string()),
+            _ => agent(e).into(),
+        }),
+        Err(e) if e.kind() == ErrorKind::PermissionDenied => Err(agent(e).into()),
+        Err(_) if change == Change::Reload => Err(ViewError::Unreachable(format!(
+            "no agent answers at {}; a stopped one reads its config when it starts",
+            socket.display()
+        ))),
+        Err(_) => in_state(&change, &settings.state.dir, settings),
+    }
+}
+
+fn in_state(change: &Change, dir: &Path, settings: &Settings) -> Result<Outcome, ViewError> {
+    let done = match change {
+        Change::Reload => {
+            return Err(ViewError::Usage("a state has nothing to reload; leave out --state".into()));
+        }
+        Change::Compact => upkeep::compact(dir, settings).map(Outcome::Compacted),
+        Change::Forget(subject) => upkeep::forget(dir, settings, subject).map(Outcome::Forgotten),
+    };
+    done.map_err(|e| match e {
+        UpkeepError::NotFound(what) => ViewError::NotFound(what),
+        UpkeepError::Store(e @ StoreError::Invalid { .. }) => ViewError::Corrupt(e.to_string()),
+        UpkeepError::Store(e) => RecordsError::Store(e).into(),
+    })
+}
+
+fn page(outcome: &Outcome, look: Look) -> String {
+    let mut page = Page::new(look);
+    match outcome {
+        Outcome::Reloaded(r) => {
+            page.text(&format!("Reloaded: {} rules, {} models, {} spool(s).", r.rules, r.models, r.spools));
+        }
+        Outcome::Compacted(c) => page.text(&format!(
+            "The database was written anew: {} instead of {}.",
+            bytes(c.after_bytes),
+            bytes(c.before_bytes)
+        )),
+        Outcome::Forgotten(f) => forgotten(f, &mut page),
+    }
+    page.finish()
+}
+
+fn forgotten(f: &Forgotten, page: &mut Page) {
+    page.heading("Forgotten");
+    for (name, count) in [
+        ("users and hosts", f.entities),
+        ("model instances", f.instances),
+        ("bins", f.bins),
+        ("guards", f.guards),
+        ("kept alerts", f.alerts),
+        ("snapshots", f.snapshots),
+    ] {
+        page.value(name, &count.to_string());
+    }
+    page.text("Alerts that were delivered stay where they are: in the alert file, and with whoever got them.");
+    if f.damaged_copies > 0 {
+        page.toned(
+            Tone::Bad,
+            &format!("{} damaged-* folder(s) in the state directory may hold it still; remove them.", f.damaged_copies),
+        );
+    }
+}
