@@ -248,3 +248,41 @@ fn who_may_look_may_not_change() {
     assert!(json(&site.ctl(&["state", "stats"]))["hosts"].as_u64().unwrap() > 0);
     assert_eq!(daemon.terminate(), 0);
 }
+
+#[test]
+fn two_collectors_make_the_baseline_that_one_would_have_made() {
+    let lines = office(900);
+    let of = |wanted: &dyn Fn(&String) -> bool| lines.iter().filter(|l| wanted(l)).cloned().collect::<Vec<_>>();
+    let is_two = |line: &String| line.contains(r"\user2");
+    let ((one, daemon), (two, other)) = (site_with(&of(&|l| !is_two(l))), site_with(&of(&is_two)));
+    let learned = |site: &Site| {
+        let dump = site.ctl(&["state", "dump"]);
+        let mut rows: Vec<String> = String::from_utf8(dump.stdout).unwrap().lines().map(str::to_owned).collect();
+        rows.sort_unstable();
+        rows
+    };
+    let (all, third) = site_with(&lines);
+    let wanted = learned(&all);
+    assert_eq!(third.terminate(), 0);
+
+    let file = two.root().join("learned.zst");
+    let path = file.to_str().unwrap();
+    assert!(json(&two.ctl(&["state", "export", path]))["records"].as_u64().unwrap() > 10);
+    let mode = std::os::unix::fs::PermissionsExt::mode(&fs::metadata(&file).unwrap().permissions());
+    assert_eq!(mode & 0o777, 0o600);
+    assert_eq!(two.ctl(&["state", "export", path]).status.code(), Some(1), "nothing is written over");
+    let refused = one.ctl(&["state", "import", path]);
+    assert_eq!(refused.status.code(), Some(1));
+    assert!(said(&refused).contains("--merge"), "{}", said(&refused));
+    let imported = json(&one.ctl(&["state", "import", "--merge", path]));
+    assert_eq!(imported["change"], "imported");
+    assert_eq!(learned(&one), wanted);
+    let again = one.ctl(&["state", "import", "--merge", path]);
+    assert_eq!(again.status.code(), Some(1));
+    assert!(said(&again).contains("already"), "{}", said(&again));
+    fs::write(&file, "nonsense").unwrap();
+    assert_eq!(one.ctl(&["state", "import", "--merge", path]).status.code(), Some(4));
+    assert_eq!(daemon.terminate(), 0);
+    assert_eq!(other.terminate(), 0);
+    assert_eq!(learned(&one), wanted, "and it is kept");
+}

@@ -3,9 +3,10 @@
 //! A change takes place between two runs of the pipeline: what has been read is judged and committed, the state is closed,
 //! changed, and opened again. So it can lose or repeat no more than a restart, which is nothing.
 
-use crate::upkeep::{Compacted, Forgotten, Subject};
+use crate::upkeep::{Compacted, Forgotten, Imported, Subject, UpkeepError};
 use crossbeam_channel::Sender;
 use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
 
 /// A change.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -17,6 +18,13 @@ pub enum Change {
     Compact,
     /// Remove what was learned about somebody.
     Forget(Subject),
+    /// Add what another agent has learned.
+    Import {
+        /// The export; the agent itself must be able to read it.
+        path: PathBuf,
+        /// Also to a state that has learned something.
+        merge: bool,
+    },
 }
 
 /// What came of a change.
@@ -29,6 +37,8 @@ pub enum Outcome {
     Compacted(Compacted),
     /// Something was forgotten.
     Forgotten(Forgotten),
+    /// An export was added.
+    Imported(Imported),
 }
 
 /// What the agent works with after a reload.
@@ -57,9 +67,33 @@ pub struct Asked {
 pub struct Refusal {
     /// Why.
     pub why: String,
-    /// What was asked about is not there.
+    /// What kind of reason that is.
     #[serde(default)]
-    pub missing: bool,
+    pub kind: Reason,
+}
+
+/// Kinds of reasons.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Reason {
+    /// What was asked about is not there.
+    Missing,
+    /// A file is damaged, or of a newer version.
+    Unusable,
+    /// Any other.
+    #[default]
+    Other,
+}
+
+impl From<UpkeepError> for Refusal {
+    fn from(error: UpkeepError) -> Refusal {
+        let kind = match &error {
+            UpkeepError::NotFound(_) => Reason::Missing,
+            UpkeepError::Unreadable(_) => Reason::Unusable,
+            UpkeepError::Store(_) | UpkeepError::Refused(_) => Reason::Other,
+        };
+        Refusal { why: error.to_string(), kind }
+    }
 }
 
 impl From<&str> for Refusal {
@@ -70,7 +104,7 @@ impl From<&str> for Refusal {
 
 impl From<String> for Refusal {
     fn from(why: String) -> Refusal {
-        Refusal { why, missing: false }
+        Refusal { why, kind: Reason::Other }
     }
 }
 
@@ -81,6 +115,7 @@ impl Change {
             Change::Reload => "reload config and content".into(),
             Change::Compact => "write the database anew".into(),
             Change::Forget(subject) => format!("forget {subject}"),
+            Change::Import { path, .. } => format!("import {}", path.display()),
         }
     }
 }

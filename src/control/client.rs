@@ -1,6 +1,6 @@
 //! The other side of the control socket: what `agentctl` uses.
 
-use super::{Change, Live, Outcome, Request, Response, from_hex, to_hex};
+use super::{Change, Live, Outcome, Refusal, Request, Response, from_hex, to_hex};
 use std::io::{BufRead, BufReader, Error, ErrorKind, Write};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
@@ -75,18 +75,17 @@ impl Client {
         }
     }
 
-    /// Asks for a change and waits until it is made, however long that takes.
+    /// Asks for a change and waits until it is made, however long that takes; or until it is refused.
     ///
     /// # Errors
-    /// When the agent refuses, with its reason; or when it went away before it answered: then nobody knows.
-    pub fn change(&mut self, change: Change) -> std::io::Result<Outcome> {
+    /// When the agent went away before it answered: then nobody knows.
+    pub fn change(&mut self, change: Change) -> std::io::Result<Result<Outcome, Refusal>> {
         self.reader.get_ref().set_read_timeout(None)?;
         // Asked once: a change whose answer got lost may have been made.
         let answer = self.exchange(&Request::Change(change))?;
         match serde_json::from_str(&answer)? {
-            Response::Changed(outcome) => Ok(outcome),
-            Response::Refused(refusal) if refusal.missing => Err(Error::new(ErrorKind::NotFound, refusal.why)),
-            Response::Refused(refusal) => Err(Error::other(refusal.why)),
+            Response::Changed(outcome) => Ok(Ok(outcome)),
+            Response::Refused(refusal) => Ok(Err(refusal)),
             _ => Err(Error::new(ErrorKind::InvalidData, "the agent's answer is not understood")),
         }
     }

@@ -11,7 +11,7 @@ mod conversation;
 mod listen;
 mod server;
 
-pub use change::{Asked, Change, Outcome, Refusal, Reloaded};
+pub use change::{Asked, Change, Outcome, Reason, Refusal, Reloaded};
 pub use server::{Control, serve};
 
 use crate::pipeline::committer::CommitStatus;

@@ -1,4 +1,4 @@
-//! `agentctl reload`, `state compact`, `state forget`: asked of a running agent, or done in the state of a stopped one.
+//! `agentctl reload`, `state compact`, `state forget`, `state import`: asked of a running agent, or done in the state of a stopped one.
 
 use super::Place;
 use super::output::Output;
@@ -8,11 +8,11 @@ use super::status::bytes;
 use super::view::ViewError;
 use crate::config::Settings;
 use crate::control::client::Client;
-use crate::control::{Change, Outcome};
+use crate::control::{Change, Outcome, Reason, Refusal};
 use crate::store::StoreError;
-use crate::upkeep::{self, Forgotten, Subject, UpkeepError};
+use crate::upkeep::{self, Forgotten, Imported, Subject, UpkeepError};
 use std::io::ErrorKind;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Arguments of `state forget`.
 #[derive(Clone, Debug, clap::Args)]
@@ -59,6 +59,30 @@ impl Forgetting {
     }
 }
 
+/// Arguments of `state import`.
+#[derive(Clone, Debug, clap::Args)]
+#[command(
+    after_help = "Examples:\n  agentctl state import learned.zst\n  agentctl state import --merge collector2.zst\n\n\
+Of a running agent: the agent itself reads the file, as its own user."
+)]
+pub struct Importing {
+    /// An export
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+    /// Add it to what was learned already: counts are added, days united
+    #[arg(long)]
+    merge: bool,
+}
+
+impl Importing {
+    /// The change that is meant.
+    pub(super) fn change(&self) -> Result<Change, ViewError> {
+        let absolute = std::path::absolute(&self.file);
+        let path = absolute.map_err(|e| ViewError::Usage(format!("{}: {e}", self.file.display())))?;
+        Ok(Change::Import { path, merge: self.merge })
+    }
+}
+
 /// Makes a change and says what came of it.
 pub(super) fn run(
     change: Change,
@@ -77,11 +101,7 @@ pub(super) fn run(
 fn anywhere(change: Change, socket: &Path, settings: &Settings) -> Result<Outcome, ViewError> {
     let agent = |source| RecordsError::Agent { socket: socket.to_owned(), source };
     match Client::connect(socket) {
-        Ok(mut client) => client.change(change).map_err(|e| match e.kind() {
-            ErrorKind::NotFound => ViewError::NotFound(e.to_string()),
-            ErrorKind::Other => ViewError::Failed(e.to_string()),
-            _ => agent(e).into(),
-        }),
+        Ok(mut client) => client.change(change).map_err(agent)?.map_err(refused),
         Err(e) if e.kind() == ErrorKind::PermissionDenied => Err(agent(e).into()),
         Err(_) if change == Change::Reload => Err(ViewError::Unreachable(format!(
             "no agent answers at {}; a stopped one reads its config when it starts",
@@ -98,12 +118,21 @@ fn in_state(change: &Change, dir: &Path, settings: &Settings) -> Result<Outcome,
         }
         Change::Compact => upkeep::compact(dir, settings).map(Outcome::Compacted),
         Change::Forget(subject) => upkeep::forget(dir, settings, subject).map(Outcome::Forgotten),
+        Change::Import { path, merge } => upkeep::import(dir, settings, path, *merge).map(Outcome::Imported),
     };
     done.map_err(|e| match e {
-        UpkeepError::NotFound(what) => ViewError::NotFound(what),
         UpkeepError::Store(e @ StoreError::Invalid { .. }) => ViewError::Corrupt(e.to_string()),
         UpkeepError::Store(e) => RecordsError::Store(e).into(),
+        other => refused(other.into()),
     })
+}
+
+fn refused(refusal: Refusal) -> ViewError {
+    match refusal.kind {
+        Reason::Missing => ViewError::NotFound(refusal.why),
+        Reason::Unusable => ViewError::Corrupt(refusal.why),
+        Reason::Other => ViewError::Failed(refusal.why),
+    }
 }
 
 fn page(outcome: &Outcome, look: Look) -> String {
@@ -118,6 +147,10 @@ fn page(outcome: &Outcome, look: Look) -> String {
             bytes(c.before_bytes)
         )),
         Outcome::Forgotten(f) => forgotten(f, &mut page),
+        Outcome::Imported(Imported { records, new, host, exported_at }) => page.text(&format!(
+            "Imported {records} records that {host} exported at {exported_at}: {new} are new here, {} were merged.",
+            records.saturating_sub(*new)
+        )),
     }
     page.finish()
 }

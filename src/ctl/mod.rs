@@ -21,6 +21,7 @@ mod explain;
 mod rules_list;
 mod rules_show;
 mod state_dump;
+mod state_export;
 mod state_stats;
 mod status;
 
@@ -94,6 +95,10 @@ pub enum StateCommand {
     Dump(state_dump::Arguments),
     /// How much there is: instances, bins, bytes and days by model
     Stats,
+    /// Write what was learned into a file that another agent can import
+    Export(state_export::Arguments),
+    /// Add what another agent has learned
+    Import(change::Importing),
     /// Write the database anew, without what it no longer needs
     Compact,
     /// Remove what was learned about a user, a host, or by a model
@@ -159,6 +164,10 @@ pub fn answer(cli: &Cli, settings: &Settings, open: Open<'_>, output: &mut Outpu
         Command::Status => status::run(&mut *open()?, output),
         Command::State(StateCommand::Dump(arguments)) => state_dump::run(arguments, &mut *open()?, output),
         Command::State(StateCommand::Stats) => state_stats::run(&mut *open()?, output),
+        Command::State(StateCommand::Export(arguments)) => state_export::run(arguments, &mut *open()?, output),
+        Command::State(StateCommand::Import(arguments)) => {
+            change::run(arguments.change()?, &cli.place, settings, output)
+        }
         Command::State(StateCommand::Compact) => change::run(Change::Compact, &cli.place, settings, output),
         Command::State(StateCommand::Forget(arguments)) => {
             change::run(arguments.change()?, &cli.place, settings, output)

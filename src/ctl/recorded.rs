@@ -3,7 +3,7 @@
 use super::records::{Records, RecordsError};
 use super::view::{
     AlertRow, Delivery, DumpFilter, InstanceRow, ModelStats, RuleRow, SourceLine, StateStats, StatusReport,
-    StoredAlert, View, ViewError,
+    StoredAlert, TakeRecord, View, ViewError,
 };
 use crate::alert::Alert;
 use crate::calendar::{format_instant, parse_day};
@@ -252,6 +252,15 @@ impl View for Recorded {
             trouble.is_none() && left > 0
         })?;
         trouble.map_or(Ok(()), |e| Err(ViewError::Output(e)))
+    }
+
+    fn records(&mut self, each: TakeRecord<'_>) -> Result<(), ViewError> {
+        let mut failed = None;
+        self.records.each(b"", |key, value| {
+            failed = each(key, value).err();
+            failed.is_none()
+        })?;
+        failed.map_or(Ok(()), |e| Err(ViewError::Failed(e.to_string())))
     }
 
     fn stats(&mut self) -> Result<StateStats, ViewError> {

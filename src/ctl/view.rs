@@ -12,6 +12,9 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
 
+/// Takes a key and its value.
+pub type TakeRecord<'a> = &'a mut dyn FnMut(&[u8], &[u8]) -> io::Result<()>;
+
 /// An agent to look into.
 pub trait View {
     /// Where the answers come from. Asked again after a dump, it tells the epochs that the dump saw.
@@ -32,6 +35,12 @@ pub trait View {
     /// # Errors
     /// See [`ViewError`].
     fn stats(&mut self) -> Result<StateStats, ViewError>;
+
+    /// Every committed record, in the order of the keys, until `each` fails.
+    ///
+    /// # Errors
+    /// See [`ViewError`]; those of `each` as [`ViewError::Failed`].
+    fn records(&mut self, each: TakeRecord<'_>) -> Result<(), ViewError>;
 
     /// How the agent does.
     ///

@@ -1,7 +1,7 @@
 //! Keys of the records in the store: sorted so that what is read together lies together.
 //!
 //! `a` the agent's own record · `e` kind entity tag … an entity, its model instances and their bins · `f` id a spool
-//! file · `g` day rule kind entity value a guard · `k` name a sink · `o` seq an alert · `s` day rule kind entity a
+//! file · `g` day rule kind entity value a guard · `i` digest an import · `k` name a sink · `o` seq an alert · `s` day rule kind entity a
 //! suppression. Numbers are big-endian, days offset so that they sort; texts are escaped (`00` → `00 FF`) and ended by
 //! `00 01`, so that one text never runs into the next.
 
@@ -24,6 +24,8 @@ pub enum Key {
     File(u64),
     /// A guard.
     Guard(GuardKey),
+    /// An export that was imported, by the digest of its records.
+    Import(String),
     /// A sink.
     Sink(String),
     /// An alert in the outbox.
@@ -189,6 +191,10 @@ impl Key {
                 out.extend_from_slice(&id.to_be_bytes());
             }
             Key::Guard(guard) => _ = guard.as_guard().append_to(out),
+            Key::Import(digest) => {
+                out.push(b'i');
+                out.extend_from_slice(digest.as_bytes());
+            }
             Key::Sink(name) => {
                 out.push(b'k');
                 out.extend_from_slice(name.as_bytes());
@@ -243,6 +249,7 @@ impl Key {
                 let rule = string(rule)?;
                 Some(Key::Guard(GuardKey { day, rule, kind, entity: entity.into(), value: value.to_vec() }))
             }
+            b'i' => Some(Key::Import(String::from_utf8(rest.to_vec()).ok()?)),
             b'k' => Some(Key::Sink(String::from_utf8(rest.to_vec()).ok()?)),
             b'o' => Some(Key::Alert(u64::from_be_bytes(rest.try_into().ok()?))),
             b's' => {

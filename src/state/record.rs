@@ -94,6 +94,17 @@ impl LimitCounts {
     }
 }
 
+/// An export that was imported, so that it is not counted twice.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ImportRecord {
+    /// When, wall clock, ms.
+    pub at_ms: i64,
+    /// The collector that it comes from.
+    pub host: String,
+    /// How many of its records are in the state; all of them unless it was interrupted.
+    pub done: u64,
+}
+
 /// A spool file.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FileRecord {

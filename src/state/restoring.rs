@@ -124,7 +124,7 @@ impl State {
             Key::Suppressed(day, rule, kind, entity) => {
                 self.guards.restore_suppressed(day, rule, kind, entity, read(key, value)?);
             }
-            Key::Alert(_) | Key::Entity(..) | Key::Instance(..) | Key::Bin(..) => {}
+            Key::Alert(_) | Key::Import(_) | Key::Entity(..) | Key::Instance(..) | Key::Bin(..) => {}
         }
         Ok(())
     }

@@ -4,8 +4,12 @@
 //! change ends durable, or fails and can be repeated; stopping halfway leaves a sound state.
 
 mod forget;
+mod import;
+mod portable;
 
 pub use forget::{Forgotten, Subject};
+pub use import::Imported;
+pub use portable::{Exported, Head, VERSION, Writer};
 
 use crate::config::Settings;
 use crate::state::record::SCHEMA;
@@ -31,6 +35,12 @@ pub enum UpkeepError {
     /// There is nothing to change.
     #[error("{0}")]
     NotFound(String),
+    /// A file cannot be used.
+    #[error("{0}")]
+    Unreadable(String),
+    /// It would do harm.
+    #[error("{0}")]
+    Refused(String),
 }
 
 /// Writes the database of a state anew, whether it is worth it or not.
@@ -59,6 +69,19 @@ pub fn forget(dir: &Path, settings: &Settings, subject: &Subject) -> Result<Forg
     Ok(forgotten)
 }
 
+/// Adds what another agent has learned, from an export. Without `merge` only to a state that has learned nothing.
+///
+/// # Errors
+/// [`UpkeepError::Unreadable`] when the file is no whole export of a known version, [`UpkeepError::Refused`] when it was
+/// imported before: nothing was changed then. After any other error the same import goes on where this one ended.
+pub fn import(dir: &Path, settings: &Settings, path: &Path, merge: bool) -> Result<Imported, UpkeepError> {
+    let export = portable::Export::open(path)?;
+    let (mut store, _) = Store::open(dir, &options(settings))?;
+    let imported = import::import(&mut store, &export, merge)?;
+    store.close()?;
+    Ok(imported)
+}
+
 fn rewrite(store: &mut Store) -> Result<Compacted, StoreError> {
     let before_bytes = store.stats().disk_bytes;
     store.compact()?;
@@ -69,11 +92,17 @@ fn open(dir: &Path, settings: &Settings) -> Result<Store, UpkeepError> {
     if !Store::exists(dir) {
         return Err(UpkeepError::NotFound(format!("there is no state in {}", dir.display())));
     }
-    let options = StoreOptions {
+    Ok(Store::open(dir, &options(settings))?.0)
+}
+
+fn options(settings: &Settings) -> StoreOptions {
+    StoreOptions {
         max_delta_bytes: settings.limits.max_delta_bytes,
         schema: SCHEMA,
         on_damage: OnDamage::Refuse,
         snapshots_kept: settings.state.snapshots_kept,
-    };
-    Ok(Store::open(dir, &options)?.0)
+    }
 }
+
+#[cfg(test)]
+mod tests;

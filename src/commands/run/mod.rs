@@ -10,7 +10,7 @@ use crate::exit::{self, Failure};
 use crate::pipeline::Pipeline;
 use crate::service;
 use crate::signals::{self, Signal};
-use crate::upkeep::{self, UpkeepError};
+use crate::upkeep;
 use crossbeam_channel::{never, select};
 use loaded::Loaded;
 use log::{error, info};
@@ -102,7 +102,7 @@ impl Agent {
                     }
                 }
             }
-            Change::Compact | Change::Forget(_) => None,
+            Change::Compact | Change::Forget(_) | Change::Import { .. } => None,
         };
         service::reloading();
         let Agent { config, mut loaded, pipeline, control, .. } = self;
@@ -116,11 +116,11 @@ impl Agent {
             Change::Forget(subject) => {
                 upkeep::forget(&settings.state.dir, settings, subject).map(|f| Some(Outcome::Forgotten(f)))
             }
+            Change::Import { path, merge } => {
+                upkeep::import(&settings.state.dir, settings, path, *merge).map(|i| Some(Outcome::Imported(i)))
+            }
         };
-        let mut outcome = outcome.map_err(|e| {
-            let missing = matches!(e, UpkeepError::NotFound(_));
-            Refusal { why: e.to_string(), missing }
-        });
+        let mut outcome = outcome.map_err(Refusal::from);
         let begun = match new.map(|new| (new.start(false), new)) {
             Some((Ok(pipeline), new)) => {
                 loaded = new;

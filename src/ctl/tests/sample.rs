@@ -24,6 +24,10 @@ pub struct Sample {
 }
 
 impl View for Sample {
+    fn records(&mut self, _: TakeRecord<'_>) -> Result<(), ViewError> {
+        Ok(())
+    }
+
     fn source(&self) -> SourceLine {
         SourceLine::Running { pid: 812, first_epoch: 70, last_epoch: 70 + self.epoch }
     }

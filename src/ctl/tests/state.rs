@@ -124,6 +124,10 @@ struct Endless {
 }
 
 impl crate::ctl::view::View for Endless {
+    fn records(&mut self, _: crate::ctl::view::TakeRecord<'_>) -> Result<(), ViewError> {
+        Ok(())
+    }
+
     fn source(&self) -> SourceLine {
         SourceLine::default()
     }
