@@ -48,6 +48,57 @@ pub struct Layout<'a> {
     pub spool: u16,
 }
 
+/// A record looked at alone, for somebody who asks about it.
+pub struct Examined<'a> {
+    /// How it was read.
+    pub format: Format,
+    /// Index of the parser, or why the record is no event.
+    pub parsed: Result<u16, Reject>,
+    /// The event with all its fields; empty when there is none.
+    pub event: EventView<'a>,
+    /// What was odd about it, by [`crate::event::Oddity`].
+    pub oddities: &'a Counts,
+}
+
+/// Parses and enriches one record, in full. `header` is the header row that a CSV row belongs to; without one, a record that
+/// has no `CEF:` in it is a row by position.
+pub fn examine<T>(
+    content: &Content,
+    record: &[u8],
+    header: Option<&[u8]>,
+    zone: &Zone,
+    look: impl FnOnce(Examined<'_>) -> T,
+) -> T {
+    let (mut arena, mut draft) = (Vec::new(), Draft::default());
+    let (mut oddities, mut scratch) = (Counts::default(), Scratch::default());
+    let is_row = header.is_some() || memchr::memmem::find(record, b"CEF:").is_none();
+    let format = if is_row { Format::Csv } else { Format::Cef };
+    let columns = header.and_then(|header| content.parsers.csv_header(header));
+    let span = Span::raw(0, record.len());
+    let work = &mut Workspace {
+        raw: record,
+        arena: &mut arena,
+        draft: &mut draft,
+        oddities: &mut oddities,
+        scratch: &mut scratch,
+    };
+    let parsed = match format {
+        Format::Cef => content.parsers.parse_cef(work, span, Extract::All),
+        Format::Csv => content.parsers.parse_csv(work, span, columns.as_ref(), zone, Extract::All),
+    };
+    if parsed.is_ok() {
+        Enricher::new(&content.tables).enrich(record, &mut arena, &mut draft, FieldSet(u64::MAX), &mut oddities);
+    } else {
+        draft.clear();
+    }
+    look(Examined {
+        format,
+        parsed,
+        event: EventView { draft: &draft, text: Text { raw: record, arena: &arena } },
+        oddities: &oddities,
+    })
+}
+
 impl Extractor {
     /// An extractor. `wanted` is what the rules and models read; `zones` are those of the spools, in order.
     pub fn new(content: Arc<Content>, wanted: [FieldSet; EventType::COUNT], zones: Vec<Zone>) -> Extractor {

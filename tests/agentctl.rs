@@ -56,3 +56,54 @@ fn it_is_the_agent_under_another_name_and_says_so_where_the_agent_is_not_beside_
     let help = String::from_utf8(beside.stdout).unwrap();
     assert!(help.contains("Usage: agentctl"), "{help}");
 }
+
+/// A pasted line: what it is, and of each rule why it holds or does not.
+#[test]
+fn a_line_is_explained_rule_by_rule() {
+    let test = |more: &[&str]| {
+        let mut words = vec!["rules", "test"];
+        words.extend(more);
+        let out = Command::new(env!("CARGO_BIN_EXE_agentctl")).args(words).output().unwrap();
+        assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+        serde_json::from_slice::<serde_json::Value>(&out.stdout).unwrap()
+    };
+    let head = r"CEF:0|Dtex|DTEX InTERCEPT|6.0|ProcessCreated|Running C:\t\plink.exe|5|start=1612345678901";
+    let line = format!(r"{head} Device_Name=CORP\WS1 User_Name=CORP\jdoe New_Key=1 reason=plink.exe -ssh u@h");
+    let report = test(&["--line", &line]);
+    assert_eq!(report["parser"], "cef-dtex-process-created");
+    assert_eq!(report["time"], "2021-02-03T09:47:58.901Z");
+    assert_eq!(report["fields"]["user_key"], r"corp\jdoe");
+    assert_eq!(report["odd"][0], "unknown_key");
+    let rules = report["rules"].as_array().unwrap();
+    let rule = |id: &str| rules.iter().find(|r| r["rule"] == id).unwrap();
+    assert_eq!(rule("Exfil-Tunnel-Tools-Exec")["holds"], true);
+    assert_eq!(rule("Exfil-Tunnel-Tools-Exec")["matched"][0]["field"], "image");
+    let why_not = rule("A-Certutil-Encode")["why_not"].as_str().unwrap();
+    assert_eq!(why_not, "image is \"plink\"; wanted: equals certutil");
+    assert_eq!(rules.len() as u64 + report["other_rules"].as_u64().unwrap(), 20);
+
+    let file = r"CEF:0|Dtex|DTEX InTERCEPT|6.0|FileCreated|C:\d\a.txt (10 bytes)|3|start=1612345678901 Device_Name=W User_Name=u Process_Name=up.exe Process_Directory=C:\Users\u\AppData\Local\Temp";
+    let report = test(&["--line", file, "--rule", "fa-temp-directory-f"]);
+    assert_eq!((&report["trains"][0], &report["flags"][0]), (&"FA-UP-TEMP".into(), &"is_temp".into()));
+    assert_eq!(report["rules"].as_array().unwrap().len(), 1);
+    assert!(report["rules"][0]["needs"][0].as_str().unwrap().contains("FA-UP-TEMP has never counted the value"));
+    let report = test(&["--line", file, "--rule", "WEB-FS"]);
+    assert!(report["rules"][0]["why_not"].as_str().unwrap().contains("this is file-write"), "{report}");
+
+    // A row by its header, and what is no event.
+    let header = "Activity_Type,Start_Time,User_Name,User_Department,User_Location,Device_Name,Website_Query";
+    let row = "WebPageAccessed,2026-03-02 10:00:00,CORP\\u,Sales,Paris,WS1,https://mega.nz/x";
+    let report = test(&["--header", header, "--line", row]);
+    assert_eq!((&report["format"], &report["fields"]["top_domain"]), (&"csv".into(), &"mega.nz".into()));
+    for (line, wanted) in [
+        (head.replace("ProcessCreated", "ProcessKilled"), "no parser takes its activity"),
+        (head.replace("|Dtex|", "|Other|"), "its vendor is another one"),
+        (head.replace("start=", "stert="), "its time is missing"),
+        ("hello".to_owned(), "--header"),
+    ] {
+        let report = test(&["--line", &line]);
+        assert_eq!(report["parser"], serde_json::Value::Null);
+        let why = report["refused"].as_str().unwrap();
+        assert!(why.contains(wanted), "{line}: {why}");
+    }
+}

@@ -36,7 +36,7 @@ pub(super) fn fires_when(rule: &Rule, desk: &Desk) -> Vec<String> {
 }
 
 /// What a verdict asks of what was learned.
-fn asks_of_state(rule: &Rule, desk: &Desk) -> Vec<String> {
+pub(super) fn asks_of_state(rule: &Rule, desk: &Desk) -> Vec<String> {
     let model = |index: u16| desk.content.models.get(index as usize);
     let id = |index: u16| model(index).map_or_else(|| "its model".into(), |m| m.id.clone());
     match &rule.verdict {

@@ -20,6 +20,7 @@ mod change;
 mod explain;
 mod rules_list;
 mod rules_show;
+mod rules_test;
 mod state_dump;
 mod state_export;
 mod state_stats;
@@ -121,6 +122,8 @@ pub enum RulesCommand {
     List,
     /// One rule: why it exists, when it fires, what to do about its alerts
     Show(rules_show::Arguments),
+    /// What becomes of one record: parser, fields, and why each rule holds or does not
+    Test(rules_test::Arguments),
 }
 
 /// Opens the agent that a place means.
@@ -179,6 +182,7 @@ pub fn answer(cli: &Cli, settings: &Settings, open: Open<'_>, output: &mut Outpu
             alerts_show::run(arguments, &mut *open()?, &content()?, output)
         }
         Command::Rules(RulesCommand::List) => rules_list::run(&mut *open()?, output),
+        Command::Rules(RulesCommand::Test(arguments)) => rules_test::run(arguments, &content()?, output),
         Command::Rules(RulesCommand::Show(arguments)) => rules_show::run(arguments, open(), &content()?, output),
     }
 }
