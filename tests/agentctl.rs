@@ -107,3 +107,53 @@ fn a_line_is_explained_rule_by_rule() {
         assert!(why.contains(wanted), "{line}: {why}");
     }
 }
+
+/// Content without an agent: which files count, tests, a tree to start from, techniques.
+#[test]
+fn content_is_checked_tested_written_out_and_mapped_to_techniques() {
+    let dir = tempfile::tempdir().unwrap();
+    let at = |name: &str| dir.path().join(name).to_str().unwrap().to_owned();
+    let run = |words: &[&str]| {
+        let out = Command::new(env!("CARGO_BIN_EXE_agentctl")).args(words).output().unwrap();
+        let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+        (out.status.code().unwrap(), text(out.stdout), text(out.stderr))
+    };
+    let (code, tested, _) = run(&["content", "test"]);
+    let tested: serde_json::Value = serde_json::from_str(&tested).unwrap();
+    assert!(
+        code == 0 && tested["rule_tests"].as_u64().unwrap() >= 60 && tested["parser_tests"].as_u64().unwrap() >= 19
+    );
+
+    let tree = at("tree");
+    assert_eq!(run(&["content", "export", &tree]).0, 0);
+    assert_eq!(run(&["content", "export", &tree]).0, 2, "nothing is written over");
+    std::fs::write(at("agent.toml"), format!("[detection]\ncontent_dir = {tree:?}\n")).unwrap();
+    let config = at("agent.toml");
+    let (code, files, _) = run(&["--config", &config, "content", "check"]);
+    assert_eq!(code, 0);
+    let files: Vec<serde_json::Value> = files.lines().map(|l| serde_json::from_str(l).unwrap()).collect();
+    assert!(files.len() > 40 && files.iter().all(|f| f["origin"] == "replaces the shipped one"), "{files:?}");
+
+    // Every fault on a line of its own, with its place.
+    std::fs::write(at("tree/rules/own.toml"), "id = \"x\"\n").unwrap();
+    for command in ["check", "test"] {
+        let (code, _, said) = run(&["--config", &config, "content", command]);
+        assert_eq!(code, 1);
+        let faults: Vec<&str> = said.lines().filter(|l| l.contains("own.toml:1)")).collect();
+        assert!(faults.len() > 3 && faults.iter().any(|f| f.ends_with("name is missing")), "{said}");
+    }
+    std::fs::remove_file(at("tree/rules/own.toml")).unwrap();
+    let rule = std::fs::read_to_string(at("tree/rules/web_fs.toml")).unwrap();
+    std::fs::write(at("tree/rules/web_fs.toml"), rule.replacen("fires = true", "fires = false", 1)).unwrap();
+    let (code, _, said) = run(&["--config", &config, "content", "test"]);
+    assert!(code == 1 && said.contains("web_fs.toml") && said.contains("test"), "{said}");
+
+    let layer = at("layer.json");
+    let (code, techniques, _) = run(&["coverage", "--navigator", &layer]);
+    assert_eq!(code, 0);
+    let t1020 = techniques.lines().find(|l| l.contains("\"T1020\"")).unwrap();
+    assert!(t1020.contains("Exfil-Tunnel-Tools-Exec") && t1020.contains("https://attack.mitre.org/techniques/T1020/"));
+    let layer: serde_json::Value = serde_json::from_str(&std::fs::read_to_string(layer).unwrap()).unwrap();
+    assert_eq!((&layer["domain"], &layer["versions"]["layer"]), (&"enterprise-attack".into(), &"4.5".into()));
+    assert_eq!(layer["techniques"].as_array().unwrap().len(), techniques.lines().count());
+}

@@ -17,6 +17,8 @@ pub mod view;
 mod alerts_list;
 mod alerts_show;
 mod change;
+mod content;
+mod coverage;
 mod explain;
 mod rules_list;
 mod rules_show;
@@ -30,7 +32,7 @@ mod status;
 mod tests;
 
 use crate::config::Settings;
-use crate::content::{self, Content};
+use crate::content::Content;
 use crate::control::Change;
 use clap::{Args, Parser, Subcommand};
 use output::{Format, Output};
@@ -85,6 +87,11 @@ pub enum Command {
     /// What the agent looks for
     #[command(subcommand)]
     Rules(RulesCommand),
+    /// What detection is made of
+    #[command(subcommand)]
+    Content(content::ContentCommand),
+    /// ATT&CK techniques by rule
+    Coverage(coverage::Arguments),
     /// Let the running agent read config, content and tables anew: all of it, or nothing and every fault
     Reload,
 }
@@ -149,7 +156,10 @@ pub fn run(cli: &Cli, configure: Configure<'_>, open: Open<'_>) -> u8 {
         Err(e) => {
             let code = e.exit_code();
             if code != 0 {
-                let _ = writeln!(io::stderr(), "agentctl: {}", escape::for_terminal(&e.to_string()));
+                // A list of faults keeps its lines.
+                let text = e.to_string();
+                let lines: Vec<_> = text.lines().map(escape::for_terminal).collect();
+                let _ = writeln!(io::stderr(), "agentctl: {}", lines.join("\n"));
             }
             code
         }
@@ -175,6 +185,8 @@ pub fn answer(cli: &Cli, settings: &Settings, open: Open<'_>, output: &mut Outpu
         Command::State(StateCommand::Forget(arguments)) => {
             change::run(arguments.change()?, &cli.place, settings, output)
         }
+        Command::Content(command) => content::run(command, settings, output),
+        Command::Coverage(arguments) => coverage::run(arguments, open(), &content()?, output),
         Command::Reload => change::run(Change::Reload, &cli.place, settings, output),
         Command::Alerts(AlertsCommand::List(arguments)) => alerts_list::run(arguments, &mut *open()?, output),
         Command::Alerts(AlertsCommand::Show(arguments)) => {
@@ -196,7 +208,7 @@ struct Desk {
 
 impl Desk {
     fn new(settings: &Settings) -> Result<Desk, ViewError> {
-        let content = content::load(&settings.detection, &settings.limits)
+        let content = crate::content::load(&settings.detection, &settings.limits)
             .map_err(|faults| ViewError::Failed(format!("the content has faults:\n{faults}")))?;
         Ok(Desk { content, settings: settings.clone() })
     }

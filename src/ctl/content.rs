@@ -1,0 +1,139 @@
+//! `agentctl content …`: what detection is made of: checked, tested, and written out to start from. Asks no agent.
+
+use super::Desk;
+use super::output::{Output, Row};
+use super::page::Page;
+use super::view::ViewError;
+use crate::config::Settings;
+use crate::content::{self, Faults};
+use crate::content::{ContentFile, ContentFiles};
+use serde::{Deserialize, Serialize};
+use std::fs;
+use std::path::PathBuf;
+
+/// `agentctl content …`.
+#[derive(Debug, clap::Subcommand)]
+pub enum ContentCommand {
+    /// Which file of the content is in force, and every fault at once
+    Check,
+    /// Run the tests beside rules and parsers
+    Test,
+    /// Write the shipped content into a directory, to read or to start from
+    Export(Exporting),
+}
+
+/// Arguments of `content export`.
+#[derive(Clone, Debug, clap::Args)]
+#[command(after_help = "Examples:\n  agentctl content export ./content\n\n\
+Keep only what is changed in detection.content_dir: a file there replaces the shipped one of its name, and does not change with upgrades.")]
+pub struct Exporting {
+    /// The directory; it must not exist, or be empty
+    #[arg(value_name = "DIR")]
+    dir: PathBuf,
+}
+
+/// A file of the content.
+#[derive(Default, Serialize, Deserialize)]
+struct FileRow {
+    /// Name in the content's tree.
+    name: String,
+    /// `shipped`, `replaces the shipped one` or `the site's own`.
+    origin: String,
+    /// Where it was read.
+    file: String,
+}
+
+impl Row for FileRow {
+    const HEAD: &'static [&'static str] = &["name", "origin", "file"];
+    fn cells(&self) -> Vec<String> {
+        vec![self.name.clone(), self.origin.clone(), self.file.clone()]
+    }
+}
+
+/// What the tests came to.
+#[derive(Serialize)]
+struct Tested {
+    rule_tests: usize,
+    parser_tests: usize,
+    /// Time for both.
+    ms: u64,
+}
+
+pub(super) fn run(command: &ContentCommand, settings: &Settings, output: &mut Output<'_>) -> Result<(), ViewError> {
+    match command {
+        ContentCommand::Check => check(settings, output),
+        ContentCommand::Test => test(settings, output),
+        ContentCommand::Export(arguments) => export(arguments, output),
+    }
+}
+
+fn faulty(faults: &Faults) -> ViewError {
+    let n = faults.0.len();
+    ViewError::Failed(format!("{n} fault{} in the content:\n{faults}", if n == 1 { "" } else { "s" }))
+}
+
+fn check(settings: &Settings, output: &mut Output<'_>) -> Result<(), ViewError> {
+    let mut faults = Faults::default();
+    let files = content::gather(&settings.detection, &mut faults);
+    // Its own faults first: what cannot be read is missing in what is compiled.
+    faults.check(()).map_err(|f| faulty(&f))?;
+    Desk::new(settings)?;
+    let shipped = ContentFiles::shipped();
+    let row = |(name, file): (&String, &ContentFile)| FileRow {
+        name: name.clone(),
+        origin: match (file.shipped, shipped.0.contains_key(name)) {
+            (true, _) => "shipped",
+            (false, true) => "replaces the shipped one",
+            (false, false) => "the site's own",
+        }
+        .into(),
+        file: file.shown.clone(),
+    };
+    let rows: Vec<FileRow> = files.0.iter().map(row).collect();
+    output.list(&rows, "no content").map_err(ViewError::Output)
+}
+
+fn test(settings: &Settings, output: &mut Output<'_>) -> Result<(), ViewError> {
+    let began = std::time::Instant::now();
+    // Parsers are tested when they are loaded: one that fails its tests does not load.
+    let desk = Desk::new(settings)?;
+    content::run_tests(&desk.content).check(()).map_err(|f| faulty(&f))?;
+    let tested = Tested {
+        rule_tests: desk.content.rules.iter().map(|r| r.tests.len()).sum(),
+        parser_tests: desk.content.parsers.test_count(),
+        ms: began.elapsed().as_millis() as u64,
+    };
+    let text = format!(
+        "{} tests of rules and {} of parsers passed, in {} ms.",
+        tested.rule_tests, tested.parser_tests, tested.ms
+    );
+    let page = |look| {
+        let mut page = Page::new(look);
+        page.text(&text);
+        page.finish()
+    };
+    output.thing(&tested, page).map_err(ViewError::Output)
+}
+
+fn export(arguments: &Exporting, output: &mut Output<'_>) -> Result<(), ViewError> {
+    let dir = &arguments.dir;
+    let cannot = |e: std::io::Error| ViewError::Failed(format!("{}: {e}", dir.display()));
+    if fs::read_dir(dir).is_ok_and(|mut entries| entries.next().is_some()) {
+        return Err(ViewError::Usage(format!("{} is not empty; name another directory", dir.display())));
+    }
+    let files = ContentFiles::shipped();
+    for (name, file) in &files.0 {
+        let path = dir.join(name);
+        if let Some(parent) = path.parent() {
+            fs::create_dir_all(parent).map_err(cannot)?;
+        }
+        fs::write(&path, &file.text).map_err(cannot)?;
+    }
+    let written = serde_json::json!({ "files": files.0.len(), "dir": dir });
+    let page = |look| {
+        let mut page = Page::new(look);
+        page.text(&format!("{} files in {}.", files.0.len(), dir.display()));
+        page.finish()
+    };
+    output.thing(&written, page).map_err(ViewError::Output)
+}
