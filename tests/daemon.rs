@@ -4,7 +4,8 @@ use crate::site::{Site, assert_same_ids, detections, office, uninterrupted, wait
 use crate::support::Replay;
 use std::collections::BTreeMap;
 use std::fs;
-use std::process::Command;
+use std::io::{BufRead, BufReader};
+use std::process::{Command, Stdio};
 use tempfile::TempDir;
 
 #[test]
@@ -172,4 +173,31 @@ fn a_sink_that_fails_with_a_full_queue_does_not_keep_the_agent_from_stopping() {
     assert_eq!(daemon.terminate(), 0, "{}", site.log());
     assert_same_ids(&delivered(), &ids, "after a stop with a full queue");
     assert!(site.dump() == state, "another state");
+}
+
+#[test]
+fn a_watched_status_follows_the_agent_until_its_reader_has_gone() {
+    let site = Site::new();
+    fs::create_dir(site.root().join("spool")).unwrap();
+    let daemon = site.start();
+    wait("the agent to answer", || site.judged_bytes() == Some(0));
+    let mut watching = Command::new(env!("CARGO_BIN_EXE_agentctl"))
+        .arg("--config")
+        .arg(site.config())
+        .args(["status", "--watch"])
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(watching.stdout.take().unwrap()).lines();
+    let mut next = || serde_json::from_str::<serde_json::Value>(&lines.next().unwrap().unwrap()).unwrap();
+    assert_eq!(next()["bytes"], 0);
+    let text = office(30).join("\n") + "\n";
+    fs::write(site.spool("a.cef"), &text).unwrap();
+    site.wait_for_bytes(text.len() as u64);
+    while next()["bytes"] != text.len() as u64 {}
+    // A stopped agent is watched, too.
+    assert_eq!(daemon.terminate(), 0);
+    while next()["source"]["agent"] != "stopped" {}
+    drop(lines);
+    assert!(watching.wait().unwrap().success(), "a reader that has seen enough is no trouble");
 }

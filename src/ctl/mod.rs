@@ -77,7 +77,7 @@ pub struct Place {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// How the agent does: lag, counts, rejects, inert rules, learning, queues, sinks
-    Status,
+    Status(status::Arguments),
     /// What the agent has learned
     #[command(subcommand)]
     State(StateCommand),
@@ -174,7 +174,7 @@ pub fn answer(cli: &Cli, settings: &Settings, open: Open<'_>, output: &mut Outpu
     let open = || open(&cli.place, settings);
     let content = || Desk::new(settings);
     match &cli.command {
-        Command::Status => status::run(&mut *open()?, output),
+        Command::Status(arguments) => status::run(arguments, open, output),
         Command::State(StateCommand::Dump(arguments)) => state_dump::run(arguments, &mut *open()?, output),
         Command::State(StateCommand::Stats) => state_stats::run(&mut *open()?, output),
         Command::State(StateCommand::Export(arguments)) => state_export::run(arguments, &mut *open()?, output),

@@ -1,16 +1,62 @@
 //! `agentctl status`: how the agent does, worst news first.
 
+use super::escape::for_terminal;
 use super::files::FileRow;
-use super::output::{Output, Table};
+use super::output::{Format, Output, Table};
 use super::page::{Look, Page, Tone};
 use super::view::{StatusReport, View, ViewError};
 use crate::state::paging::Memory;
 use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
 
 /// Files on the screen.
 const MAX_FILES: usize = 20;
 
-pub(super) fn run(view: &mut dyn View, output: &mut Output<'_>) -> Result<(), ViewError> {
+/// Arguments of `status`.
+#[derive(Clone, Debug, Default, clap::Args)]
+#[command(after_help = "Examples:\n  agentctl status\n  agentctl status --watch")]
+pub struct Arguments {
+    /// Show it again and again until interrupted: a screen on a terminal, an object a line in a pipe
+    #[arg(long)]
+    watch: bool,
+}
+
+/// Least time between two screens. A status of a large state takes a while to read; then it is shown less often, so that
+/// whoever watches does not keep the agent busy.
+const PAUSE: Duration = Duration::from_secs(2);
+/// So many times as long as a status takes to read is waited for the next one.
+const REST: u32 = 10;
+
+/// Clears the screen and begins at its top.
+const CLEAR: &str = "\u{1b}[2J\u{1b}[H";
+
+pub(super) fn run(
+    arguments: &Arguments,
+    open: impl Fn() -> Result<Box<dyn View>, ViewError>,
+    output: &mut Output<'_>,
+) -> Result<(), ViewError> {
+    if !arguments.watch {
+        return show(&mut *open()?, output);
+    }
+    loop {
+        let since = Instant::now();
+        // Anew each time: an agent that stops or comes back is seen to.
+        let view = open();
+        if output.format == Format::Table {
+            output.text(CLEAR).map_err(ViewError::Output)?;
+        }
+        match view.and_then(|mut view| show(&mut *view, output)) {
+            Err(e @ ViewError::Unreachable(_)) if output.format == Format::Table => {
+                output.text(&format!("{}\n", for_terminal(&e.to_string()))).map_err(ViewError::Output)?;
+            }
+            other => other?,
+        }
+        output.flush().map_err(ViewError::Output)?;
+        std::thread::sleep(PAUSE.max(since.elapsed() * REST));
+    }
+}
+
+fn show(view: &mut dyn View, output: &mut Output<'_>) -> Result<(), ViewError> {
     let report = view.status()?;
     output.thing(&report, |look| page(&report, look)).map_err(ViewError::Output)
 }
