@@ -91,6 +91,8 @@ pub struct Pipeline {
     pub turns: Arc<AtomicU64>,
     /// What limits had cut off before this start.
     pub limits_at_start: LimitCounts,
+    /// How many events had been ahead of the clock before this start.
+    pub future_at_start: u64,
     /// How reading is doing.
     pub source: Arc<SourceStatus>,
     /// How the sinks are doing.
@@ -147,7 +149,7 @@ impl Pipeline {
         let (ack_sender, acks) = unbounded();
         let (lanes, sink_status) = start_sinks(sinks, &mut state, &ack_sender)?;
         drop(ack_sender);
-        let limits_at_start = state.agent.limits.clone();
+        let (limits_at_start, future_at_start) = (state.agent.limits.clone(), state.agent.future);
         let mut outbox = Outbox::new(lanes, acks, state.agent.alerts);
         outbox.release(undelivered);
 
@@ -236,6 +238,7 @@ impl Pipeline {
             commits,
             turns,
             limits_at_start,
+            future_at_start,
             source: source_status,
             sinks: sink_status,
             detect,

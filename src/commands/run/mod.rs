@@ -1,5 +1,6 @@
 //! `exfil-agent run`: the daemon. One pipeline after the other: a change ends one at a commit boundary and begins the next.
 
+mod failing;
 mod loaded;
 mod reached;
 mod silence;
@@ -12,6 +13,7 @@ use crate::service;
 use crate::signals::{self, Signal};
 use crate::upkeep;
 use crossbeam_channel::{never, select};
+use failing::Failing;
 use loaded::Loaded;
 use log::{error, info};
 use reached::Reached;
@@ -164,17 +166,24 @@ impl Agent {
 struct Watch {
     silence: Silence,
     reached: Reached,
+    failing: Failing,
     turns: u64,
 }
 
 impl Watch {
     fn of(loaded: &Loaded, pipeline: &Pipeline) -> Watch {
-        Watch { silence: Silence::of(&loaded.settings), reached: Reached::since(&pipeline.limits_at_start), turns: 0 }
+        Watch {
+            silence: Silence::of(&loaded.settings),
+            reached: Reached::since(&pipeline.limits_at_start, pipeline.future_at_start),
+            failing: Failing::default(),
+            turns: 0,
+        }
     }
 
     fn look(&mut self, pipeline: &Pipeline) {
         self.silence.check(pipeline);
         self.reached.check(pipeline);
+        self.failing.check(pipeline);
         let turns = pipeline.turns.load(Ordering::Relaxed);
         let before = std::mem::replace(&mut self.turns, turns);
         service::alive(pipeline, turns != before);
