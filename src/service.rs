@@ -2,6 +2,8 @@
 
 use crate::pipeline::Pipeline;
 use sd_notify::NotifyState;
+use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
+use std::time::{Duration, Instant};
 
 /// State and sinks are open: the service has started.
 pub fn ready() {
@@ -14,6 +16,33 @@ pub fn reloading() {
     let now = NotifyState::monotonic_usec_now().ok();
     let states: Vec<NotifyState<'_>> = std::iter::once(NotifyState::Reloading).chain(now).collect();
     let _ = sd_notify::notify(&states);
+}
+
+/// How often the watchdog is fed during a change, and for how long at most: one that takes longer hangs.
+const PULSE: Duration = Duration::from_secs(5);
+const LONGEST_CHANGE: Duration = Duration::from_secs(30 * 60);
+
+/// Feeds the watchdog while it lives: a change of a large state takes longer than the watchdog waits, and there is no detect
+/// thread that could show that the agent is alive.
+pub struct Busy {
+    /// Dropping it ends the thread.
+    _end: Sender<()>,
+}
+
+impl Busy {
+    /// Begins to feed.
+    pub fn begin() -> Busy {
+        let (end, ended) = channel::<()>();
+        let feed = move || {
+            let since = Instant::now();
+            while since.elapsed() < LONGEST_CHANGE && ended.recv_timeout(PULSE) == Err(RecvTimeoutError::Timeout) {
+                let _ = sd_notify::notify(&[NotifyState::Watchdog]);
+            }
+        };
+        // Without the thread, a long change may be ended by systemd: it can be repeated.
+        let _ = std::thread::Builder::new().name("busy".into()).spawn(feed);
+        Busy { _end: end }
+    }
 }
 
 /// Says how far reading is behind; where detection turns, feeds the watchdog.

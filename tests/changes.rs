@@ -219,6 +219,38 @@ fn systemd_hears_of_start_reload_life_and_end() {
     assert!(hear().contains("STOPPING=1"));
 }
 
+/// A change may take longer than systemd's patience: it hears that the agent is alive.
+#[test]
+fn systemd_is_kept_patient_during_a_long_change() {
+    let site = Site::new();
+    fs::create_dir(site.root().join("spool")).unwrap();
+    let socket = site.root().join("notify");
+    let systemd = UnixDatagram::bind(&socket).unwrap();
+    systemd.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+    let hear = || {
+        let mut message = [0; 1024];
+        let n = systemd.recv(&mut message).unwrap();
+        String::from_utf8(message[..n].to_vec()).unwrap()
+    };
+    let stalls = ("EXFIL_AGENT_FAIL", "stall=compact-built");
+    let daemon = site.start_with(&[("NOTIFY_SOCKET", socket.to_str().unwrap()), stalls]);
+    assert!(hear().contains("READY=1"));
+    fs::write(site.spool("a.cef"), office(50).join("\n") + "\n").unwrap();
+    wait("some commits", || site.judged_bytes().is_some_and(|bytes| bytes > 0));
+    let mut asking = Command::new(env!("CARGO_BIN_EXE_agentctl"))
+        .arg("--config")
+        .arg(site.config())
+        .args(["state", "compact"])
+        .spawn()
+        .unwrap();
+    while !hear().contains("RELOADING=1") {}
+    let alive = hear();
+    assert_eq!(alive.trim(), "WATCHDOG=1", "not the watch of the main thread, which says more");
+    daemon.kill();
+    let code = asking.wait().unwrap().code();
+    assert_eq!(code, Some(5), "nobody knows what came of it");
+}
+
 #[test]
 fn who_may_look_may_not_change() {
     if !rustix::process::geteuid().is_root() {

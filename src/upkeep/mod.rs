@@ -82,6 +82,14 @@ pub fn import(dir: &Path, settings: &Settings, path: &Path, merge: bool) -> Resu
     Ok(imported)
 }
 
+/// Whether a file is a whole export that this version reads.
+///
+/// # Errors
+/// [`UpkeepError::Unreadable`].
+pub fn verify(path: &Path) -> Result<(), UpkeepError> {
+    portable::Export::open(path).map(drop)
+}
+
 fn rewrite(store: &mut Store) -> Result<Compacted, StoreError> {
     let before_bytes = store.stats().disk_bytes;
     store.compact()?;

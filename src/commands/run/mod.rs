@@ -106,7 +106,14 @@ impl Agent {
             }
             Change::Compact | Change::Forget(_) | Change::Import { .. } => None,
         };
+        if let Change::Import { path, .. } = change
+            && let Err(e) = upkeep::verify(path)
+        {
+            error!("nothing was changed: {e}");
+            return Ok((self, Err(e.into())));
+        }
         service::reloading();
+        let busy = service::Busy::begin();
         let Agent { config, mut loaded, pipeline, control, .. } = self;
         control.detach();
         pipeline.stop.pause();
@@ -147,6 +154,7 @@ impl Agent {
         let outcome = outcome.map(|outcome| outcome.unwrap_or(Outcome::Reloaded(reloaded)));
         control.attach(&pipeline);
         let watch = Watch::of(&loaded, &pipeline);
+        drop(busy);
         service::ready();
         Ok((Agent { config, loaded, pipeline, control, watch }, outcome))
     }
