@@ -65,6 +65,14 @@ impl<'w> Output<'w> {
         self.writer.write_all(text.as_bytes())
     }
 
+    /// Lets the reader see what has been written.
+    ///
+    /// # Errors
+    /// Those of the writer.
+    pub fn flush(&mut self) -> io::Result<()> {
+        self.writer.flush()
+    }
+
     /// Writes a whole list.
     ///
     /// # Errors
