@@ -4,6 +4,10 @@
 
 mod json;
 
+pub(crate) use json::Reasons;
+#[cfg(test)]
+pub(crate) use json::any_alert;
+
 use crate::calendar::Day;
 use serde::{Deserialize, Serialize};
 
@@ -43,6 +47,17 @@ pub enum AlertKind {
     Operational,
     /// So many alerts of a rule and entity were held back.
     Summary,
+}
+
+impl AlertKind {
+    /// The spelling in alerts.
+    pub const fn name(self) -> &'static str {
+        match self {
+            AlertKind::Detection => "detection",
+            AlertKind::Operational => "operational",
+            AlertKind::Summary => "summary",
+        }
+    }
 }
 
 /// The four bands of a score.

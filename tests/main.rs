@@ -21,6 +21,7 @@ mod crash; // the real daemon: killed anywhere, at random and at every failpoint
 mod daemon; // the real daemon: asked, given bad starts
 mod determinism; // the same input, the same output, whatever the threads and their timing
 mod faults; // calls that fail, full disks, state that vanishes
+mod follow; // agentctl alerts follow, on the real daemon
 mod golden; // states of every schema, read for ever
 mod oracle; // detection against a plain judge, event by event
 mod paging; // memory for what is learned: who leaves it comes back

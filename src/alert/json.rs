@@ -7,6 +7,9 @@ use super::{AgentIdentity, Alert, Evidence, ModelEvidence};
 use crate::calendar::format_instant;
 use serde::ser::{Serialize, SerializeMap, Serializer};
 
+#[cfg(test)]
+pub(crate) use tests::alert as any_alert;
+
 impl Alert {
     /// The alert as one JSON object, as sinks write it. `agent` is {host, version}.
     pub fn to_json(&self, agent: &AgentIdentity) -> serde_json::Value {
@@ -98,7 +101,8 @@ impl Serialize for Event<'_> {
     }
 }
 
-struct Reasons<'a>(&'a Evidence);
+/// Why a rule fired, as alerts say it.
+pub(crate) struct Reasons<'a>(pub(crate) &'a Evidence);
 
 impl Serialize for Reasons<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -307,7 +311,8 @@ mod tests {
         })
     }
 
-    fn alert() -> impl Strategy<Value = Alert> {
+    /// Any alert at all.
+    pub(crate) fn alert() -> impl Strategy<Value = Alert> {
         let kinds = select(vec![AlertKind::Detection, AlertKind::Operational, AlertKind::Summary]);
         let entities = select(vec![EntityKind::User, EntityKind::Host, EntityKind::Group, EntityKind::Agent]);
         let whose = (entities, text(), option::of(text()), text(), option::of(text()));

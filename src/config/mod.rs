@@ -172,17 +172,23 @@ pub enum AlertFormat {
     Json,
     /// `CEF:0|…`.
     Cef,
+    /// JSON with the names of the Elastic Common Schema.
+    Ecs,
+    /// JSON, a Detection Finding of the Open Cybersecurity Schema Framework.
+    Ocsf,
 }
 
 impl AlertFormat {
     /// Every member.
-    pub const ALL: &'static [AlertFormat] = &[AlertFormat::Json, AlertFormat::Cef];
+    pub const ALL: &'static [AlertFormat] = &[AlertFormat::Json, AlertFormat::Cef, AlertFormat::Ecs, AlertFormat::Ocsf];
 
     /// The spelling in the config.
     pub const fn name(self) -> &'static str {
         match self {
             AlertFormat::Json => "json",
             AlertFormat::Cef => "cef",
+            AlertFormat::Ecs => "ecs",
+            AlertFormat::Ocsf => "ocsf",
         }
     }
 }

@@ -10,6 +10,14 @@ pub struct Arguments {
     /// At most so many, the newest
     #[arg(long, value_name = "N", default_value_t = 50)]
     limit: usize,
+    /// Which
+    #[command(flatten)]
+    filter: Filter,
+}
+
+/// Which alerts are shown.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Filter {
     /// Only of this rule
     #[arg(long, value_name = "ID")]
     rule: Option<String>,
@@ -21,22 +29,23 @@ pub struct Arguments {
     min_score: u32,
 }
 
-impl Arguments {
-    fn takes(&self, row: &AlertRow) -> bool {
+impl Filter {
+    /// Whether an alert is shown.
+    pub fn takes(&self, row: &AlertRow) -> bool {
         self.rule.as_ref().is_none_or(|r| r.eq_ignore_ascii_case(&row.rule))
             && self.entity.as_ref().is_none_or(|e| row.entity.to_lowercase().contains(&e.to_lowercase()))
             && row.score >= self.min_score
     }
 
-    fn filters(&self) -> bool {
+    fn takes_less_than_all(&self) -> bool {
         self.rule.is_some() || self.entity.is_some() || self.min_score > 0
     }
 }
 
 pub(super) fn run(arguments: &Arguments, view: &mut dyn View, output: &mut Output<'_>) -> Result<(), ViewError> {
-    let ask = if arguments.filters() { usize::MAX } else { arguments.limit };
+    let ask = if arguments.filter.takes_less_than_all() { usize::MAX } else { arguments.limit };
     let mut rows = view.alerts(ask)?;
-    rows.retain(|row| arguments.takes(row));
+    rows.retain(|row| arguments.filter.takes(row));
     let older = rows.len().saturating_sub(arguments.limit);
     rows.drain(..older);
     output.list(&rows, "no alerts").map_err(ViewError::Output)?;

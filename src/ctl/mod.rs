@@ -14,6 +14,7 @@ pub mod records;
 mod table;
 pub mod view;
 
+mod alerts_follow;
 mod alerts_list;
 mod alerts_show;
 mod change;
@@ -118,6 +119,8 @@ pub enum StateCommand {
 pub enum AlertsCommand {
     /// Recent alerts, the newest last
     List(alerts_list::Arguments),
+    /// Alerts as they come, the newest last, until interrupted; of a running agent alone
+    Follow(alerts_follow::Arguments),
     /// One alert explained: what happened, why it fired, what was normal before, what to do
     Show(alerts_show::Arguments),
 }
@@ -189,6 +192,9 @@ pub fn answer(cli: &Cli, settings: &Settings, open: Open<'_>, output: &mut Outpu
         Command::Coverage(arguments) => coverage::run(arguments, open(), &content()?, output),
         Command::Reload => change::run(Change::Reload, &cli.place, settings, output),
         Command::Alerts(AlertsCommand::List(arguments)) => alerts_list::run(arguments, &mut *open()?, output),
+        Command::Alerts(AlertsCommand::Follow(arguments)) => {
+            alerts_follow::run(arguments, &mut *open()?, output, &mut alerts_follow::stdout_is_read)
+        }
         Command::Alerts(AlertsCommand::Show(arguments)) => {
             arguments.id()?;
             alerts_show::run(arguments, &mut *open()?, &content()?, output)

@@ -65,7 +65,7 @@ impl<'w> Output<'w> {
         self.writer.write_all(text.as_bytes())
     }
 
-    /// Hands over what has been written.
+    /// Lets the reader see what has been written.
     ///
     /// # Errors
     /// Those of the writer.

@@ -341,22 +341,17 @@ impl View for Recorded {
         })?;
         last.into_iter()
             .map(|(seq, alert)| {
-                Ok(AlertRow {
-                    seq,
-                    repeats: self.repeats(&alert)?,
-                    id: alert.id.clone(),
-                    time: format_instant(alert.time_ms),
-                    kind: format!("{:?}", alert.kind).to_lowercase(),
-                    score: alert.score,
-                    severity: alert.severity().name().into(),
-                    entity_kind: alert.entity_kind.name().into(),
-                    suppressed: alert.suppressed,
-                    rule: alert.rule.id,
-                    entity: alert.entity,
-                    value: alert.value,
-                })
+                let repeats = self.repeats(&alert)?;
+                Ok(AlertRow { repeats, ..alert_row(seq, alert) })
             })
             .collect()
+    }
+
+    fn alerts_after(&mut self, seq: u64) -> Result<Vec<AlertRow>, ViewError> {
+        let Some(next) = seq.checked_add(1) else { return Ok(Vec::new()) };
+        let page = self.records.page(&Key::Alert(next).encode(), ALERTS)?;
+        let alerts = page.iter().filter_map(|(key, value)| Some((Key::decode_alert(key)?, key, value)));
+        alerts.map(|(seq, key, value)| Ok(alert_row(seq, read(key, value)?))).collect()
     }
 
     fn alert(&mut self, id_prefix: &str) -> Result<StoredAlert, ViewError> {
@@ -411,6 +406,23 @@ impl Recorded {
     pub(super) fn files(&mut self) -> Result<Vec<(u64, FileRecord)>, ViewError> {
         let files: Vec<(Key, FileRecord)> = self.table(b"f")?;
         Ok(files.into_iter().filter_map(|(k, r)| if let Key::File(id) = k { Some((id, r)) } else { None }).collect())
+    }
+}
+
+fn alert_row(seq: u64, alert: Alert) -> AlertRow {
+    AlertRow {
+        seq,
+        repeats: 0,
+        id: alert.id.clone(),
+        time: format_instant(alert.time_ms),
+        kind: alert.kind.name().into(),
+        score: alert.score,
+        severity: alert.severity().name().into(),
+        entity_kind: alert.entity_kind.name().into(),
+        suppressed: alert.suppressed,
+        rule: alert.rule.id,
+        entity: alert.entity,
+        value: alert.value,
     }
 }
 

@@ -54,6 +54,13 @@ pub trait View {
     /// See [`ViewError`].
     fn alerts(&mut self, limit: usize) -> Result<Vec<AlertRow>, ViewError>;
 
+    /// Alerts that are kept and have a higher number than this, in order: some of them, and none only when there are none.
+    /// How often the same came again is not asked.
+    ///
+    /// # Errors
+    /// See [`ViewError`].
+    fn alerts_after(&mut self, seq: u64) -> Result<Vec<AlertRow>, ViewError>;
+
     /// The alert whose id begins so.
     ///
     /// # Errors

@@ -25,7 +25,7 @@ pub fn recall(data: &[u8]) {
     assert!(found.iter().all(|id| stands_in(rest, *id)), "an id that is not in the file");
 
     // Our own lines behind it: hostile text in every field, the last line cut.
-    let format = if byte(1) % 2 == 0 { AlertFormat::Json } else { AlertFormat::Cef };
+    let format = AlertFormat::ALL[byte(1) % AlertFormat::ALL.len()];
     let agent = AgentIdentity::replay();
     let text = String::from_utf8_lossy(rest).into_owned();
     let subject: String = text.chars().take(byte(2) + 1).collect();

@@ -7,7 +7,7 @@
 
 use super::escape::{cef_extension, cef_header};
 use super::render::Rendered;
-use crate::alert::{AgentIdentity, Alert, AlertKind, EntityKind, Evidence};
+use crate::alert::{AgentIdentity, Alert, EntityKind, Evidence};
 use crate::event::{EventType, Field, parse_decimal};
 use std::borrow::Cow;
 
@@ -115,14 +115,7 @@ fn pairs<'a>(alert: &'a Alert, agent: &'a AgentIdentity) -> Vec<Pair<'a>> {
     out.fixed("externalId", &alert.id);
     out.fixed("start", alert.time_ms.to_string());
     out.fixed("rt", alert.detected_ms.to_string());
-    out.fixed(
-        "cat",
-        match alert.kind {
-            AlertKind::Detection => "detection",
-            AlertKind::Operational => "operational",
-            AlertKind::Summary => "summary",
-        },
-    );
+    out.fixed("cat", alert.kind.name());
     out.text("dvchost", &agent.host);
     out.push(Pair { key: "msg", value: alert.explanation().into(), label: None, whole: false, cap: MAX_MESSAGE });
     push_fields(&mut out, alert);
@@ -166,14 +159,15 @@ fn push_fields<'a>(out: &mut Pairs<'a>, alert: &'a Alert) {
 }
 
 /// Where a field goes.
-enum Key {
+pub(super) enum Key {
     Text(&'static str),
     Number(&'static str),
     Custom(&'static str, &'static str),
     None,
 }
 
-fn key_of(field: Field, kind: Option<EventType>) -> Key {
+/// Where a field of an event of this kind goes.
+pub(super) fn key_of(field: Field, kind: Option<EventType>) -> Key {
     // What a process did to a file or the web comes from it; a started process is what was done.
     let started = kind == Some(EventType::ProcessCreated);
     // What leaves a host has it as its source, and then the domain of the host has no key of its own.

@@ -4,8 +4,12 @@
 //! highest number that is safely delivered. It never drops an alert and never blocks the pipeline: the outbox waits.
 
 mod cef;
+mod ecs;
 pub mod escape;
 mod file;
+#[cfg(test)]
+mod golden;
+mod ocsf;
 mod recall;
 mod recent;
 mod render;
@@ -15,6 +19,7 @@ mod samples;
 mod status;
 mod stdout;
 mod syslog;
+mod tree;
 
 #[cfg(any(test, fuzzing))]
 #[path = "../fuzz_entry/recalled.rs"]

@@ -5,6 +5,7 @@
 
 use super::FileMark;
 use super::cef::{ID_KEY, LAST_PAIR};
+use super::{ecs, ocsf};
 use std::cmp::Reverse;
 use std::collections::{HashMap, HashSet};
 use std::fs::{File, Metadata};
@@ -194,7 +195,8 @@ fn scan_from(path: &Path, start: u64, mut inside: bool, found: &mut Recalled) ->
 /// The id of the alert that this whole line renders; `None` for a line that was cut short or is none of ours.
 fn id_of_line(line: &[u8]) -> Option<u128> {
     let line = line.strip_suffix(b"\n").unwrap_or(line);
-    if let Some(rest) = line.strip_prefix(b"{\"id\":\"") {
+    let json = ["{\"id\":\"", ecs::BEFORE_ID, ocsf::BEFORE_ID];
+    if let Some(rest) = json.iter().find_map(|before| line.strip_prefix(before.as_bytes())) {
         let id = id_number(rest.get(..32)?)?;
         let whole = rest.get(32) == Some(&b'"') && serde_json::from_slice::<serde::de::IgnoredAny>(line).is_ok();
         return whole.then_some(id);

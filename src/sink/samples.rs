@@ -1,6 +1,7 @@
 //! Alerts for the tests of the sinks.
 
 use crate::alert::*;
+use crate::event::{EventType, Field};
 use crate::sink::Outgoing;
 use std::sync::Arc;
 
@@ -99,6 +100,41 @@ pub fn web(n: u64) -> Alert {
         },
         ..detection(n)
     }
+}
+
+/// A web alert judged by a sum.
+pub fn sum(n: u64) -> Alert {
+    let sum = SumEvidence { field: "bytes_out".into(), total: 2_000_000, reaches: 1_000_000, history_days: Some(7) };
+    Alert { evidence: Evidence { sum: Some(sum), ..Evidence::default() }, ..web(n) }
+}
+
+/// What the agent says about itself.
+pub fn operational(n: u64) -> Alert {
+    let note = "No new byte in /var/spool/dtex for 3600 s.".into();
+    Alert { id: id(n), ..Alert::operational("spool-silent", "/var/spool/dtex", note, 1_772_353_500_123) }
+}
+
+/// A summary of alerts that were held back.
+pub fn summary(n: u64) -> Alert {
+    let notes = vec!["12 more alerts of this rule and user were held back.".into()];
+    Alert { kind: AlertKind::Summary, evidence: Evidence { notes, ..Evidence::default() }, ..detection(n) }
+}
+
+/// An event of a kind with every field that there is.
+pub fn every_field(n: u64, kind: EventType) -> Alert {
+    let value = |field: &Field| match field {
+        Field::Bytes | Field::BytesOut | Field::BytesIn => "1200".to_owned(),
+        Field::Pid | Field::DestPort | Field::NumPages => "443".to_owned(),
+        Field::Method => "POST".to_owned(),
+        Field::FilePath => "C:\\d\\a.txt".to_owned(),
+        field => format!("some {}", field.name()),
+    };
+    let named = |field: &Field| (field.display_name(kind).to_owned(), value(field));
+    let mut alert = detection(n);
+    alert.rule.attack.push("T1048.003".into());
+    alert.event_type = kind.name().into();
+    alert.fields = Field::ALL.iter().map(named).collect();
+    alert
 }
 
 /// An alert with hostile text of about `bytes` bytes in every place that takes text.

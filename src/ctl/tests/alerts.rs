@@ -4,7 +4,8 @@ use super::sample::{HOSTILE, Sample, desk};
 use super::{agentctl, render, try_agentctl};
 use crate::ctl::alerts_show::{Arguments, run};
 use crate::ctl::output::Format;
-use clap::{Args, Command, FromArgMatches};
+use crate::ctl::{AlertsCommand, Cli, Command as Asked, alerts_follow};
+use clap::{Args, Command, FromArgMatches, Parser};
 use expect_test::expect;
 
 fn show(id: &str, width: usize, format: Option<Format>) -> String {
@@ -363,4 +364,35 @@ fn ids_that_name_nothing_or_too_much_are_told_apart_from_nonsense() {
     {
         assert_eq!(try_agentctl(line, 80).0.unwrap_err().exit_code(), code, "{line}");
     }
+}
+
+/// What `alerts follow` writes until it has paused so often.
+fn follow(line: &str, pauses: usize) -> String {
+    let cli = Cli::try_parse_from(format!("agentctl alerts follow {line}").split_whitespace()).unwrap();
+    let Asked::Alerts(AlertsCommand::Follow(arguments)) = &cli.command else { panic!("{line}") };
+    let mut left = pauses;
+    let mut pause = || {
+        left -= 1;
+        left > 0
+    };
+    let (done, text) =
+        render(0, cli.format, |output| alerts_follow::run(arguments, &mut Sample::default(), output, &mut pause));
+    done.unwrap();
+    text
+}
+
+#[test]
+fn following_begins_with_the_newest_and_writes_lines_that_stay() {
+    expect![[r#"
+        id          time (UTC)           score  rule                      entity                    value
+        0000000100  2026-03-14 09:13:01  10     R-FIRST                   user corp\jdoe            d:\temp\new.exe
+        0000000200  2026-03-14 09:14:01  8      R-TOP                     user corp\jdoe
+        0000000300  2026-03-14 09:15:01  30     R-SUM                     user corp\jdoe
+        0000000400  2026-03-14 09:16:01  40     R-GONE                    user corp\jdoe            =1\x1b]0;owned\x07\x1b[2J\u{202e}exe.fdp, "x"\r\n\x9b31m
+    "#]].assert_eq(&follow("", 2));
+    expect![[r#"
+        seq,id,time,kind,rule,score,severity,entity_kind,entity,value,repeats,suppressed
+        4,00000004000000000000000000abcdef,2026-03-14T09:16:01.000Z,detection,R-GONE,40,critical,user,corp\jdoe,"'=1\x1b]0;owned\x07\x1b[2J\u{202e}exe.fdp, ""x""\r\n\x9b31m",3,true
+    "#]].assert_eq(&follow("--limit 1 --format csv --min-score 30", 1));
+    assert_eq!(follow("--limit 0", 1).lines().count(), 1);
 }

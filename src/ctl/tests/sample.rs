@@ -88,6 +88,10 @@ impl View for Sample {
         Ok(rows)
     }
 
+    fn alerts_after(&mut self, seq: u64) -> Result<Vec<AlertRow>, ViewError> {
+        Ok(alerts().iter().map(row).filter(|row| row.seq > seq).take(2).collect())
+    }
+
     fn alert(&mut self, id_prefix: &str) -> Result<StoredAlert, ViewError> {
         let found: Vec<StoredAlert> = alerts().into_iter().filter(|a| a.alert.id.starts_with(id_prefix)).collect();
         match found.as_slice() {

@@ -150,6 +150,9 @@ impl crate::ctl::view::View for Endless {
     fn alerts(&mut self, _: usize) -> Result<Vec<crate::ctl::view::AlertRow>, ViewError> {
         Err(ViewError::Failed("no".into()))
     }
+    fn alerts_after(&mut self, _: u64) -> Result<Vec<crate::ctl::view::AlertRow>, ViewError> {
+        Err(ViewError::Failed(String::new()))
+    }
     fn alert(&mut self, _: &str) -> Result<crate::ctl::view::StoredAlert, ViewError> {
         Err(ViewError::NotFound("no".into()))
     }

@@ -3,6 +3,7 @@
 use super::super::escape::is_deceptive;
 use super::super::samples::{agent, detection, hostile, web};
 use super::*;
+use crate::alert::AlertKind;
 use expect_test::expect;
 
 #[test]

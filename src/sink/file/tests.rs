@@ -41,7 +41,11 @@ impl Place {
 
 fn id_of(line: &str) -> Option<u64> {
     let json = line.starts_with('{');
-    let key = if json { "\"id\":\"" } else { "|externalId=" };
+    let key = match json {
+        true if line.starts_with("{\"finding_info\"") => "\"uid\":\"",
+        true => "\"id\":\"",
+        false => "|externalId=",
+    };
     let parses = || serde_json::from_str::<serde_json::Value>(line).is_ok();
     let whole = if json { parses() } else { line.ends_with(" cn1Label=score") };
     let at = line.find(key).filter(|_| whole)? + key.len();
