@@ -79,7 +79,7 @@ fn alerts_come_as_they_are_kept_over_a_restart_and_from_a_known_one_on() {
     let kept = site.alert_ids();
     assert!(kept.len() > 10);
 
-    let follower = follow(&site, &[]);
+    let mut follower = follow(&site, &[]);
     assert_eq!(follower.ids(10), kept[kept.len() - 10..], "those that are there already");
     let only_new = follow(&site, &["--limit", "0", "--format", "csv"]);
     assert!(only_new.next(1)[0].starts_with("seq,id,time,"));
@@ -91,6 +91,9 @@ fn alerts_come_as_they_are_kept_over_a_restart_and_from_a_known_one_on() {
     assert_eq!(follower.ids(more.len()), more);
 
     assert_eq!(daemon.terminate(), 0);
+    let mut said = String::new();
+    BufReader::new(follower.child.stderr.take().unwrap()).read_line(&mut said).unwrap();
+    assert!(said.contains("waiting for it"), "{said}");
     append(&site, third);
     let daemon = site.start();
     site.wait_for_bytes(bytes(first) + bytes(second) + bytes(third));

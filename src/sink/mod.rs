@@ -7,8 +7,6 @@ mod cef;
 mod ecs;
 pub mod escape;
 mod file;
-#[cfg(test)]
-mod golden;
 mod ocsf;
 mod recall;
 mod recent;
@@ -144,3 +142,6 @@ pub fn configured(settings: &Settings, identity: &AgentIdentity, resume: Option<
     }
     sinks
 }
+
+#[cfg(test)]
+mod tests;
