@@ -1,7 +1,7 @@
 # One command before every commit: `make check`. Every target is a plain cargo command; read them here, use them alone.
 CARGO ?= cargo
 
-.PHONY: check check-but-tests fmt clippy test doc deny advisories fuzz torture bench micro
+.PHONY: check check-but-tests fmt clippy test doc deny advisories fuzz torture bench micro documents deb rpm
 
 check: fmt clippy test doc deny advisories
 
@@ -55,3 +55,19 @@ bench:
 # The disk of the commits is that of TMPDIR.
 micro:
 	$(CARGO) bench --locked --bench micro -- $(MICRO)
+
+# Man pages and completions from the tables of arguments.
+documents:
+	$(CARGO) run --locked --quiet --example documents -- target/documents
+	gzip -9n target/documents/man*/*
+	gzip -9nc CHANGELOG.md >target/documents/changelog.gz
+
+# What an administrator installs; both land in target/packages. cargo install --locked cargo-deb cargo-generate-rpm
+deb: documents
+	$(CARGO) build --release --locked
+	$(CARGO) deb --locked --no-build --output target/packages/
+
+rpm: documents
+	$(CARGO) build --release --locked
+	mkdir -p target/packages
+	$(CARGO) generate-rpm --output target/packages/

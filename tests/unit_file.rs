@@ -1,4 +1,5 @@
-//! The unit is one that systemd accepts and calls safe, and its companions create what it needs.
+//! The units, with and without drop-ins, are such that systemd accepts them and calls them safe; their companions create what
+//! they need.
 
 use crate::skip::{has_command, skip};
 use std::path::{Path, PathBuf};
@@ -8,14 +9,28 @@ fn repository(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
 }
 
-/// The unit with the programs of this build in place of the installed ones: systemd looks whether they exist.
-fn unit_for_this_build(dir: &Path) -> PathBuf {
-    let unit = std::fs::read_to_string(repository("systemd/exfil-agent.service")).unwrap();
+/// Every unit that is shipped, alone and with drop-ins.
+const UNITS: &[(&str, Option<&str>)] = &[
+    ("exfil-agent.service", None),
+    ("exfil-agent.service", Some("spool-group.conf")),
+    ("exfil-agent.service", Some("remote-syslog.conf")),
+    ("exfil-agent@.service", None),
+    ("exfil-agent@.service", Some("remote-syslog.conf")),
+];
+
+/// A unit with the programs of this build in place of the installed ones: systemd looks whether they exist.
+fn unit_for_this_build(dir: &Path, name: &str, drop_in: Option<&str>) -> PathBuf {
+    let unit = std::fs::read_to_string(repository("systemd").join(name)).unwrap();
     let unit = unit
         .replace("/usr/bin/exfil-agent", env!("CARGO_BIN_EXE_exfil-agent"))
         .replace("/usr/bin/agentctl", env!("CARGO_BIN_EXE_agentctl"));
-    let path = dir.join("exfil-agent.service");
+    let path = dir.join(name);
     std::fs::write(&path, unit).unwrap();
+    if let Some(drop_in) = drop_in {
+        let beside = dir.join(format!("{name}.d"));
+        std::fs::create_dir(&beside).unwrap();
+        std::fs::copy(repository("packaging/drop-ins").join(drop_in), beside.join(drop_in)).unwrap();
+    }
     path
 }
 
@@ -28,27 +43,75 @@ fn run(program: &str, args: &[&str]) -> (Output, String) {
 }
 
 #[test]
-fn systemd_accepts_the_unit_without_a_word() {
+fn systemd_accepts_every_unit_without_a_word() {
     if !has_command("systemd-analyze") {
-        return skip("systemd_accepts_the_unit_without_a_word", "systemd-analyze is not installed");
+        return skip("systemd_accepts_every_unit_without_a_word", "systemd-analyze is not installed");
     }
-    let dir = tempfile::tempdir().unwrap();
-    let unit = unit_for_this_build(dir.path());
-    let (output, said) = run("systemd-analyze", &["verify", unit.to_str().unwrap()]);
-    assert!(output.status.success() && said.is_empty(), "{said}");
+    for &(name, drop_in) in UNITS {
+        let dir = tempfile::tempdir().unwrap();
+        let unit = unit_for_this_build(dir.path(), name, drop_in);
+        let (output, said) = run("systemd-analyze", &["verify", unit.to_str().unwrap()]);
+        assert!(output.status.success() && said.is_empty(), "{name} with {drop_in:?}: {said}");
+    }
 }
 
 #[test]
-fn exposure_is_at_most_one_and_a_half() {
+fn exposure_is_at_most_one_and_a_half_with_every_drop_in() {
     if !has_command("systemd-analyze") {
-        return skip("exposure_is_at_most_one_and_a_half", "systemd-analyze is not installed");
+        return skip("exposure_is_at_most_one_and_a_half_with_every_drop_in", "systemd-analyze is not installed");
     }
-    let dir = tempfile::tempdir().unwrap();
-    let unit = unit_for_this_build(dir.path());
-    let args = ["security", "--offline=yes", "--no-pager", "--threshold=15", unit.to_str().unwrap()];
-    let (output, said) = run("systemd-analyze", &args);
-    assert!(said.contains("Overall exposure level"), "{said}");
-    assert!(output.status.success(), "{said}");
+    for &(name, drop_in) in UNITS {
+        let dir = tempfile::tempdir().unwrap();
+        let unit = unit_for_this_build(dir.path(), name, drop_in);
+        let args = ["security", "--offline=yes", "--no-pager", "--threshold=15", unit.to_str().unwrap()];
+        let (output, said) = run("systemd-analyze", &args);
+        assert!(said.contains("Overall exposure level"), "{name} with {drop_in:?}: {said}");
+        assert!(output.status.success(), "{name} with {drop_in:?}: {said}");
+    }
+}
+
+#[test]
+fn every_drop_in_is_tried() {
+    for entry in std::fs::read_dir(repository("packaging/drop-ins")).unwrap() {
+        let name = entry.unwrap().file_name().into_string().unwrap();
+        let tried = UNITS.iter().any(|(_, drop_in)| *drop_in == Some(&name));
+        assert!(tried || !name.ends_with(".conf"), "packaging/drop-ins/{name} is not in the list of this test");
+    }
+}
+
+/// A second instance is held to the same limits: what differs is its name in paths.
+#[test]
+fn the_unit_of_a_second_instance_differs_only_in_its_paths() {
+    let settings = |name: &str| -> Vec<String> {
+        let unit = std::fs::read_to_string(repository("systemd").join(name)).unwrap();
+        unit.lines().filter(|line| !line.starts_with('#') && !line.is_empty()).map(str::to_owned).collect()
+    };
+    let (first, second) = (settings("exfil-agent.service"), settings("exfil-agent@.service"));
+    let only = |of: &[String], other: &[String]| -> Vec<String> {
+        of.iter().filter(|line| !other.contains(line)).cloned().collect()
+    };
+    assert_eq!(
+        only(&second, &first),
+        [
+            "Description=Data-exfiltration detection agent for DTEX spools (%i)",
+            "ExecStart=/usr/bin/exfil-agent run --config /etc/exfil-agent/%i.toml",
+            "ExecReload=/usr/bin/agentctl --config /etc/exfil-agent/%i.toml reload",
+            "StateDirectory=exfil-agent-%i",
+            "RuntimeDirectory=exfil-agent-%i",
+            "LogsDirectory=exfil-agent-%i",
+        ]
+    );
+    // Its spool is elsewhere: two of the first's lines name /var/spool/dtex.
+    assert_eq!(only(&first, &second).len(), 6 + 2);
+
+    let settings = exfil_agent::config::load(&repository("packaging/drop-ins/second.toml")).unwrap();
+    let paths = [&settings.state.dir, &settings.sink_file.unwrap().path, &settings.control.socket];
+    let expected = [
+        "/var/lib/exfil-agent-second",
+        "/var/log/exfil-agent-second/alerts.jsonl",
+        "/run/exfil-agent-second/control.sock",
+    ];
+    assert_eq!(paths.map(|path| path.to_str().unwrap()), expected);
 }
 
 #[test]

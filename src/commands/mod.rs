@@ -11,9 +11,18 @@ use crate::config::{self, Settings};
 use crate::content::{self, Content, Faults};
 use crate::enrich::Directory;
 use crate::exit::{self, Failure};
-use clap::Subcommand;
+use clap::{Parser, Subcommand};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+
+/// A lightweight, stateful detection agent: DTEX InTERCEPT spool in, explained alerts out.
+#[derive(Parser)]
+#[command(name = "exfil-agent", version, about, disable_help_subcommand = true)]
+pub struct Cli {
+    /// What to do
+    #[command(subcommand)]
+    pub command: Command,
+}
 
 /// What `exfil-agent` can do.
 #[derive(Subcommand)]
