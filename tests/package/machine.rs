@@ -25,7 +25,7 @@ impl Machine {
             return Err("/etc/os-release names no Debian release".to_owned());
         };
         let machine = Machine { dir: TempDir::new().map_err(|e| e.to_string())? };
-        let root = machine.path("");
+        let root = machine.dir.path().join("root");
         let made = Command::new("mmdebstrap")
             .args(["--mode=root", "--variant=minbase", "--include=systemd,logrotate", suite])
             .arg(&root)

@@ -227,7 +227,9 @@ fn installed(machine: &Machine, deb: &Path) {
     }
     machine.run(&["exfil-agent", "check", "--config", "/etc/exfil-agent/exfil-agent.toml"]);
     // What is shipped for reading is what is compiled in: whole, and free of faults.
-    fs::write(machine.path("tmp/all.toml"), "[detection]\ncontent_dir = \"/usr/share/exfil-agent/content\"\n").unwrap();
+    let shipped = fs::read_to_string(machine.path(CONFIG)).unwrap();
+    let content_dir = "content_dir = \"/usr/share/exfil-agent/content\"";
+    fs::write(machine.path("tmp/all.toml"), shipped.replace("#content_dir = \"\"", content_dir)).unwrap();
     machine.run(&["exfil-agent", "check", "--config", "/tmp/all.toml"]);
     machine.run(&["exfil-agent", "check", "--config", "/usr/share/doc/exfil-agent/examples/second.toml"]);
     machine.run(&["logrotate", "--debug", "/etc/logrotate.d/exfil-agent"]);
@@ -263,12 +265,12 @@ fn upgraded(machine: &Machine, deb: &Path, learned: &str) {
 
     assert_eq!(machine.run(&["agentctl", "alerts", "list", "--format", "csv"]), learned);
     let daemon = machine.start();
-    machine.feed("ngrok.exe");
+    machine.feed("stunnel.exe");
     daemon.wait_until("one alert more", || machine.alerts().len() > 1);
     daemon.stop();
     let alerts = machine.alerts();
     assert!(
-        alerts.len() == 2 && alerts[1].contains("ngrok.exe"),
+        alerts.len() == 2 && alerts[1].contains("stunnel.exe"),
         "what was read before is not read again: {alerts:#?}"
     );
 }
