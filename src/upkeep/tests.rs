@@ -1,3 +1,5 @@
+//! Exports and imports against stores made by hand: what is in them, that they are counted once, and that bad files change nothing.
+
 use super::*;
 use crate::alert::EntityKind;
 use crate::model::days::DaySet;
