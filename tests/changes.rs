@@ -6,7 +6,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io::Write;
 use std::os::unix::net::UnixDatagram;
 use std::os::unix::process::CommandExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::time::Duration;
 
@@ -188,19 +188,25 @@ fn what_is_forgotten_leaves_no_trace_and_the_rest_stays_as_it_was() {
     assert_eq!(daemon.terminate(), 0);
 }
 
-/// Plays systemd: what the agent says of itself, in order.
-#[test]
-fn systemd_hears_of_start_reload_life_and_end() {
-    let site = Site::new();
-    fs::create_dir(site.root().join("spool")).unwrap();
+/// Plays systemd: its socket, and what the agent says there next.
+fn systemd(site: &Site) -> (PathBuf, impl Fn() -> String + use<>) {
     let socket = site.root().join("notify");
     let systemd = UnixDatagram::bind(&socket).unwrap();
     systemd.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
-    let hear = || {
+    let hear = move || {
         let mut message = [0; 1024];
         let n = systemd.recv(&mut message).unwrap();
         String::from_utf8(message[..n].to_vec()).unwrap()
     };
+    (socket, hear)
+}
+
+/// What the agent says of itself, in order.
+#[test]
+fn systemd_hears_of_start_reload_life_and_end() {
+    let site = Site::new();
+    fs::create_dir(site.root().join("spool")).unwrap();
+    let (socket, hear) = systemd(&site);
     let daemon = site.start_with(&[("NOTIFY_SOCKET", socket.to_str().unwrap())]);
     assert!(hear().contains("READY=1"));
     assert_eq!(json(&site.ctl(&["reload"]))["change"], "reloaded");
@@ -224,14 +230,7 @@ fn systemd_hears_of_start_reload_life_and_end() {
 fn systemd_is_kept_patient_during_a_long_change() {
     let site = Site::new();
     fs::create_dir(site.root().join("spool")).unwrap();
-    let socket = site.root().join("notify");
-    let systemd = UnixDatagram::bind(&socket).unwrap();
-    systemd.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
-    let hear = || {
-        let mut message = [0; 1024];
-        let n = systemd.recv(&mut message).unwrap();
-        String::from_utf8(message[..n].to_vec()).unwrap()
-    };
+    let (socket, hear) = systemd(&site);
     let stalls = ("EXFIL_AGENT_FAIL", "stall=compact-built");
     let daemon = site.start_with(&[("NOTIFY_SOCKET", socket.to_str().unwrap()), stalls]);
     assert!(hear().contains("READY=1"));
