@@ -255,7 +255,10 @@ struct Lines {
 impl Lines {
     fn open(path: &Path) -> Result<(Head, Lines), UpkeepError> {
         let cannot = |e: io::Error| UpkeepError::Unreadable(format!("{}: {e}", path.display()));
-        let file = File::open(path).map_err(cannot)?;
+        let file = File::open(path).map_err(|e| match e.kind() {
+            io::ErrorKind::NotFound => UpkeepError::NotFound(format!("{}: {e}", path.display())),
+            _ => cannot(e),
+        })?;
         let reader = BufReader::new(zstd::Decoder::new(file).map_err(cannot)?);
         let mut lines = Lines { path: path.to_owned(), reader, line: Vec::new(), number: 0 };
         if let Err(e) = lines.advance() {
