@@ -10,6 +10,7 @@ pub mod batch;
 pub mod calendar;
 pub mod config;
 pub mod event;
+pub mod few;
 pub mod swar;
 
 // What is detected.

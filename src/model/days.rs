@@ -1,14 +1,15 @@
 //! Sets of calendar days, for history ("on how many earlier days has this been seen?").
 
 use crate::calendar::Day;
+use crate::few::Few;
 use serde::{Deserialize, Serialize};
-use smallvec::SmallVec;
 
 /// A set of days as bits, from a base that is a multiple of 64. Small: a year takes six words; two stand in place.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DaySet {
     base: Day,
-    words: SmallVec<[u64; 2]>,
+    #[serde(with = "crate::few")]
+    words: Few<u64>,
 }
 
 impl DaySet {

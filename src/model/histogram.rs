@@ -7,13 +7,13 @@
 use super::oldest::Oldest;
 use super::rank::RankIndex;
 use crate::calendar::Day;
+use crate::few::Few;
 use foldhash::fast::RandomState;
 use hashbrown::HashTable;
-use smallvec::SmallVec;
 use std::hash::BuildHasher;
 
 /// Counts by day, ascending, each above 0. Most bins are of one day or two, which stand in place.
-pub type DayCounts = SmallVec<[(Day, u32); 2]>;
+pub type DayCounts = Few<(Day, u32)>;
 
 /// One bin: how often a value was counted, day by day.
 #[derive(Clone, Debug, PartialEq, Eq)]

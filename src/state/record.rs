@@ -40,6 +40,7 @@ pub struct InstanceRecord {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BinRecord {
     /// Count by day, ascending; may hold days that have left the window.
+    #[serde(with = "crate::few")]
     pub days: DayCounts,
     /// First training, ms.
     pub first_ms: i64,
