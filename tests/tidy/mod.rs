@@ -17,6 +17,7 @@ const LEAVES: &[&str] = &[
     "event",
     "alert",
     "batch",
+    "few",
     "swar",
     "config",
     "exit",
