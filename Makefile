@@ -56,11 +56,15 @@ bench:
 micro:
 	$(CARGO) bench --locked --bench micro -- $(MICRO)
 
-# Man pages and completions from the tables of arguments.
+# Man pages and completions from the tables of arguments, and the licences of what is compiled in.
+# cargo install --locked --features cli cargo-about
 documents:
 	$(CARGO) run --locked --quiet --example documents -- target/documents
 	gzip -9n target/documents/man*/*
 	gzip -9nc CHANGELOG.md >target/documents/changelog.gz
+	$(CARGO) about generate --locked --offline --config packaging/third-party/about.toml \
+		packaging/third-party/third-party.hbs --output-file target/documents/third-party
+	gzip -9nf target/documents/third-party
 
 # What an administrator installs; both land in target/packages. cargo install --locked cargo-deb cargo-generate-rpm
 deb: documents

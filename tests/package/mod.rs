@@ -73,6 +73,7 @@ fn the_deb_holds_what_its_unit_its_pages_and_its_readme_name() {
         "/etc/logrotate.d/exfil-agent",
         "/usr/share/doc/exfil-agent/copyright",
         "/usr/share/doc/exfil-agent/NOTICE",
+        "/usr/share/doc/exfil-agent/third-party.gz",
         "/usr/share/doc/exfil-agent/changelog.gz",
         "/usr/share/doc/exfil-agent/changelog.Debian.gz",
     ]
