@@ -234,7 +234,7 @@ pub struct Alert {
     pub entity: String,
     /// What the rule is "per".
     pub value: Option<String>,
-    /// The sequence day or month: `2026-03-01` or `2026-03`.
+    /// The sequence day or month: `2026-03-01` or `2026-03`. Of operational alerts: `once` or empty.
     pub sequence: String,
     /// Peer group of the user, if any.
     pub peer_group: Option<String>,
@@ -259,8 +259,17 @@ impl Alert {
     /// An alert about the agent itself. Its id is over what is the matter, with what, and the collector's hour.
     pub fn operational(matter: &str, subject: &str, sentence: String, now_ms: i64) -> Alert {
         let hour = Sequence::Hour(now_ms.div_euclid(3_600_000));
+        Alert::report(matter, subject, sentence, now_ms, hour)
+    }
+
+    /// A report of the agent on itself that is made once in the life of a state, whatever the hour.
+    pub fn operational_once(matter: &str, subject: &str, sentence: String, now_ms: i64) -> Alert {
+        Alert::report(matter, subject, sentence, now_ms, Sequence::Once)
+    }
+
+    fn report(matter: &str, subject: &str, sentence: String, now_ms: i64, sequence: Sequence) -> Alert {
         Alert {
-            id: alert_id(matter, 1, EntityKind::Agent, subject, "", hour),
+            id: alert_id(matter, 1, EntityKind::Agent, subject, "", sequence),
             time_ms: now_ms,
             detected_ms: now_ms,
             kind: AlertKind::Operational,
@@ -277,7 +286,7 @@ impl Alert {
             entity_kind: EntityKind::Agent,
             entity: String::new(),
             value: Some(subject.into()),
-            sequence: String::new(),
+            sequence: if matches!(sequence, Sequence::Once) { sequence.label() } else { String::new() },
             peer_group: None,
             event_type: String::new(),
             fields: Vec::new(),
@@ -285,6 +294,11 @@ impl Alert {
             origin: None,
             suppressed: false,
         }
+    }
+
+    /// Whether it is made once in the life of a state.
+    pub fn is_once(&self) -> bool {
+        self.kind == AlertKind::Operational && self.sequence == Sequence::Once.label()
     }
 
     /// About how many bytes of memory it takes.
@@ -385,6 +399,8 @@ pub enum Sequence {
     Month(Day),
     /// An hour of the collector's clock (operational alerts): hours since the epoch.
     Hour(i64),
+    /// The life of the state (operational alerts that are made once).
+    Once,
 }
 
 impl Sequence {
@@ -394,6 +410,7 @@ impl Sequence {
             Sequence::Day(d) => crate::calendar::format_day(d),
             Sequence::Month(d) => crate::calendar::format_month(d),
             Sequence::Hour(h) => format!("hour {h}"),
+            Sequence::Once => "once".into(),
         }
     }
 }

@@ -117,6 +117,34 @@ fn a_quiet_spool_is_reported_and_rejected_records_are_copied_where_the_config_sa
 }
 
 #[test]
+fn a_rule_that_cannot_fire_is_reported_once_and_not_again_after_a_restart() {
+    let site = Site::new();
+    fs::create_dir(site.root().join("spool")).unwrap();
+    let text = office(140).join("\n") + "\n";
+    fs::write(site.spool("a.cef"), &text).unwrap();
+    let said = || -> Vec<String> {
+        let alerts = fs::read_to_string(site.root().join("alerts.jsonl")).unwrap_or_default();
+        let alerts = alerts.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
+        let inert = alerts.filter(|a| a["rule"]["id"] == "rule-inert");
+        inert.map(|a| a["value"].as_str().unwrap().to_owned()).collect()
+    };
+    let daemon = site.start();
+    site.wait_for_bytes(text.len() as u64);
+    wait("the rules to be reported", || said().len() >= 4);
+    assert_eq!(daemon.terminate(), 0);
+    let rules = ["A-WEB-EXFIL-ASSET", "A-WebShell-WebServer", "WEB-New-File-20", "WebShell-WebServer"];
+    assert_eq!(said(), rules);
+    // A spool that is found silent has been looked at, and so have the rules.
+    site.reconfigure("rescan_secs = 1", "rescan_secs = 1\nsilent_after_secs = 2");
+    let daemon = site.start();
+    wait("a look", || fs::read_to_string(site.root().join("alerts.jsonl")).unwrap().contains("spool-silent"));
+    let told = site.ctl(&["alerts", "list"]);
+    assert_eq!(daemon.terminate(), 0);
+    assert_eq!(String::from_utf8_lossy(&told.stdout).matches("rule-inert").count(), rules.len());
+    assert_eq!(said(), rules);
+}
+
+#[test]
 fn a_service_that_many_users_meet_is_suggested_for_sanctioning() {
     let dir = TempDir::new().unwrap();
     let file = dir.path().join("a.cef");

@@ -9,7 +9,6 @@ use crate::alert::Alert;
 use crate::calendar::{format_instant, parse_day};
 use crate::config::Settings;
 use crate::content::Content;
-use crate::event::{EventType, FieldSet};
 use crate::rule::Rule;
 use crate::state::dump::{Dumper, InstanceSummary, ModelFacts, Row};
 use crate::state::key::{ALERTS, ENTITIES, GuardKey, Key};
@@ -391,7 +390,7 @@ impl View for Recorded {
             score: rule.score,
             events: rule.events.iter().map(|e| e.name().to_owned()).collect(),
             enabled: rule.enabled,
-            inert: inert(rule, &carried),
+            inert: rule.inert(&carried),
             alerts: counts.get(&rule.id).copied().unwrap_or(0),
             file: rule.file.clone(),
         };
@@ -424,24 +423,6 @@ fn alert_row(seq: u64, alert: Alert) -> AlertRow {
         entity: alert.entity,
         value: alert.value,
     }
-}
-
-/// Why a rule can never fire: a field that it needs has been carried by no event of its types.
-pub(super) fn inert(rule: &Rule, carried: &[FieldSet]) -> Option<String> {
-    let of = |t: &EventType| carried.get(t.index()).copied().unwrap_or_default();
-    let seen = EventType::ALL.iter().filter(|t| rule.events.iter().any(|d| t.is_a(*d)));
-    let seen = seen.map(of).fold(FieldSet::default(), FieldSet::union);
-    if seen == FieldSet::default() {
-        let types: Vec<&str> = rule.events.iter().map(|e| e.name()).collect();
-        return Some(format!("no {} event has been read", types.join(" or ")));
-    }
-    let missing: Vec<String> = rule
-        .needs
-        .iter()
-        .filter(|one_of| one_of.0 & seen.0 == 0)
-        .map(|one_of| one_of.iter().map(|f| f.name()).collect::<Vec<_>>().join(" or "))
-        .collect();
-    (!missing.is_empty()).then(|| format!("no event has carried {}", missing.join(" and ")))
 }
 
 fn read<T: DeserializeOwned>(key: &[u8], value: &[u8]) -> Result<T, ViewError> {

@@ -1,7 +1,7 @@
 //! One report that answers "is it working?", from committed records and what only the process knows.
 
 use super::files::{file_rows, lag};
-use super::recorded::{Recorded, inert};
+use super::recorded::Recorded;
 use super::view::{InertRule, LastCommit, ModelProgress, Process, Queue, SinkRow, StatusReport, View, ViewError};
 use crate::alert::EntityKind;
 use crate::batch::Tally;
@@ -71,10 +71,9 @@ fn named<'a>(counts: &Counts, names: impl Iterator<Item = &'a str>) -> BTreeMap<
 fn inert_rules(view: &Recorded, agent: &AgentRecord, total: &Tally) -> Vec<InertRule> {
     let rules = view.content.rules.iter().filter(|r| r.enabled);
     // Before the first event of a type there is nothing to say about its fields.
-    let read = |t: &EventType| EventType::ALL.iter().any(|e| e.is_a(*t) && total.events.get(e.index()) > 0);
     rules
-        .filter(|r| r.events.iter().any(read))
-        .filter_map(|r| Some(InertRule { rule: r.id.clone(), reason: inert(r, &agent.carried)? }))
+        .filter(|r| r.types().any(|t| total.events.get(t.index()) > 0))
+        .filter_map(|r| Some(InertRule { rule: r.id.clone(), reason: r.inert(&agent.carried)? }))
         .collect()
 }
 

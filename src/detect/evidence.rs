@@ -122,6 +122,18 @@ impl Detector {
         self.outbox(alert, raised);
     }
 
+    /// Takes in a report of the agent on itself; one that is made once only, unless it has been.
+    pub fn report(&mut self, alert: Alert, raised: &mut Vec<(u64, Alert)>) {
+        if alert.is_once() {
+            let told = &mut self.state.agent.told_once;
+            if told.contains(&alert.id) {
+                return;
+            }
+            told.push(alert.id.clone());
+        }
+        self.outbox(alert, raised);
+    }
+
     /// Numbers an alert and puts it into the next commit; the oldest beyond the limit leaves with the same commit.
     pub fn outbox(&mut self, alert: Alert, raised: &mut Vec<(u64, Alert)>) {
         self.state.agent.alerts += 1;

@@ -14,7 +14,7 @@ use crate::calendar::{Day, first_of_month};
 use crate::config::{DetectionSettings, Limits};
 use crate::content::Content;
 use crate::enrich::Directory;
-use crate::event::Span;
+use crate::event::{EventType, Span};
 use crate::extract::Extractor;
 use crate::model::{ModelSpec, Scope};
 use crate::rule::{Period, Rule, Scratch};
@@ -134,11 +134,11 @@ impl Detector {
             self.event(batch, event, known, raised);
         }
         self.found = found;
-        self.note_carried(batch);
+        // A clock that runs ahead says nothing about how far a file is, nor since when something has been read.
+        let last_day = self.clock.today.saturating_add_unsigned(self.settings.future_days);
+        self.note_carried(batch, last_day);
         match &batch.remember {
             Some(Remember::Position(position)) => {
-                // A clock that runs ahead says nothing about how far a file is.
-                let last_day = self.clock.today.saturating_add_unsigned(self.settings.future_days);
                 let newest = batch.events.iter().filter(|e| e.day <= last_day).map(|e| e.time_ms).max();
                 let record = self.state.file(batch.file);
                 record.position.clone_from(position);
@@ -255,8 +255,18 @@ impl Detector {
         self.age_guards(event.day.saturating_sub_unsigned(self.settings.window_days), event, raised);
     }
 
-    fn note_carried(&mut self, batch: &EventBatch) {
+    /// What tells later which rules cannot fire: the fields that came, and since when.
+    fn note_carried(&mut self, batch: &EventBatch, last_day: Day) {
         let agent = &mut self.state.agent;
+        agent.oldest_days.resize(EventType::ALL.len(), None);
+        for event in batch.events.iter().filter(|e| e.day <= last_day) {
+            if let Some(oldest) = agent.oldest_days.get_mut(event.kind.index())
+                && oldest.is_none_or(|day| event.day < day)
+            {
+                *oldest = Some(event.day);
+                self.state.agent_dirty = true;
+            }
+        }
         if agent.carried.len() < batch.carried.len() {
             agent.carried.resize(batch.carried.len(), Default::default());
         }

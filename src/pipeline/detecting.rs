@@ -194,7 +194,7 @@ impl Detecting {
                 },
                 recv(self.operational) -> alert => match alert {
                     Ok(alert) => {
-                        self.detector.outbox(alert, &mut raised);
+                        self.detector.report(alert, &mut raised);
                         alerts_before = self.detector.state.agent.alerts;
                     }
                     Err(_) => self.operational = never(),

@@ -132,6 +132,31 @@ pub struct Rule {
     pub tests: Vec<RuleTest>,
 }
 
+impl Rule {
+    /// Why it can never fire: a field that it needs has been carried by no event of its types. `carried` has the fields
+    /// that some event carried, by event type.
+    pub fn inert(&self, carried: &[FieldSet]) -> Option<String> {
+        let of = |t: &EventType| carried.get(t.index()).copied().unwrap_or_default();
+        let seen = self.types().map(|t| of(&t)).fold(FieldSet::default(), FieldSet::union);
+        if seen == FieldSet::default() {
+            let types: Vec<&str> = self.events.iter().map(|e| e.name()).collect();
+            return Some(format!("no {} event has been read", types.join(" or ")));
+        }
+        let missing: Vec<String> = self
+            .needs
+            .iter()
+            .filter(|one_of| one_of.0 & seen.0 == 0)
+            .map(|one_of| one_of.iter().map(|f| f.name()).collect::<Vec<_>>().join(" or "))
+            .collect();
+        (!missing.is_empty()).then(|| format!("no event has carried {}", missing.join(" and ")))
+    }
+
+    /// The event types that it judges: those it is declared for, and what is one of them.
+    pub fn types(&self) -> impl Iterator<Item = EventType> + '_ {
+        EventType::ALL.iter().copied().filter(|t| self.events.iter().any(|declared| t.is_a(*declared)))
+    }
+}
+
 /// One `[[test]]` block of a rule: an event and whether the stateless condition holds.
 #[derive(Clone, Debug)]
 pub struct RuleTest {

@@ -147,8 +147,12 @@ pub struct AgentRecord {
     pub forgotten: Tally,
     /// Fields that some event carried, by event type.
     pub carried: Vec<FieldSet>,
+    /// The oldest day of which an event was read, by event type; days in the future do not count.
+    pub oldest_days: Vec<Option<Day>>,
     /// Newest event day over all entities.
     pub newest_day: Option<Day>,
     /// After a loss of the state: alerts about events before this time, ms, are kept and not delivered.
     pub quiet_before_ms: Option<i64>,
+    /// Ids of the reports that are made once only, and have been made.
+    pub told_once: Vec<String>,
 }

@@ -1,6 +1,7 @@
 //! `exfil-agent run`: the daemon. One pipeline after the other: a change ends one at a commit boundary and begins the next.
 
 mod failing;
+mod inert;
 mod loaded;
 mod reached;
 mod silence;
@@ -14,6 +15,7 @@ use crate::signals::{self, Signal};
 use crate::upkeep;
 use crossbeam_channel::{never, select};
 use failing::Failing;
+use inert::Inert;
 use loaded::Loaded;
 use log::{error, info};
 use reached::Reached;
@@ -72,7 +74,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
                 let _ = reply.send(outcome);
             }
             None if agent.pipeline.is_finished() => break,
-            None => agent.watch.look(&agent.pipeline),
+            None => agent.watch.look(&agent.loaded, &agent.pipeline),
         }
     }
     agent.stop()
@@ -175,6 +177,7 @@ struct Watch {
     silence: Silence,
     reached: Reached,
     failing: Failing,
+    inert: Inert,
     turns: u64,
 }
 
@@ -184,14 +187,16 @@ impl Watch {
             silence: Silence::of(&loaded.settings),
             reached: Reached::since(&pipeline.limits_at_start, pipeline.future_at_start),
             failing: Failing::default(),
+            inert: Inert::default(),
             turns: 0,
         }
     }
 
-    fn look(&mut self, pipeline: &Pipeline) {
+    fn look(&mut self, loaded: &Loaded, pipeline: &Pipeline) {
         self.silence.check(pipeline);
         self.reached.check(pipeline);
         self.failing.check(pipeline);
+        self.inert.check(&loaded.content.rules, pipeline);
         let turns = pipeline.turns.load(Ordering::Relaxed);
         let before = std::mem::replace(&mut self.turns, turns);
         service::alive(pipeline, turns != before);
