@@ -20,6 +20,7 @@ mod changes; // reload, compaction, forgetting, while the real daemon works
 mod crash; // the real daemon: killed anywhere, at random and at every failpoint
 mod daemon; // the real daemon: asked, given bad starts
 mod determinism; // the same input, the same output, whatever the threads and their timing
+mod documents; // generated references, and commands that documents name
 mod faults; // calls that fail, full disks, state that vanishes
 mod follow; // agentctl alerts follow, on the real daemon
 mod golden; // states of every schema, read for ever

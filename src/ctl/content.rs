@@ -9,7 +9,7 @@ use crate::content::{self, Faults};
 use crate::content::{ContentFile, ContentFiles};
 use serde::{Deserialize, Serialize};
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// `agentctl content …`.
 #[derive(Debug, clap::Subcommand)]
@@ -53,10 +53,21 @@ impl Row for FileRow {
 /// What the tests came to.
 #[derive(Serialize)]
 struct Tested {
+    /// Tests of rules that passed.
     rule_tests: usize,
+    /// Tests of parsers that passed.
     parser_tests: usize,
     /// Time for both.
     ms: u64,
+}
+
+/// What was written.
+#[derive(Serialize)]
+struct Written<'a> {
+    /// Files.
+    files: usize,
+    /// Where.
+    dir: &'a Path,
 }
 
 pub(super) fn run(command: &ContentCommand, settings: &Settings, output: &mut Output<'_>) -> Result<(), ViewError> {
@@ -129,7 +140,7 @@ fn export(arguments: &Exporting, output: &mut Output<'_>) -> Result<(), ViewErro
         }
         fs::write(&path, &file.text).map_err(cannot)?;
     }
-    let written = serde_json::json!({ "files": files.0.len(), "dir": dir });
+    let written = Written { files: files.0.len(), dir };
     let page = |look| {
         let mut page = Page::new(look);
         page.text(&format!("{} files in {}.", files.0.len(), dir.display()));

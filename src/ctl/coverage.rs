@@ -23,6 +23,7 @@ pub struct Arguments {
 /// A technique and the rules that look for it.
 #[derive(Clone, Default, Serialize, Deserialize)]
 struct Technique {
+    /// ATT&CK technique id.
     technique: String,
     /// Rules that can fire.
     rules: Vec<String>,
@@ -30,6 +31,7 @@ struct Technique {
     silent: Vec<String>,
     /// The highest score of those that can.
     score: u32,
+    /// Its page.
     link: Option<String>,
 }
 

@@ -20,26 +20,45 @@ pub struct Arguments {
 /// A rule for a program.
 #[derive(Serialize)]
 struct RuleDetails<'r> {
+    /// Id.
     id: &'r str,
+    /// Name.
     name: &'r str,
+    /// Revision; alerts of another one have other ids.
     revision: u32,
+    /// What it is about.
     why: &'r str,
+    /// ATT&CK technique ids.
     attack: &'r [String],
+    /// Score.
     score: u32,
+    /// Event types that it judges.
     events: Vec<&'static str>,
+    /// `user` or `host`: whose day or month it goes by.
     entity: &'static str,
+    /// The field that it is "per", besides the entity.
     per: Option<&'static str>,
+    /// How long it stays silent after it fired: `day` or `month`.
     period: &'static str,
+    /// Its condition and what state must say, in words.
     fires_when: Vec<String>,
+    /// Whether it is switched on.
     enabled: bool,
-    /// Absent when no agent could be asked.
+    /// Why it cannot fire; null when it can, and when no agent could be asked.
     inert: Option<String>,
+    /// Kept alerts of it; null when no agent could be asked.
     alerts: Option<u64>,
+    /// What to look at next.
     triage: &'r [String],
+    /// Known false positives.
     false_positives: &'r [String],
+    /// Authors of what it re-expresses.
     author: &'r [String],
+    /// Links.
     references: &'r [String],
+    /// Licence of what it re-expresses.
     license: Option<&'r str>,
+    /// The content file it came from.
     file: &'r str,
 }
 

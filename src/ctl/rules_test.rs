@@ -40,16 +40,23 @@ const MAX_LINE_BYTES: u64 = 1 << 20;
 /// What becomes of a record.
 #[derive(Serialize)]
 struct Report<'c> {
+    /// How the record was read: `cef` or `csv`.
     format: &'static str,
-    /// The parser; absent when the record is no event.
+    /// The parser; null when the record is no event.
     parser: Option<&'c str>,
     /// Why it is no event.
     refused: Option<String>,
+    /// Type of the event.
     event_type: Option<&'static str>,
+    /// When it happened.
     time: Option<String>,
+    /// Fields by name, enriched ones included.
     fields: Map<String, Value>,
+    /// What enrichment found out.
     flags: Vec<&'static str>,
+    /// What was strange about the record.
     odd: Vec<&'static str>,
+    /// What the rules of its type say.
     rules: Vec<Judged<'c>>,
     /// Rules of other event types.
     other_rules: usize,
@@ -60,11 +67,15 @@ struct Report<'c> {
 /// What a rule says.
 #[derive(Serialize)]
 struct Judged<'c> {
+    /// The rule.
     rule: &'c str,
     /// Whether its condition holds.
     holds: bool,
+    /// Whether it is switched on.
     enabled: bool,
+    /// Conditions that hold.
     matched: Vec<Matched>,
+    /// The first condition that failed.
     why_not: Option<String>,
     /// What must be so besides.
     needs: Vec<String>,
