@@ -12,6 +12,25 @@ use tempfile::TempDir;
 const ENTER: &str = r#"root=$1; shift
 mount -t proc proc "$root/proc" && mount --rbind /dev "$root/dev" && exec chroot "$root" "$@""#;
 
+/// What systemctl does on a machine without systemd: the service as its unit says, in the background. Like `Type=notify`, a
+/// start ends when the agent answers.
+const SERVICE: &str = r#"#!/bin/sh
+for word; do case $word in start|stop|restart|reload|enable|daemon-reload) todo=$word;; esac; done
+case $todo in stop|restart) kill "$(cat /tmp/agent.pid)"; while kill -0 "$(cat /tmp/agent.pid)" 2>/dev/null; do sleep 0.1; done;; esac
+case $todo in start|restart|enable)
+    install --directory --mode=750 --owner=exfil-agent --group=exfil-agent /run/exfil-agent
+    setpriv --reuid=exfil-agent --regid=exfil-agent --groups=adm --no-new-privs \
+        sh -c 'echo $$ >/tmp/agent.pid.new; exec exfil-agent run --config /etc/exfil-agent/exfil-agent.toml' >/dev/null 2>>/tmp/agent.log </dev/null &
+    n=0
+    until agentctl status >/dev/null 2>&1 && [ -S /run/exfil-agent/control.sock ]; do
+        n=$((n + 1)); [ $n -lt 300 ] || { cat /tmp/agent.log >&2; exit 1; }
+        sleep 0.1
+    done
+    mv -f /tmp/agent.pid.new /tmp/agent.pid;;
+reload) agentctl reload;;
+esac
+"#;
+
 /// Removed when dropped.
 pub struct Machine {
     dir: TempDir,
@@ -46,6 +65,23 @@ impl Machine {
         fs::write(&systemctl, "#!/bin/sh\necho \"$*\" >>/tmp/asked\n").map_err(|e| e.to_string())?;
         fs::set_permissions(&systemctl, fs::Permissions::from_mode(0o755)).map_err(|e| e.to_string())?;
         Ok(machine)
+    }
+
+    /// From now on systemctl starts, stops and reloads the service, as far as that goes without systemd.
+    pub fn with_a_service(self) -> Machine {
+        fs::write(self.path("usr/local/bin/systemctl"), SERVICE).unwrap();
+        self
+    }
+
+    /// Runs lines of a document as root, all of them to success, and gives what they write.
+    pub fn follow(&self, script: &str) -> String {
+        fs::write(self.path("tmp/script"), script).unwrap();
+        let output = self.enter(&["sh", "-e", "-c", "cd /root; . /tmp/script"]).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        let log = || fs::read_to_string(self.path("tmp/agent.log")).unwrap_or_default();
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{script}\n{said}\n{errors}\nthe agent said:\n{}", log());
+        said
     }
 
     /// A path of the machine, seen from outside.
@@ -143,6 +179,15 @@ impl Machine {
     pub fn alerts(&self) -> Vec<String> {
         let text = fs::read_to_string(self.path("var/log/exfil-agent/alerts.jsonl")).unwrap_or_default();
         text.lines().map(str::to_owned).collect()
+    }
+}
+
+impl Drop for Machine {
+    fn drop(&mut self) {
+        // What systemctl has started; a test that fails leaves it running.
+        if let Ok(pid) = fs::read_to_string(self.path("tmp/agent.pid")) {
+            let _ = Command::new("kill").args(["-KILL", pid.trim()]).stderr(Stdio::null()).status();
+        }
     }
 }
 

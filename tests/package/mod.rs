@@ -2,6 +2,7 @@
 //!
 //! They are built beforehand (`make deb rpm`); `EXFIL_AGENT_DEB` and `EXFIL_AGENT_RPM` say where they lie.
 
+mod guides;
 mod machine;
 
 use crate::skip::{has_command, skip};
