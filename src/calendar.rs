@@ -3,6 +3,7 @@
 //! Units: instants are milliseconds since the Unix epoch, UTC; a [`Day`] is the number of days since 1970-01-01 on the
 //! zone's calendar. Detection asks this module about *event* times; the wall clock is read in [`wall_clock_ms`] alone.
 
+use crate::swar::eight_digits;
 use jiff::{Timestamp, ToSpan, civil, tz::TimeZone};
 use std::cell::Cell;
 
@@ -89,19 +90,24 @@ fn may_have_offset(text: &str) -> bool {
     text.bytes().skip(8).any(|b| matches!(b, b'Z' | b'z' | b'+' | b'-') || !b.is_ascii())
 }
 
+/// How many digits an epoch has: of milliseconds, of seconds.
+pub const EPOCH_DIGITS: [usize; 2] = [13, 10];
+
 /// An epoch of 13 digits (milliseconds) or 10 digits (seconds).
 #[inline]
 pub fn parse_epoch(text: &[u8]) -> Option<i64> {
-    if text.len() != 13 && text.len() != 10 {
+    if !EPOCH_DIGITS.contains(&text.len()) {
         return None;
     }
-    let mut n: i64 = 0;
-    for b in text {
+    let (head, tail) = text.split_last_chunk::<8>()?;
+    let mut n = 0;
+    for b in head {
         if !b.is_ascii_digit() {
             return None;
         }
         n = n * 10 + i64::from(b - b'0');
     }
+    let n = n * 100_000_000 + i64::from(eight_digits(tail)?);
     Some(if text.len() == 10 { n * 1000 } else { n })
 }
 

@@ -7,21 +7,24 @@ mod absent;
 mod evidence;
 mod history;
 mod verdict;
+mod warm;
 
 use crate::alert::{Alert, EntityKind};
-use crate::batch::{BatchEvent, EventBatch, Hit, Remember, Training};
+use crate::batch::{BatchEvent, EventBatch, Remember, Training};
 use crate::calendar::{Day, first_of_month};
 use crate::config::{DetectionSettings, Limits};
 use crate::content::Content;
 use crate::enrich::Directory;
 use crate::event::{EventType, Span};
 use crate::extract::Extractor;
+use crate::model::histogram::Place;
 use crate::model::{ModelSpec, Scope};
-use crate::rule::{Period, Rule, Scratch};
+use crate::rule::{Period, Scratch};
 use crate::state::State;
 use crate::state::entities::EntityId;
 use history::Histories;
 use std::sync::Arc;
+use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 
 /// What the agent knows of the clock when it judges a batch.
 #[derive(Clone, Copy, Debug)]
@@ -50,6 +53,9 @@ pub struct Detector {
     scratch: Scratch,
     /// Of the batch in hand.
     found: Vec<Found>,
+    questions: Vec<warm::Question>,
+    /// Of the event in hand.
+    asked: Option<Asked>,
     /// Memory for the key of a peer group.
     group_key: String,
 }
@@ -61,9 +67,19 @@ struct Found {
     host: Option<EntityId>,
 }
 
+/// Where a model's instance has the value of the event in hand: rules and training ask for the same.
+#[derive(Clone, Copy, Debug)]
+struct Asked {
+    model: u16,
+    scope: EntityId,
+    value: Span,
+    place: Place,
+}
+
 /// An event with the slots of its entities and what its day means for them.
 #[derive(Clone, Copy)]
 struct Subject<'a> {
+    content: &'a Content,
     event: &'a BatchEvent,
     batch: &'a EventBatch,
     user: Option<EntityId>,
@@ -115,6 +131,8 @@ impl Detector {
             history,
             scratch,
             found: Vec::new(),
+            questions: Vec::new(),
+            asked: None,
             group_key: String::new(),
         }
     }
@@ -126,12 +144,14 @@ impl Detector {
 
     /// Judges a batch and learns from it; new alerts are numbered and appended to `raised`.
     pub fn judge(&mut self, batch: &EventBatch, raised: &mut Vec<(u64, Alert)>) {
+        let content = &*Arc::clone(&self.content);
         self.find_entities(batch);
+        self.warm(batch);
         let found = std::mem::take(&mut self.found);
         let drops = self.state.entities.drops();
         for (event, found) in batch.events.iter().zip(&found) {
             let known = if self.state.entities.drops() == drops { *found } else { Found::default() };
-            self.event(batch, event, known, raised);
+            self.event(content, batch, event, known, raised);
         }
         self.found = found;
         // A clock that runs ahead says nothing about how far a file is, nor since when something has been read.
@@ -151,19 +171,30 @@ impl Detector {
     }
 
     /// Looks up who the events of a batch are about, before any of them is judged: one after the other the looks into
-    /// memory would wait for each other, together they do not.
+    /// memory would wait for each other, together they do not. For the same reason all numbers come first, and then all slots.
     fn find_entities(&mut self, batch: &EventBatch) {
         let (text, entities) = (batch.text(), &self.state.entities);
-        let find = |kind, key: Span, hash| if key.is_empty() { None } else { entities.find(kind, text.get(key), hash) };
+        let guess = |kind, key: Span, hash| if key.is_empty() { None } else { entities.guess(kind, hash) };
         self.found.clear();
         self.found.extend(batch.events.iter().map(|event| Found {
-            user: find(EntityKind::User, event.user, event.user_hash),
-            host: find(EntityKind::Host, event.host, event.host_hash),
+            user: guess(EntityKind::User, event.user, event.user_hash),
+            host: guess(EntityKind::Host, event.host, event.host_hash),
         }));
+        for (found, event) in self.found.iter_mut().zip(&batch.events) {
+            found.user = entities.confirm(found.user, EntityKind::User, text.get(event.user), event.user_hash);
+            found.host = entities.confirm(found.host, EntityKind::Host, text.get(event.host), event.host_hash);
+        }
     }
 
     #[inline]
-    fn event(&mut self, batch: &EventBatch, event: &BatchEvent, found: Found, raised: &mut Vec<(u64, Alert)>) {
+    fn event(
+        &mut self,
+        content: &Content,
+        batch: &EventBatch,
+        event: &BatchEvent,
+        found: Found,
+        raised: &mut Vec<(u64, Alert)>,
+    ) {
         let text = batch.text();
         let entities = &mut self.state.entities;
         let mut id = |kind, found: Option<EntityId>, key: Span, hash| match found {
@@ -193,7 +224,8 @@ impl Detector {
                 self.new_day(event, raised);
             }
         }
-        let subject = Subject { event, batch, user, host, user_stale, host_stale };
+        let subject = Subject { content, event, batch, user, host, user_stale, host_stale };
+        self.asked = None;
         for hit in slice(&batch.hits, event.hits) {
             self.hit(&subject, hit, raised);
         }
@@ -280,35 +312,27 @@ impl Detector {
     }
 
     fn train(&mut self, s: &Subject<'_>, training: &Training) {
-        let content = Arc::clone(&self.content);
-        let Some(model) = content.models.get(training.model as usize) else { return };
+        let Some(model) = s.content.models.get(training.model as usize) else { return };
         let (Some(scope), false) = (self.scope_entity(s, model), s.stale(kind_of(model.scope))) else { return };
         let text = s.batch.text();
         let (value, day) = (text.get(training.value), s.event.day);
-        if matches!(model.scope, Scope::User | Scope::Host) && model.once_per.is_none() {
-            // The scope is the sequence: what was counted on this day needs no list of its own.
-            let entity = self.state.entities.get(scope);
-            if entity
-                .and_then(|e| e.instance(training.model))
-                .is_some_and(|i| i.bin(value).is_some_and(|b| b.count_on(day) > 0))
-            {
+        let place = self.place(training.model, scope, training.value, value);
+        if model.counts_by_day() {
+            let bin = self.state.entities.get(scope).and_then(|e| e.instance(training.model)?.at(place));
+            if bin.is_some_and(|b| b.count_on(day) > 0) {
                 return;
             }
         } else {
             let Some(owner) = s.user.or(s.host) else { return };
-            if !self.note_once(
-                owner,
-                training.model,
-                day,
-                &[once_hash(value, b""), once_hash(value, text.get(training.once))],
-            ) {
+            let mark = once_hash(value);
+            if !self.note_once(owner, training.model, day, [mark, unique_hash(mark, text.get(training.once))]) {
                 return;
             }
         }
         let Some(bounds) = self.state.bounds.get(training.model as usize).copied() else { return };
         let mut pushed_out = 0;
         if let Some(instance) = self.state.entities.train(scope, training.model) {
-            instance.train(value, day, s.event.time_ms, &bounds);
+            instance.train_at(place, value, day, s.event.time_ms, &bounds);
             pushed_out = u64::from(instance.take_pushed_out());
         }
         if pushed_out > 0 {
@@ -324,10 +348,10 @@ impl Detector {
     }
 
     /// Notes what trains a model on a day: the value, and the value with what makes it unique. Says whether the latter is new.
-    fn note_once(&mut self, owner: EntityId, model: u16, day: Day, [mark, unique]: &[u64; 2]) -> bool {
+    fn note_once(&mut self, owner: EntityId, model: u16, day: Day, [mark, unique]: [u64; 2]) -> bool {
         let Some(entity) = self.state.entities.get(owner) else { return false };
         let list = entity.known().once.iter().find(|o| o.0 == model && o.1 == day).map(|o| &o.2);
-        if list.is_some_and(|l| l.binary_search(unique).is_ok()) {
+        if list.is_some_and(|l| l.binary_search(&unique).is_ok()) {
             return false;
         }
         // Each training leaves up to two marks. One user cannot train what belongs to all without end.
@@ -347,8 +371,8 @@ impl Detector {
         };
         if let Some((.., list)) = lists.get_mut(at) {
             for hash in [mark, unique] {
-                if let Err(place) = list.binary_search(hash) {
-                    list.insert(place, *hash);
+                if let Err(place) = list.binary_search(&hash) {
+                    list.insert(place, hash);
                 }
             }
         }
@@ -392,8 +416,15 @@ impl Detector {
         group
     }
 
-    fn rule(&self, hit: &Hit) -> Option<(Arc<Content>, u16)> {
-        self.content.rules.get(hit.rule as usize).map(|_| (Arc::clone(&self.content), hit.rule))
+    /// Where the instance of a model has a value, looked up once an event.
+    fn place(&mut self, model: u16, scope: EntityId, span: Span, value: &[u8]) -> Place {
+        if let Some(asked) = self.asked.filter(|a| a.model == model && a.scope == scope && a.value == span) {
+            return asked.place;
+        }
+        let instance = self.state.entities.get(scope).and_then(|e| e.instance(model));
+        let place = instance.map(|i| i.find(value)).unwrap_or_default();
+        self.asked = Some(Asked { model, scope, value: span, place });
+        place
     }
 }
 
@@ -405,21 +436,17 @@ const fn kind_of(scope: Scope) -> EntityKind {
     }
 }
 
-/// Eight bytes of BLAKE3 over a value and what makes it unique: stable over restarts and versions.
-fn once_hash(value: &[u8], unique: &[u8]) -> u64 {
-    let mut hasher = blake3::Hasher::new();
-    hasher.update(&(value.len() as u64).to_le_bytes());
-    hasher.update(value);
-    hasher.update(unique);
-    let hash = hasher.finalize();
-    hash.as_bytes().first_chunk().map_or(0, |b| u64::from_le_bytes(*b))
+/// What stands for a value in a list of what has trained a model: stable over restarts and versions. Who makes two values
+/// alike makes one of them train nothing on that day.
+fn once_hash(value: &[u8]) -> u64 {
+    xxh3_64(value)
+}
+
+/// The same for a value with what makes a training of it unique.
+fn unique_hash(mark: u64, unique: &[u8]) -> u64 {
+    if unique.is_empty() { mark } else { xxh3_64_with_seed(unique, mark) }
 }
 
 fn slice<T>(all: &[T], range: (u32, u32)) -> &[T] {
     all.get(range.0 as usize..range.1 as usize).unwrap_or_default()
-}
-
-/// A rule with its index, borrowed from the content.
-fn rule_of(content: &Content, index: u16) -> Option<&Rule> {
-    content.rules.get(index as usize)
 }

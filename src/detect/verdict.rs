@@ -1,13 +1,12 @@
 //! What state says to a hit: has the model seen the value, is the sum reached, has it fired before?
 
-use super::{Detector, Subject, kind_of, once_hash, rule_of};
+use super::{Detector, Subject, kind_of, once_hash};
 use crate::alert::{Alert, BinView, EntityKind, Evidence, ModelEvidence, Sequence, SumEvidence};
-use crate::batch::Hit;
+use crate::batch::{Hit, Training};
 use crate::calendar::{Day, first_of_month};
-use crate::event::Field;
-use crate::model::ModelSpec;
-use crate::model::histogram::Instance;
-use crate::rule::{NoHistory, Period, Verdict};
+use crate::event::{Field, Span};
+use crate::model::histogram::{Bin, Instance};
+use crate::rule::{NoHistory, Period, Rule, Verdict};
 use crate::state::entities::EntityId;
 use crate::state::entity::Entity;
 use crate::state::key::Guard;
@@ -15,8 +14,7 @@ use crate::state::key::Guard;
 impl Detector {
     /// Judges one hit; fires when the verdict holds and the guard is open.
     pub(super) fn hit(&mut self, s: &Subject<'_>, hit: &Hit, raised: &mut Vec<(u64, Alert)>) {
-        let Some((content, index)) = self.rule(hit) else { return };
-        let Some(rule) = rule_of(&content, index) else { return };
+        let Some(rule) = s.content.rules.get(hit.rule as usize) else { return };
         let Some(entity) = s.entity(rule.entity) else { return };
         let value = s.batch.text().get(hit.value);
         let mut evidence = Evidence::default();
@@ -25,14 +23,13 @@ impl Detector {
             // What needs a model, a sum or history does not judge late or future events.
             _ if s.stale(rule.entity) => return,
             Verdict::Sum { amount, reaches, without_history } => {
-                match self.add(s, entity, index, hit, (*amount, *reaches, without_history.as_ref())) {
+                match self.add(s, entity, hit, (*amount, *reaches, without_history.as_ref())) {
                     Some(sum) => evidence.sum = Some(sum),
                     None => return,
                 }
             }
             Verdict::First { model } | Verdict::Abnormal { model, .. } | Verdict::Top { model, .. } => {
-                let Some(spec) = content.models.get(*model as usize) else { return };
-                match self.ask(s, *model, spec, &rule.verdict, hit) {
+                match self.ask(s, *model, rule, hit) {
                     Some(model) => evidence.model = Some(model),
                     None => return,
                 }
@@ -64,7 +61,6 @@ impl Detector {
         &mut self,
         s: &Subject<'_>,
         entity: EntityId,
-        index: u16,
         hit: &Hit,
         (amount, reaches, without_history): (Field, u64, Option<&NoHistory>),
     ) -> Option<SumEvidence> {
@@ -78,7 +74,7 @@ impl Detector {
             return None;
         }
         let subject = self.state.entities.change(entity)?;
-        let (total, left) = subject.add(index, day, value, hit.amount, self.limits.max_values);
+        let (total, left) = subject.add(hit.rule, day, value, hit.amount, self.limits.max_values);
         if left {
             self.state.agent.limits.max_values += 1;
             self.state.agent_dirty = true;
@@ -115,72 +111,70 @@ impl Detector {
     }
 
     /// Asks a model about the feature's value. The evidence, when the verdict holds.
-    fn ask(
-        &mut self,
-        s: &Subject<'_>,
-        model: u16,
-        spec: &ModelSpec,
-        verdict: &Verdict,
-        hit: &Hit,
-    ) -> Option<ModelEvidence> {
+    fn ask(&mut self, s: &Subject<'_>, model: u16, rule: &Rule, hit: &Hit) -> Option<ModelEvidence> {
+        let spec = s.content.models.get(model as usize)?;
         if s.stale(kind_of(spec.scope)) {
             return None;
         }
         let scope = self.scope_entity(s, spec)?;
-        let value = self.feature_value(s, spec, hit)?;
-        if !self.first_in_sequence(s, model, scope, spec, value) {
-            return None;
-        }
+        let span = feature_of(s, model, spec.feature, rule, hit)?;
+        let value = s.batch.text().get(span);
+        let place = self.place(model, scope, span, value);
         let empty = Instance::default();
         let entity = self.state.entities.get(scope)?;
         let instance = entity.instance(model).unwrap_or(&empty);
+        let bin = instance.at(place);
         let day = s.event.day;
+        let trained_already = if spec.counts_by_day() {
+            bin.is_some_and(|b| b.count_on(day) > 0)
+        } else {
+            self.has_trained(s, model, value)
+        };
+        if trained_already {
+            return None;
+        }
+        let count = bin.map_or(0, |b| b.total);
         let from = window_start(day, self.settings.window_days);
         let event = spec.events.first().map_or(0, |e| e.index() as u8);
-        let history_days = entity.history_days(event, from, day);
-        let confidence = instance.confidence(spec.alpha);
-        let converged = instance.n() >= spec.cut_off && confidence >= self.settings.min_confidence;
-        let mut out = ModelEvidence {
-            id: spec.id.clone(),
-            scope: if entity.kind == EntityKind::Agent { "*".into() } else { lossy(&entity.key) },
-            value: lossy(value),
-            verdict: String::new(),
-            n: instance.n(),
-            c: instance.c(),
-            confidence,
-            converged,
-            count: instance.count(value),
-            rank: None,
-            threshold: None,
-            median: None,
-            history_days,
-            top_bins: Vec::new(),
-        };
-        let holds = match verdict {
+        let history_days = || entity.history_days(event, from, day);
+        let converged =
+            || instance.n() >= spec.cut_off && instance.confidence(spec.alpha) >= self.settings.min_confidence;
+        // Most answers are no: what is quickly known is asked first, and evidence is gathered only for a yes.
+        let mut said = Said::default();
+        let holds = match &rule.verdict {
             Verdict::First { .. } => {
-                out.verdict = "first".into();
-                out.count == 0 && !instance.saturated() && self.may_say_first(converged, history_days)
+                count == 0 && !instance.saturated() && self.may_say_first(converged(), history_days())
             }
             Verdict::Abnormal { percentile, .. } => {
-                out.verdict = "abnormal".into();
-                converged && out.count > 0 && {
+                count > 0 && instance.n() >= spec.cut_off && instance.may_be_abnormal(count, *percentile) && {
                     let below = instance.abnormal_below(*percentile);
-                    out.threshold = Some(below);
-                    out.count < below
+                    said.threshold = Some(below);
+                    count < below && converged()
                 }
             }
-            Verdict::Top { .. } => {
-                out.verdict = "top".into();
-                converged && is_top(instance, value, verdict, &mut out)
-            }
+            Verdict::Top { .. } => converged() && is_top(instance, bin, &rule.verdict, &mut said),
             Verdict::Always | Verdict::Sum { .. } => false,
         };
         if !holds {
             return None;
         }
         let largest = instance.largest(20);
-        out.top_bins = largest.iter().map(|b| BinView { value: lossy(&b.value), count: b.total }).collect();
-        Some(out)
+        Some(ModelEvidence {
+            id: spec.id.clone(),
+            scope: if entity.kind == EntityKind::Agent { "*".into() } else { lossy(&entity.key) },
+            value: lossy(value),
+            verdict: rule.verdict.name().into(),
+            n: instance.n(),
+            c: said.bins.unwrap_or(instance.c()),
+            confidence: instance.confidence(spec.alpha),
+            converged: converged(),
+            count: said.count.unwrap_or(count),
+            rank: said.rank,
+            threshold: said.threshold,
+            median: said.median,
+            history_days: history_days(),
+            top_bins: largest.iter().map(|b| BinView { value: lossy(&b.value), count: b.total }).collect(),
+        })
     }
 
     fn may_say_first(&self, converged: bool, history_days: u32) -> bool {
@@ -190,55 +184,57 @@ impl Detector {
         (converged && history_days >= self.settings.min_history_days) || history_days >= self.settings.maturity_days
     }
 
-    /// The value of the model's feature: the rule's own value where it is the same field, else the training's.
-    fn feature_value<'b>(&self, s: &Subject<'b>, spec: &ModelSpec, hit: &Hit) -> Option<&'b [u8]> {
-        let text = s.batch.text();
-        let per = self.content.rules.get(hit.rule as usize).and_then(|r| r.per);
-        let value = match spec.feature {
-            Field::UserKey => text.get(s.event.user),
-            Field::HostKey => text.get(s.event.host),
-            feature if per == Some(feature) => text.get(hit.value),
-            _ => {
-                let of_model = |t: &&crate::batch::Training| {
-                    self.content.models.get(t.model as usize).is_some_and(|m| m.id == spec.id)
-                };
-                text.get(super::slice(&s.batch.trainings, s.event.trainings).iter().find(of_model)?.value)
-            }
-        };
-        (!value.is_empty()).then_some(value)
-    }
-
-    /// Whether the sequence has not trained this value yet: a model judges a value at its first occurrence only.
-    fn first_in_sequence(&self, s: &Subject<'_>, model: u16, scope: EntityId, spec: &ModelSpec, value: &[u8]) -> bool {
-        use crate::model::Scope;
-        if matches!(spec.scope, Scope::User | Scope::Host) && spec.once_per.is_none() {
-            let instance = self.state.entities.get(scope).and_then(|e| e.instance(model));
-            return instance.and_then(|i| i.bin(value)).is_none_or(|b| b.count_on(s.event.day) == 0);
-        }
+    /// Whether the sequence has trained this value already, of a model that notes what trains it.
+    fn has_trained(&self, s: &Subject<'_>, model: u16, value: &[u8]) -> bool {
         let owner: Option<&Entity> = s.user.or(s.host).and_then(|id| self.state.entities.get(id));
-        let mark = once_hash(value, b"");
-        owner.is_none_or(|e| {
-            e.known()
-                .once
-                .iter()
-                .find(|o| o.0 == model && o.1 == s.event.day)
-                .is_none_or(|o| o.2.binary_search(&mark).is_err())
-        })
+        let marks = |e: &Entity| {
+            let list = e.known().once.iter().find(|o| o.0 == model && o.1 == s.event.day);
+            list.is_some_and(|o| o.2.binary_search(&once_hash(value)).is_ok())
+        };
+        owner.is_some_and(marks)
     }
 }
 
-fn is_top(instance: &Instance, value: &[u8], verdict: &Verdict, out: &mut ModelEvidence) -> bool {
+/// The value of the model's feature: the rule's own value where it is the same field, else the training's.
+fn feature_of(s: &Subject<'_>, model: u16, feature: Field, rule: &Rule, hit: &Hit) -> Option<Span> {
+    let of_model = |t: &&Training| t.model == model;
+    let span = match feature {
+        Field::UserKey => s.event.user,
+        Field::HostKey => s.event.host,
+        feature if rule.per == Some(feature) => hit.value,
+        _ => super::slice(&s.batch.trainings, s.event.trainings).iter().find(of_model)?.value,
+    };
+    (!span.is_empty()).then_some(span)
+}
+
+/// What a model that ranks or compares says besides.
+#[derive(Default)]
+struct Said {
+    /// Of the rank window, instead of the whole one.
+    count: Option<u64>,
+    bins: Option<u64>,
+    rank: Option<u64>,
+    threshold: Option<u64>,
+    median: Option<f64>,
+}
+
+fn is_top(instance: &Instance, bin: Option<&Bin>, verdict: &Verdict, said: &mut Said) -> bool {
     let Verdict::Top { rank_days, top_share, min_bins, min_count, min_median_ratio, .. } = verdict else {
         return false;
     };
     let (Some(rank), Some(latest)) = (instance.rank(), instance.latest()) else { return false };
     let from = latest.saturating_sub_unsigned(rank_days.saturating_sub(1));
-    let count = instance.bin(value).map_or(0, |b| b.count_between(from, latest));
+    let count = bin.map_or(0, |b| b.count_between(from, latest));
     let (c, median) = (rank.bins(), rank.median());
     let position = rank.rank_of(count);
     let threshold = ((top_share * c as f64).ceil() as u64).max(1);
-    (out.rank, out.threshold, out.median) = (Some(position), Some(threshold), Some(median));
-    (out.count, out.c) = (count, c);
+    *said = Said {
+        count: Some(count),
+        bins: Some(c),
+        rank: Some(position),
+        threshold: Some(threshold),
+        median: Some(median),
+    };
     c >= *min_bins && count >= *min_count && count as f64 >= min_median_ratio * median && position <= threshold
 }
 

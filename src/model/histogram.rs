@@ -55,6 +55,10 @@ impl Bin {
     }
 }
 
+/// Where the bin of a value stands in its instance, or that it has none.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Place(Option<u32>);
+
 /// The limits of an instance.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Bounds {
@@ -199,7 +203,17 @@ impl Instance {
 
     /// The bin of a value.
     pub fn bin(&self, value: &[u8]) -> Option<&Bin> {
-        self.bins.get(self.find(value)? as usize)
+        self.at(self.find(value))
+    }
+
+    /// Where the bin of a value stands, if there is one. Stays right until a value is trained.
+    pub fn find(&self, value: &[u8]) -> Place {
+        Place(self.slot_of(value))
+    }
+
+    /// The bin at a place.
+    pub fn at(&self, place: Place) -> Option<&Bin> {
+        self.bins.get(place.0? as usize)
     }
 
     /// The count of a value in the window; 0 is *first*.
@@ -238,8 +252,34 @@ impl Instance {
         all
     }
 
+    /// Looks at every bin of a small instance, and at nothing behind them.
+    #[inline]
+    pub fn touch_bins(&self) -> u64 {
+        self.bins.iter().take(LINEAR_BINS).fold(0, |seen, bin| seen ^ bin.total ^ bin.value.len() as u64)
+    }
+
+    /// Looks at the beginnings of the values of this length.
+    #[inline]
+    pub fn touch_values(&self, len: usize) -> u64 {
+        let of_length = self.bins.iter().take(LINEAR_BINS).filter(|bin| bin.value.len() == len);
+        of_length.fold(0, |seen, bin| seen ^ u64::from(bin.value.first().copied().unwrap_or_default()))
+    }
+
+    /// Whether the counts of the bins that are no larger than `count` are within `percentile` of N: else it is not below
+    /// [`Instance::abnormal_below`], which takes longer to find.
+    pub fn may_be_abnormal(&self, count: u64, percentile: f64) -> bool {
+        let sum: u64 = self.bins().map(|b| b.total).filter(|total| *total <= count).sum();
+        sum as f64 <= percentile * self.n as f64
+    }
+
     /// Counts a value once on a day. Says whether it was trained: a day outside the window is not.
     pub fn train(&mut self, value: &[u8], day: Day, time_ms: i64, bounds: &Bounds) -> bool {
+        let place = self.find(value);
+        self.train_at(place, value, day, time_ms, bounds)
+    }
+
+    /// The same, for a value whose place is known.
+    pub fn train_at(&mut self, place: Place, value: &[u8], day: Day, time_ms: i64, bounds: &Bounds) -> bool {
         match self.latest {
             Some(latest) if i64::from(day) <= i64::from(latest) - i64::from(bounds.window_days) => return false,
             Some(latest) if day <= latest => {}
@@ -249,7 +289,8 @@ impl Instance {
                 self.age(day, bounds);
             }
         }
-        let slot = match self.find(value) {
+        // Its bin may just have left with its last day.
+        let slot = match place.0.filter(|slot| self.bins.get(*slot as usize).is_some_and(|b| b.total > 0)) {
             Some(slot) => slot,
             None => {
                 if self.c() as usize >= bounds.max_bins {
@@ -366,7 +407,7 @@ impl Instance {
         self.meta_dirty = true;
     }
 
-    fn find(&self, value: &[u8]) -> Option<u32> {
+    fn slot_of(&self, value: &[u8]) -> Option<u32> {
         match self.index() {
             None => self.bins.iter().position(|b| b.total > 0 && *b.value == *value).map(|i| i as u32),
             Some(index) => {

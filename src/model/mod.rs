@@ -45,6 +45,13 @@ pub struct ModelSpec {
     pub file: String,
 }
 
+impl ModelSpec {
+    /// Whether its sequence is its scope, and a value trains it once a day: then the counts of the day say what has trained it.
+    pub fn counts_by_day(&self) -> bool {
+        matches!(self.scope, Scope::User | Scope::Host) && self.once_per.is_none()
+    }
+}
+
 pub mod days;
 pub mod histogram;
 mod oldest;

@@ -108,6 +108,8 @@ fn agree(instance: &Instance, plain: &Plain, bounds: &Bounds) -> Result<(), Test
     prop_assert_eq!(shown, largest);
     for (value, count) in &counts {
         prop_assert_eq!(instance.count(value), *count);
+        let is_below = *count < instance.abnormal_below(0.1);
+        prop_assert!(instance.may_be_abnormal(*count, 0.1) || !is_below);
         let bin = instance.bin(value).unwrap();
         let (first, last) = plain.seen(value).unwrap();
         // The first training may have left the window; the bin remembers it.

@@ -6,33 +6,48 @@ use wide::u8x16;
 pub(super) const BLOCK: usize = 64;
 
 /// 64 bytes of a text.
-pub(super) struct Block([u8x16; 4]);
+pub(super) struct Block {
+    quarters: [u8x16; 4],
+    /// As many bytes at the beginning were looked at before.
+    before: u32,
+}
 
 impl Block {
     #[inline]
-    pub fn new(bytes: &[u8; BLOCK]) -> Block {
+    fn new(bytes: &[u8; BLOCK], before: usize) -> Block {
         let (quarters, _) = bytes.as_chunks::<16>();
         let quarter = |i: usize| quarters.get(i).copied().map_or(u8x16::splat(0), u8x16::new);
-        Block([quarter(0), quarter(1), quarter(2), quarter(3)])
+        Block { quarters: [quarter(0), quarter(1), quarter(2), quarter(3)], before: before as u32 }
     }
 
     /// A bit for each position of a byte; the lowest bit is the first position.
     #[inline]
     pub fn mask(&self, byte: u8) -> u64 {
         let byte = u8x16::splat(byte);
-        let [a, b, c, d] = self.0.map(|quarter| u64::from(quarter.cmp_eq(byte).move_mask() as u16));
-        a | b << 16 | c << 32 | d << 48
+        let [a, b, c, d] = self.quarters.map(|quarter| u64::from(quarter.cmp_eq(byte).move_mask() as u16));
+        (a | b << 16 | c << 32 | d << 48) >> self.before
+    }
+
+    /// The last, incomplete block of a text: its last 64 bytes once more, without those that stand in the block before.
+    #[inline]
+    fn last(text: &[u8], tail: usize) -> Block {
+        match text.last_chunk::<BLOCK>() {
+            Some(bytes) => Block::new(bytes, BLOCK - tail),
+            None => {
+                let mut bytes = [0; BLOCK];
+                bytes.iter_mut().zip(text).for_each(|(to, from)| *to = *from);
+                Block::new(&bytes, 0)
+            }
+        }
     }
 }
 
-/// The blocks of a text, the last one filled up with zeros.
+/// The blocks of a text; the byte that is looked for is not 0.
 #[inline]
 pub(super) fn blocks(text: &[u8]) -> impl Iterator<Item = Block> {
     let (whole, tail) = text.as_chunks::<BLOCK>();
-    let mut last = [0; BLOCK];
-    last.iter_mut().zip(tail).for_each(|(to, from)| *to = *from);
-    let last = (!tail.is_empty()).then(|| Block::new(&last));
-    whole.iter().map(Block::new).chain(last)
+    let last = (!tail.is_empty()).then_some(tail.len());
+    whole.iter().map(|bytes| Block::new(bytes, 0)).chain(last.into_iter().map(|tail| Block::last(text, tail)))
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 //!
 //! This file finds positions; it decodes nothing and knows no names.
 
+use super::blocks::{BLOCK, blocks};
 use super::scratch::Scratch;
 use crate::event::Reject;
 use memchr::{memchr, memmem};
@@ -17,7 +18,7 @@ pub(super) struct Header {
     pub second: (usize, usize),
     /// Where the extension begins.
     pub extension: usize,
-    /// Whether backslashes are escapes.
+    /// Whether some backslash may be an escape.
     pub escaped: bool,
 }
 
@@ -69,6 +70,45 @@ fn is_syslog(line: &[u8]) -> bool {
 /// [`Reject::BadHeader`]: fewer than seven delimiters.
 #[inline]
 pub(super) fn read_header(line: &[u8], start: usize, scratch: &mut Scratch) -> Result<Header, Reject> {
+    match split_plain(line, start, scratch) {
+        Some(header) => Ok(header),
+        None => read_escaped(line, start, scratch),
+    }
+}
+
+/// A header whose backslashes stand for themselves: nearly all. `None` for one that has to be read with more care.
+#[inline]
+fn split_plain(line: &[u8], start: usize, scratch: &mut Scratch) -> Option<Header> {
+    let (vendor, first) = prefix(line, start, true, scratch)?;
+    let (mut ends, mut found) = ([0; 3], 0);
+    let (mut base, mut after_backslash) = (first, 0);
+    for block in blocks(line.get(first..)?) {
+        let (mut pipes, backslashes) = (block.mask(b'|'), block.mask(b'\\'));
+        let suspects = (backslashes << 1 | after_backslash) & (backslashes | pipes | block.mask(b'='));
+        after_backslash = backslashes >> 63;
+        while pipes != 0 {
+            let bit = pipes.trailing_zeros();
+            pipes &= pipes - 1;
+            *ends.get_mut(found)? = base + bit as usize;
+            found += 1;
+            if found == ends.len() {
+                let [a, b, c] = ends;
+                let is_plain = suspects & (u64::MAX >> (63 - bit)) == 0 && is_severity(line.get(b + 1..c)?);
+                let header = Header { vendor, first: (first, a), second: (a + 1, b), extension: c + 1, escaped: false };
+                return is_plain.then_some(header);
+            }
+        }
+        if suspects != 0 {
+            return None;
+        }
+        base += BLOCK;
+    }
+    None
+}
+
+#[cold]
+#[inline(never)]
+fn read_escaped(line: &[u8], start: usize, scratch: &mut Scratch) -> Result<Header, Reject> {
     let escaped = split(line, start, true, scratch);
     if let Some((header, severity)) = escaped
         && is_severity(line.get(severity.0..severity.1).unwrap_or_default())
@@ -84,7 +124,6 @@ pub(super) fn read_header(line: &[u8], start: usize, scratch: &mut Scratch) -> R
 }
 
 /// The header and where its severity stands.
-#[inline]
 fn split(line: &[u8], start: usize, escaped: bool, scratch: &mut Scratch) -> Option<(Header, (usize, usize))> {
     let (vendor, first) = prefix(line, start, escaped, scratch)?;
     let a = pipe(line, first, escaped)?;
@@ -188,6 +227,27 @@ mod tests {
         }
         for prefix in ["x ", "<1345> ", "<134>Oct 18 14:38:11 hostCEF", "a,b,", "<> "] {
             assert_eq!(header(&format!("{prefix}{line}")), Err(Reject::NoParser), "{prefix}");
+        }
+    }
+
+    use proptest::prelude::*;
+
+    proptest! {
+        #![proptest_config(crate::effort::cases())]
+
+        #[test]
+        fn a_plain_header_is_cut_as_with_care(
+            pieces in prop::collection::vec(prop::sample::select(vec!["|", "|", "|3|", "\\", "=", "x", "C:\\dir\\f.txt", "Very-High"]), 0..40),
+            padding in 0usize..130,
+        ) {
+            let line = format!("CEF:0|V|P|1|{}{}", "x".repeat(padding), pieces.concat());
+            let mut scratch = Scratch::default();
+            if let Some(plain) = split_plain(line.as_bytes(), 0, &mut scratch) {
+                let careful = read_escaped(line.as_bytes(), 0, &mut scratch).unwrap();
+                prop_assert_eq!(plain, Header { escaped: false, ..careful });
+                let text = &line[plain.second.0..plain.second.1];
+                prop_assert!(!super::super::escape::unescape(text.as_bytes(), true, &mut Vec::new()));
+            }
         }
     }
 }

@@ -7,7 +7,7 @@
 use super::blocks::{BLOCK, blocks};
 use super::keys::{KeyFlags, KeyId, KeySet, KeyTable, Name};
 use super::scratch::Scratch;
-use crate::calendar::parse_epoch;
+use crate::calendar::{EPOCH_DIGITS, parse_epoch};
 use crate::event::Span;
 
 /// What a scan of the extension noticed.
@@ -161,9 +161,8 @@ impl Scan<'_> {
 /// Whether an epoch stands here. `start= auto` in a command line is no time.
 fn is_epoch_next(line: &[u8], from: usize) -> bool {
     let rest = line.get(from..).unwrap_or_default().trim_ascii_start();
-    let len = rest.iter().take(14).take_while(|b| b.is_ascii_digit()).count();
-    let stands_alone = rest.get(len).is_none_or(u8::is_ascii_whitespace);
-    stands_alone && parse_epoch(rest.get(..len).unwrap_or_default()).is_some()
+    let stands_alone = |len: usize| rest.get(len).is_none_or(u8::is_ascii_whitespace);
+    EPOCH_DIGITS.into_iter().any(|len| stands_alone(len) && rest.get(..len).and_then(parse_epoch).is_some())
 }
 
 #[cfg(test)]

@@ -93,7 +93,27 @@ impl Entities {
     #[inline]
     pub fn find(&self, kind: EntityKind, key: &[u8], hash: u64) -> Option<EntityId> {
         let table = self.tables.get(table_of(kind))?;
-        table.find(hash, |id| key_in(&self.slots, *id) == Some(key)).copied()
+        table.find(hash, |id| self.is(*id, key)).copied()
+    }
+
+    /// Whose slot it probably is, by the hash alone.
+    #[inline]
+    pub fn guess(&self, kind: EntityKind, hash: u64) -> Option<EntityId> {
+        self.tables.get(table_of(kind))?.iter_hash(hash).next().copied()
+    }
+
+    /// The same as [`Entities::find`], for whom [`Entities::guess`] was asked before.
+    #[inline]
+    pub fn confirm(&self, guess: Option<EntityId>, kind: EntityKind, key: &[u8], hash: u64) -> Option<EntityId> {
+        match guess {
+            Some(id) if !self.is(id, key) => self.find(kind, key, hash),
+            guess => guess,
+        }
+    }
+
+    #[inline]
+    fn is(&self, id: EntityId, key: &[u8]) -> bool {
+        self.slots.get(id).is_some_and(|entity| entity.key.is(key))
     }
 
     /// How many entities have been dropped: as long as it stays the same, what [`Entities::find`] found is still right.

@@ -166,6 +166,20 @@ impl Entity {
         }
     }
 
+    /// Looks at what was learned about it, if that is in memory, and at nothing behind it.
+    #[inline]
+    pub fn touch(&self) -> u64 {
+        self.known
+            .as_deref()
+            .map_or(0, |known| known.drained ^ known.history.len() as u64 ^ known.instances.len() as u64)
+    }
+
+    /// The instance of a model, if there is one and it is in memory.
+    #[inline]
+    pub fn near_instance(&self, model: u16) -> Option<&Instance> {
+        self.known.as_deref()?.instances.iter().find(|i| i.0 == model).map(|i| &i.1)
+    }
+
     /// The instance of a model, if there is one.
     pub fn instance(&self, model: u16) -> Option<&Instance> {
         self.known().instances.iter().find(|i| i.0 == model).map(|i| &i.1)

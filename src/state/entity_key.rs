@@ -1,5 +1,6 @@
 //! The key of an entity: in place when it is short, so that comparing one costs no further look into memory.
 
+use crate::swar::same;
 use std::ops::Deref;
 
 /// Keys up to this length stand in place, bytes; with it, a key takes three words.
@@ -40,6 +41,14 @@ impl Deref for EntityKey {
     }
 }
 
+impl EntityKey {
+    /// Whether it is this text.
+    #[inline]
+    pub fn is(&self, text: &[u8]) -> bool {
+        same(self, text)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -48,7 +57,16 @@ mod tests {
     fn keys_of_every_length_are_what_they_were_and_take_three_words() {
         let text: Vec<u8> = (0..100).collect();
         for len in 0..=100 {
-            assert_eq!(*EntityKey::from(&text[..len]), text[..len]);
+            let key = EntityKey::from(&text[..len]);
+            assert_eq!(*key, text[..len]);
+            for other in 0..=100 {
+                assert_eq!(key.is(&text[..other]), other == len);
+            }
+            for at in 0..len {
+                let mut other = text[..len].to_vec();
+                other[at] ^= 1;
+                assert!(!key.is(&other), "{len} bytes, another one at {at}");
+            }
         }
         assert_eq!(size_of::<EntityKey>(), 24);
     }

@@ -48,6 +48,7 @@ pub struct State {
     pub agent: AgentRecord,
     /// Whether `agent` changed since the last drain.
     pub agent_dirty: bool,
+    agent_slot: Option<EntityId>,
     /// Rule and model ids.
     pub names: Names,
     model_keys: ModelKeys,
@@ -77,9 +78,9 @@ impl State {
         State {
             guards: Guards::new(hasher.clone()),
             entities: Entities::new(hasher, names.models.len()),
-
             agent: AgentRecord::default(),
             agent_dirty: false,
+            agent_slot: None,
             model_keys: ModelKeys::of(&names),
             names,
             bounds,
@@ -132,7 +133,10 @@ impl State {
 
     /// The slot of the agent itself.
     pub fn agent_entity(&mut self) -> EntityId {
-        self.entities.id_of(EntityKind::Agent, b"")
+        match self.agent_slot {
+            Some(id) if self.entities.get(id).is_some_and(|e| e.kind == EntityKind::Agent) => id,
+            _ => *self.agent_slot.insert(self.entities.id_of(EntityKind::Agent, b"")),
+        }
     }
 
     /// Whether there is nothing to commit.
