@@ -43,8 +43,19 @@ pub(super) fn take_bytes<'a>(input: &mut &'a [u8], len: u64) -> Result<&'a [u8],
 }
 
 /// How many bytes two keys have in common at their beginning.
+#[inline]
 pub(super) fn shared_len(a: &[u8], b: &[u8]) -> usize {
-    a.iter().zip(b).take_while(|(x, y)| x == y).count()
+    let (words, _) = a.as_chunks::<8>();
+    let (others, _) = b.as_chunks::<8>();
+    for (n, (word, other)) in words.iter().zip(others).enumerate() {
+        let differs = u64::from_le_bytes(*word) ^ u64::from_le_bytes(*other);
+        if differs != 0 {
+            return n * 8 + differs.trailing_zeros() as usize / 8;
+        }
+    }
+    let same = words.len().min(others.len()) * 8;
+    let (a, b) = (a.get(same..).unwrap_or_default(), b.get(same..).unwrap_or_default());
+    same + a.iter().zip(b).take_while(|(x, y)| x == y).count()
 }
 
 /// The shortest key that is above `below` and not above `key` (`below` < `key`).
@@ -165,6 +176,13 @@ mod tests {
         #[test]
         fn hostile_runs_never_panic(bytes: Vec<u8>) {
             let _ = decode(b"low", &bytes);
+        }
+
+        #[test]
+        fn what_keys_share_is_counted_byte_by_byte(both in prop::collection::vec(0u8..3, 0..40), a in prop::collection::vec(0u8..3, 0..9), b in prop::collection::vec(0u8..3, 0..9)) {
+            let (a, b) = ([&*both, &*a].concat(), [&*both, &*b].concat());
+            let plain = a.iter().zip(&b).take_while(|(x, y)| x == y).count();
+            prop_assert_eq!(shared_len(&a, &b), plain);
         }
 
         #[test]
