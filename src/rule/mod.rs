@@ -11,6 +11,7 @@ mod literals;
 pub mod operator;
 pub mod scratch;
 pub mod screen;
+mod sieve;
 pub mod text;
 pub mod tools;
 
@@ -72,6 +73,18 @@ pub enum Verdict {
         /// What the entity must have no history of, if anything.
         without_history: Option<NoHistory>,
     },
+}
+
+impl Verdict {
+    /// What a model says when it holds; empty where no model is asked.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Verdict::First { .. } => "first",
+            Verdict::Abnormal { .. } => "abnormal",
+            Verdict::Top { .. } => "top",
+            Verdict::Always | Verdict::Sum { .. } => "",
+        }
+    }
 }
 
 /// "With no earlier day of …".

@@ -7,6 +7,7 @@ use super::anchor::{self, Atom};
 use super::condition::Condition;
 use super::literals::LiteralSet;
 use super::scratch::Scratch;
+use super::sieve::Sieve;
 use super::{EntityKind, Rule, Verdict};
 use crate::batch::{Hit, Training};
 use crate::event::{EventType, EventView, Field, FieldSet, Flag, Span};
@@ -49,7 +50,20 @@ struct ModelSlot {
 
 /// Bits of groups.
 type Mask = Box<[u64]>;
-type Names = HashMap<Box<[u8]>, Named, foldhash::fast::RandomState>;
+
+/// What the names of images are looked up in: nearly none of them is there.
+#[derive(Debug)]
+struct Names {
+    sieve: Sieve,
+    named: HashMap<Box<[u8]>, Named, foldhash::fast::RandomState>,
+}
+
+impl Names {
+    #[inline]
+    fn get(&self, name: &[u8]) -> Option<&Named> {
+        if self.sieve.passes(name) { self.named.get(name) } else { None }
+    }
+}
 
 /// Groups that are found by one name.
 #[derive(Debug)]
@@ -172,7 +186,7 @@ impl KindScreen {
         candidates.clear();
         candidates.extend_from_slice(&self.always);
         for (names, field) in [(&self.images, Field::Image), (&self.parents, Field::ParentImage)] {
-            if !names.is_empty()
+            if !names.named.is_empty()
                 && let Some(named) = event.get(field).and_then(|name| names.get(name))
             {
                 add(&mut candidates, &named.mask);
@@ -374,16 +388,18 @@ impl NamesBuilder {
             plain.iter().for_each(|group| mark(&mut mask, *group));
             Named { mask, on_line }
         };
-        self.0.into_iter().map(|(name, groups)| (name.into(), named(groups))).collect()
+        let sieve = Sieve::of(self.0.keys().map(Vec::as_slice));
+        Names { sieve, named: self.0.into_iter().map(|(name, groups)| (name.into(), named(groups))).collect() }
     }
 }
 
 impl KindScreen {
     fn new(words: usize) -> KindScreen {
+        let nobody = || NamesBuilder::default().finish(words);
         KindScreen {
             always: vec![0; words].into(),
-            images: Names::default(),
-            parents: Names::default(),
+            images: nobody(),
+            parents: nobody(),
             flags: Vec::new(),
             literals: Vec::new(),
             line_literals: None,
@@ -414,10 +430,10 @@ impl KindScreen {
     /// Adds the fields that finding candidates reads.
     fn looks_up(&mut self) {
         self.reads_command = self.wanted.contains(Field::CommandLine);
-        if !self.images.is_empty() {
+        if !self.images.named.is_empty() {
             self.wanted.insert(Field::Image);
         }
-        if !self.parents.is_empty() {
+        if !self.parents.named.is_empty() {
             self.wanted.insert(Field::ParentImage);
         }
     }
