@@ -34,6 +34,8 @@ const SHORT_DRAIN_TIME: Duration = Duration::from_secs(1);
 /// Least time from one commit to the next: a disk that syncs in no time must not be kept busy with many small ones. An event
 /// that comes later than this after the last commit waits for nothing.
 const COMMIT_PAUSE: Duration = Duration::from_millis(5);
+/// The same while more is read than comes: nobody waits for a single event of a backlog, and fewer commits cost less.
+const BACKLOG_PAUSE: Duration = Duration::from_millis(25);
 
 /// Pause between two rejected records in the log.
 const SAMPLE_PAUSE: Duration = Duration::from_secs(10);
@@ -95,6 +97,8 @@ pub struct Detecting {
     pub turns: Arc<AtomicU64>,
     /// When a rejected record was last shown in the log.
     pub last_sample: Option<Instant>,
+    /// The last batch was as large as a read: more waits behind it.
+    pub is_behind: bool,
 }
 
 /// How far a run is.
@@ -144,7 +148,8 @@ impl Detecting {
             // Whatever else keeps this thread busy, acknowledgements do not wait longer than this.
             let acks_are_due = acks_since.is_some_and(|t| t.elapsed() >= ACK_DELAY);
             let changed = self.detector.state.pending() > 0 || self.detector.state.agent_dirty;
-            let pause = committed_at.map_or(Duration::ZERO, |t| COMMIT_PAUSE.saturating_sub(t.elapsed()));
+            let pause = if self.is_behind { BACKLOG_PAUSE } else { COMMIT_PAUSE };
+            let pause = committed_at.map_or(Duration::ZERO, |t| pause.saturating_sub(t.elapsed()));
             let is_due = in_flight.is_none() && (changed || acks_are_due);
             if is_due && (pause.is_zero() || ended || !self.has_room()) {
                 in_flight = self.commit(&mut raised);
@@ -206,6 +211,7 @@ impl Detecting {
             }
             while let Some(batch) = line.take(&self.detector, &self.committer) {
                 self.tick();
+                self.is_behind = batch.tally.bytes >= self.limits.read_bytes as u64 / 2;
                 self.detector.judge(&batch, &mut raised);
                 failpoint::reach(Point::DetectJudged);
                 self.log_sample(&batch);

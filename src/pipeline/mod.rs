@@ -225,6 +225,7 @@ impl Pipeline {
             hurry: Arc::clone(&stop.hurry),
             turns: Arc::clone(&turns),
             last_sample: None,
+            is_behind: false,
         };
         let detect = std::thread::Builder::new()
             .name("detect".into())
