@@ -5,9 +5,45 @@ use sd_notify::NotifyState;
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::time::{Duration, Instant};
 
-/// State and sinks are open: the service has started.
-pub fn ready() {
-    let _ = sd_notify::notify(&[NotifyState::Ready]);
+/// The service has started: the state and the alert file are open, and every sink was tried once. What cannot be reached is
+/// said, and keeps nothing from starting but the alert file.
+pub fn ready(pipeline: &Pipeline) {
+    let _ = sd_notify::notify(&[NotifyState::Ready, NotifyState::Status(&status(pipeline))]);
+}
+
+/// What keeps the service from being ready, if anything does.
+pub fn waits_for(pipeline: &Pipeline) -> Option<String> {
+    pipeline.sinks.iter().find_map(|(name, sink)| {
+        let now = sink.snapshot();
+        let why = now.last_error.filter(|_| now.failing_since_ms.is_some() && name == ALERT_FILE);
+        match (now.tried, why) {
+            (false, _) => Some(format!("the sink {name} is being tried")),
+            (true, Some(why)) => Some(format!("the alert file cannot be opened: {why}")),
+            (true, None) => None,
+        }
+    })
+}
+
+/// The sink without which nothing can be certain of its alerts.
+const ALERT_FILE: &str = "file";
+
+/// Not ready yet, and why.
+pub fn starting(why: &str) {
+    let _ = sd_notify::notify(&[NotifyState::Status(why)]);
+}
+
+/// How far reading is behind, and which sinks fail.
+fn status(pipeline: &Pipeline) -> String {
+    let source = pipeline.source.snapshot();
+    let lag: u64 = source.files.iter().map(|f| f.lag_bytes).sum();
+    let mut text = format!("{} files, {lag} bytes behind", source.files.len());
+    for (name, sink) in &pipeline.sinks {
+        let now = sink.snapshot();
+        if let (Some(_), Some(why)) = (now.failing_since_ms, now.last_error) {
+            text.push_str(&format!("; sink {name} fails: {why}"));
+        }
+    }
+    text
 }
 
 /// Config or content are being read anew, or the state is being changed; [`ready`] follows.
@@ -47,9 +83,7 @@ impl Busy {
 
 /// Says how far reading is behind; where detection turns, feeds the watchdog.
 pub fn alive(pipeline: &Pipeline, turns: bool) {
-    let status = pipeline.source.snapshot();
-    let lag: u64 = status.files.iter().map(|f| f.lag_bytes).sum();
-    let text = format!("{} files, {lag} bytes behind", status.files.len());
+    let text = status(pipeline);
     let watchdog = turns.then_some(NotifyState::Watchdog);
     let states: Vec<NotifyState<'_>> = watchdog.into_iter().chain([NotifyState::Status(&text)]).collect();
     let _ = sd_notify::notify(&states);

@@ -22,10 +22,12 @@ use reached::Reached;
 use silence::Silence;
 use std::path::PathBuf;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How often it looks around when nobody asks for anything.
 const TICK: Duration = Duration::from_secs(5);
+/// The same before it is ready.
+const SOON: Duration = Duration::from_millis(100);
 
 /// Arguments of `run`.
 #[derive(clap::Args)]
@@ -49,9 +51,10 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     control.attach(&pipeline);
     let settings = &loaded.settings;
     info!("reading {} spool(s), state in {}", settings.spools.len(), settings.state.dir.display());
-    service::ready();
     let watch = Watch::of(&loaded, &pipeline);
-    let mut agent = Agent { config: arguments.config.clone(), loaded, pipeline, control, watch };
+    let readiness = Readiness::Waits(String::new());
+    let mut agent = Agent { config: arguments.config.clone(), loaded, pipeline, control, watch, readiness };
+    agent.look();
     loop {
         let mut asked: Option<Result<Asked, Signal>> = None;
         select! {
@@ -60,7 +63,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
                 Ok(change) => asked = Some(Ok(change)),
                 Err(_) => changes = never(),
             },
-            default(TICK) => {}
+            default(if agent.readiness == Readiness::Told { TICK } else { SOON }) => {}
         }
         match asked {
             Some(Err(Signal::Stop)) => break,
@@ -74,7 +77,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
                 let _ = reply.send(outcome);
             }
             None if agent.pipeline.is_finished() => break,
-            None => agent.watch.look(&agent.loaded, &agent.pipeline),
+            None => agent.look(),
         }
     }
     agent.stop()
@@ -87,9 +90,39 @@ struct Agent {
     pipeline: Pipeline,
     control: Control,
     watch: Watch,
+    readiness: Readiness,
+}
+
+/// What systemd knows of the start.
+#[derive(PartialEq, Eq)]
+enum Readiness {
+    /// What is waited for, as it was told.
+    Waits(String),
+    /// That it has started.
+    Told,
 }
 
 impl Agent {
+    /// Looks around, and tells systemd when what the start waits for is there.
+    fn look(&mut self) {
+        if let Readiness::Waits(told) = &mut self.readiness {
+            match service::waits_for(&self.pipeline) {
+                Some(why) if *told != why => {
+                    service::starting(&why);
+                    *told = why;
+                }
+                Some(_) => {}
+                None => {
+                    service::ready(&self.pipeline);
+                    self.readiness = Readiness::Told;
+                }
+            }
+        }
+        if self.watch.looked.elapsed() >= TICK {
+            self.watch.look(&self.loaded, &self.pipeline);
+        }
+    }
+
     /// Makes a change between two runs of the pipeline. What cannot be changed leaves everything as it was, and the reason.
     ///
     /// # Errors
@@ -102,7 +135,8 @@ impl Agent {
                     Ok(new) => Some(new),
                     Err(e) => {
                         error!("nothing was reloaded, the agent goes on with what it has: {e}");
-                        return Ok((self, Err(e.message.into())));
+                        let why = format!("nothing was reloaded, the agent goes on with what it has: {e}");
+                        return Ok((self, Err(why.into())));
                     }
                 }
             }
@@ -116,7 +150,7 @@ impl Agent {
         }
         service::reloading();
         let busy = service::Busy::begin();
-        let Agent { config, mut loaded, pipeline, control, .. } = self;
+        let Agent { config, mut loaded, pipeline, control, readiness, .. } = self;
         control.detach();
         pipeline.stop.pause();
         pipeline.join()?;
@@ -157,8 +191,10 @@ impl Agent {
         control.attach(&pipeline);
         let watch = Watch::of(&loaded, &pipeline);
         drop(busy);
-        service::ready();
-        Ok((Agent { config, loaded, pipeline, control, watch }, outcome))
+        if readiness == Readiness::Told {
+            service::ready(&pipeline);
+        }
+        Ok((Agent { config, loaded, pipeline, control, watch, readiness }, outcome))
     }
 
     fn stop(self) -> Result<(), Failure> {
@@ -179,6 +215,7 @@ struct Watch {
     failing: Failing,
     inert: Inert,
     turns: u64,
+    looked: Instant,
 }
 
 impl Watch {
@@ -189,10 +226,12 @@ impl Watch {
             failing: Failing::default(),
             inert: Inert::default(),
             turns: 0,
+            looked: Instant::now(),
         }
     }
 
     fn look(&mut self, loaded: &Loaded, pipeline: &Pipeline) {
+        self.looked = Instant::now();
         self.silence.check(pipeline);
         self.reached.check(pipeline);
         self.failing.check(pipeline);
