@@ -11,17 +11,21 @@ pub fn ready(pipeline: &Pipeline) {
     let _ = sd_notify::notify(&[NotifyState::Ready, NotifyState::Status(&status(pipeline))]);
 }
 
-/// What keeps the service from being ready, if anything does.
-pub fn waits_for(pipeline: &Pipeline) -> Option<String> {
-    pipeline.sinks.iter().find_map(|(name, sink)| {
+/// Whether the service has what it needs to be ready.
+///
+/// # Errors
+/// What keeps it; `None` while a sink is being tried for the first time.
+pub fn has_started(pipeline: &Pipeline) -> Result<(), Option<String>> {
+    for (name, sink) in &pipeline.sinks {
         let now = sink.snapshot();
-        let why = now.last_error.filter(|_| now.failing_since_ms.is_some() && name == ALERT_FILE);
-        match (now.tried, why) {
-            (false, _) => Some(format!("the sink {name} is being tried")),
-            (true, Some(why)) => Some(format!("the alert file cannot be opened: {why}")),
-            (true, None) => None,
+        if !now.tried {
+            return Err(None);
         }
-    })
+        if let (ALERT_FILE, Some(_), Some(why)) = (name.as_str(), now.failing_since_ms, now.last_error) {
+            return Err(Some(format!("the alert file cannot be opened: {why}")));
+        }
+    }
+    Ok(())
 }
 
 /// The sink without which nothing can be certain of its alerts.

@@ -10,6 +10,8 @@ use crate::event::Flag;
 use crate::model::Scope;
 use crate::rule::{Rule, Verdict};
 
+/// Bytes from which a request is told as sending: every visit sends a little.
+const LARGE_BYTES: u64 = 100_000;
 /// Members of a list that are shown.
 const SHOWN: usize = 8;
 
@@ -35,7 +37,7 @@ pub(super) fn happened(alert: &Alert) -> String {
         }
         "web-activity-allowed" => {
             let url = first(&["url", "web_domain"]).unwrap_or("a site");
-            let sent = field("bytes_out").and_then(|n| n.parse().ok()).filter(|n| *n > 0);
+            let sent = field("bytes_out").and_then(|n| n.parse().ok()).filter(|n| *n >= LARGE_BYTES);
             match sent {
                 Some(n) => format!("{who}{on} sent {} to {url}", bytes(n)),
                 None => format!("{who}{on} visited {url}"),
@@ -59,7 +61,9 @@ pub(super) fn unusual(alert: &Alert, rule: Option<&Rule>, desk: &Desk) -> Vec<St
     if lines.is_empty() && alert.kind == AlertKind::Detection {
         let kind = alert.entity_kind.name();
         lines.push(format!(
-            "No baseline is asked here: what the rule looks for is unusual for any {kind}, the tenth time as much as the first."
+            "No baseline is asked here: the rule speaks of any {kind} that does this. Its score, {} ({}), says how unusual that is by itself.",
+            alert.score,
+            alert.severity().name()
         ));
     }
     lines

@@ -1,7 +1,7 @@
 //! The worlds in which cases happen: a directory with a config, and with nothing, a stopped agent's state, or an agent.
 
 use super::case::Case;
-use crate::site::{Daemon, Site, office};
+use crate::site::{Daemon, Site, office, wait};
 use regex::Regex;
 use std::fs::{self, File};
 use std::os::unix::net::UnixListener;
@@ -58,6 +58,11 @@ impl World {
         fs::write(self.site.spool("a.cef"), &text).unwrap();
         let daemon = self.site.start();
         self.site.wait_for_bytes(text.len() as u64);
+        let waiting = || {
+            let status: serde_json::Value = serde_json::from_slice(&self.site.ctl(&["status"]).stdout).unwrap();
+            status["sinks"][0]["queued"].as_u64().unwrap()
+        };
+        wait("all alerts to be delivered", || waiting() == 0);
         daemon
     }
 

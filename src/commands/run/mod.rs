@@ -26,8 +26,9 @@ use std::time::{Duration, Instant};
 
 /// How often it looks around when nobody asks for anything.
 const TICK: Duration = Duration::from_secs(5);
-/// The same before it is ready.
-const SOON: Duration = Duration::from_millis(100);
+/// The same before it is ready: each look that finds nothing new doubles it.
+const SOON: Duration = Duration::from_millis(2);
+const LATER: Duration = Duration::from_secs(1);
 
 /// Arguments of `run`.
 #[derive(clap::Args)]
@@ -52,7 +53,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let settings = &loaded.settings;
     info!("reading {} spool(s), state in {}", settings.spools.len(), settings.state.dir.display());
     let watch = Watch::of(&loaded, &pipeline);
-    let readiness = Readiness::Waits(String::new());
+    let readiness = Readiness::Waits { told: None, pause: SOON };
     let mut agent = Agent { config: arguments.config.clone(), loaded, pipeline, control, watch, readiness };
     agent.look();
     loop {
@@ -63,7 +64,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
                 Ok(change) => asked = Some(Ok(change)),
                 Err(_) => changes = never(),
             },
-            default(if agent.readiness == Readiness::Told { TICK } else { SOON }) => {}
+            default(agent.readiness.pause()) => {}
         }
         match asked {
             Some(Err(Signal::Stop)) => break,
@@ -96,25 +97,38 @@ struct Agent {
 /// What systemd knows of the start.
 #[derive(PartialEq, Eq)]
 enum Readiness {
-    /// What is waited for, as it was told.
-    Waits(String),
+    /// What is waited for, as it was told, and how long until the next look.
+    Waits { told: Option<String>, pause: Duration },
     /// That it has started.
     Told,
+}
+
+impl Readiness {
+    fn pause(&self) -> Duration {
+        match self {
+            Readiness::Waits { pause, .. } => *pause,
+            Readiness::Told => TICK,
+        }
+    }
 }
 
 impl Agent {
     /// Looks around, and tells systemd when what the start waits for is there.
     fn look(&mut self) {
-        if let Readiness::Waits(told) = &mut self.readiness {
-            match service::waits_for(&self.pipeline) {
-                Some(why) if *told != why => {
-                    service::starting(&why);
-                    *told = why;
-                }
-                Some(_) => {}
-                None => {
+        if let Readiness::Waits { told, pause } = &mut self.readiness {
+            match service::has_started(&self.pipeline) {
+                Ok(()) => {
                     service::ready(&self.pipeline);
                     self.readiness = Readiness::Told;
+                }
+                Err(why) => {
+                    *pause = (*pause * 2).min(LATER);
+                    if let Some(why) = why
+                        && told.as_ref() != Some(&why)
+                    {
+                        service::starting(&why);
+                        *told = Some(why);
+                    }
                 }
             }
         }

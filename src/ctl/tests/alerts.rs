@@ -321,8 +321,8 @@ fn a_hostile_alert_of_an_unknown_rule_is_shown_all_the_same() {
           read from         /var/spool/dtex/a.log, line 10233, byte 6700231
 
         Why it is unusual
-        No baseline is asked here: what the rule looks for is unusual for any user, the
-        tenth time as much as the first.
+        No baseline is asked here: the rule speaks of any user that does this. Its
+        score, 40 (critical), says how unusual that is by itself.
 
         The rule's condition, as it was met
           image             plink  (equals plink)
