@@ -6,7 +6,7 @@ use crate::calendar::Zone;
 use crate::content::Content;
 use crate::enrich::Enricher;
 use crate::event::{Counts, Draft, EventType, EventView, FieldSet, Reject, Span, Text};
-use crate::parse::{Columns, Extract, Scratch, Workspace};
+use crate::parse::{Columns, Extract, Scratch, Told, Workspace};
 use std::sync::Arc;
 
 /// Parses and enriches records. One for each thread: it holds caches and buffers.
@@ -54,6 +54,10 @@ pub struct Examined<'a> {
     pub format: Format,
     /// Index of the parser, or why the record is no event.
     pub parsed: Result<u16, Reject>,
+    /// Every parser, and what keeps the others from taking the record.
+    pub parsers: Vec<Told<'a>>,
+    /// The activity that the record names, known or not.
+    pub activity: Option<String>,
     /// The event with all its fields; empty when there is none.
     pub event: EventView<'a>,
     /// What was odd about it, by [`crate::event::Oddity`].
@@ -94,6 +98,8 @@ pub fn examine<T>(
     look(Examined {
         format,
         parsed,
+        parsers: content.parsers.told(record, format, columns.as_ref(), parsed),
+        activity: content.parsers.activity(record, format, columns.as_ref()),
         event: EventView { draft: &draft, text: Text { raw: record, arena: &arena } },
         oddities: &oddities,
     })

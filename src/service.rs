@@ -5,9 +5,49 @@ use sd_notify::NotifyState;
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::time::{Duration, Instant};
 
-/// State and sinks are open: the service has started.
-pub fn ready() {
-    let _ = sd_notify::notify(&[NotifyState::Ready]);
+/// The service has started: the state and the alert file are open, and every sink was tried once. What cannot be reached is
+/// said, and keeps nothing from starting but the alert file.
+pub fn ready(pipeline: &Pipeline) {
+    let _ = sd_notify::notify(&[NotifyState::Ready, NotifyState::Status(&status(pipeline))]);
+}
+
+/// Whether the service has what it needs to be ready.
+///
+/// # Errors
+/// What keeps it; `None` while a sink is being tried for the first time.
+pub fn has_started(pipeline: &Pipeline) -> Result<(), Option<String>> {
+    for (name, sink) in &pipeline.sinks {
+        let now = sink.snapshot();
+        if !now.tried {
+            return Err(None);
+        }
+        if let (ALERT_FILE, Some(_), Some(why)) = (name.as_str(), now.failing_since_ms, now.last_error) {
+            return Err(Some(format!("the alert file cannot be opened: {why}")));
+        }
+    }
+    Ok(())
+}
+
+/// The sink without which nothing can be certain of its alerts.
+const ALERT_FILE: &str = "file";
+
+/// Not ready yet, and why.
+pub fn starting(why: &str) {
+    let _ = sd_notify::notify(&[NotifyState::Status(why)]);
+}
+
+/// How far reading is behind, and which sinks fail.
+fn status(pipeline: &Pipeline) -> String {
+    let source = pipeline.source.snapshot();
+    let lag: u64 = source.files.iter().map(|f| f.lag_bytes).sum();
+    let mut text = format!("{} files, {lag} bytes behind", source.files.len());
+    for (name, sink) in &pipeline.sinks {
+        let now = sink.snapshot();
+        if let (Some(_), Some(why)) = (now.failing_since_ms, now.last_error) {
+            text.push_str(&format!("; sink {name} fails: {why}"));
+        }
+    }
+    text
 }
 
 /// Config or content are being read anew, or the state is being changed; [`ready`] follows.
@@ -47,9 +87,7 @@ impl Busy {
 
 /// Says how far reading is behind; where detection turns, feeds the watchdog.
 pub fn alive(pipeline: &Pipeline, turns: bool) {
-    let status = pipeline.source.snapshot();
-    let lag: u64 = status.files.iter().map(|f| f.lag_bytes).sum();
-    let text = format!("{} files, {lag} bytes behind", status.files.len());
+    let text = status(pipeline);
     let watchdog = turns.then_some(NotifyState::Watchdog);
     let states: Vec<NotifyState<'_>> = watchdog.into_iter().chain([NotifyState::Status(&text)]).collect();
     let _ = sd_notify::notify(&states);

@@ -44,7 +44,9 @@ fn help_names_every_command_and_the_exit_codes() {
 fn it_is_the_agent_under_another_name_and_says_so_where_the_agent_is_not_beside_it() {
     let dir = tempfile::tempdir().unwrap();
     let copy = dir.path().join("agentctl");
-    std::fs::copy(assert_cmd::cargo::cargo_bin!("agentctl"), &copy).unwrap();
+    // Another process copies: a program that this one has open for writing, or a child of another test, cannot be started.
+    let copied = Command::new("cp").arg(assert_cmd::cargo::cargo_bin!("agentctl")).arg(&copy).output().unwrap();
+    assert!(copied.status.success());
     let alone = Command::new(&copy).arg("--help").output().unwrap();
     let message = String::from_utf8(alone.stderr).unwrap();
     assert_eq!((alone.status.code(), alone.stdout.len()), (Some(1), 0), "{message}");

@@ -8,6 +8,7 @@ use std::os::unix::net::UnixDatagram;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 fn said(output: &Output) -> String {
@@ -56,6 +57,82 @@ fn any_number_of_changes_under_load_loses_and_repeats_nothing() {
     site.wait_for_bytes(lines.join("\n").len() as u64 + 1);
     assert_eq!(daemon.terminate(), 0);
     assert_same_ids(&site.alert_ids(), &ids, "changes under load");
+    assert_eq!(site.dump(), dump);
+}
+
+/// A rule that never fires, so that nothing differs from content without it.
+const SITE_RULE: &str = r#"id = "Site-Never"
+name = "Never"
+revision = 1
+why = "It is there to be read."
+attack = ["T1020"]
+score = 1
+events = ["process-created"]
+entity = "user"
+period = "day"
+[condition]
+image = "nothing-of-the-kind"
+[[test]]
+name = "it fires"
+fields = { process_path = 'C:\nothing-of-the-kind.exe' }
+fires = true
+[[test]]
+name = "it does not"
+fields = { process_path = 'C:\b.exe' }
+fires = false
+"#;
+
+#[test]
+fn a_hundred_reloads_under_load_half_of_them_refused_lose_and_repeat_nothing() {
+    const RELOADS: usize = 100;
+    let lines = office(3000);
+    let (ids, dump) = uninterrupted(&lines);
+    let site = Site::new();
+    fs::create_dir(site.root().join("spool")).unwrap();
+    let content = site.root().join("content");
+    fs::create_dir_all(content.join("rules")).unwrap();
+    site.configure(&format!("[detection]\ncontent_dir = {content:?}\n"));
+    let daemon = site.start();
+    wait("the agent to answer", || site.judged_bytes().is_some());
+    let stop = AtomicBool::new(false);
+    let appended = std::thread::scope(|scope| {
+        // Appends as long as reloads go on, and the rest at once when they are done.
+        let writer = scope.spawn(|| {
+            let mut file = File::create(site.spool("a.cef")).unwrap();
+            let mut under_load = 0;
+            for piece in lines.chunks(7) {
+                file.write_all((piece.join("\n") + "\n").as_bytes()).unwrap();
+                if !stop.load(Ordering::Relaxed) {
+                    under_load += piece.len();
+                    std::thread::sleep(Duration::from_millis(20));
+                }
+            }
+            under_load
+        });
+        for n in 0..RELOADS {
+            let good = n % 2 == 0;
+            let faulty = SITE_RULE.replace("revision = 1", "revision = 0").replace("\"day\"", "\"dya\"");
+            fs::write(content.join("rules/own.toml"), if good { SITE_RULE } else { &faulty }).unwrap();
+            let done = site.ctl(&["reload"]);
+            if good {
+                assert_eq!(json(&done)["rules"], 21, "number {n}");
+            } else {
+                let said = said(&done);
+                assert_eq!(done.status.code(), Some(1), "number {n}: {said}");
+                for fault in ["nothing was reloaded", "own.toml:3", "revision", "own.toml:9", "dya"] {
+                    assert!(said.contains(fault), "number {n}: {fault} in {said}");
+                }
+            }
+        }
+        stop.store(true, Ordering::Relaxed);
+        writer.join().unwrap()
+    });
+    assert!(appended > 0);
+    site.wait_for_bytes(lines.join("\n").len() as u64 + 1);
+    assert_eq!(site.log().matches("done: reload").count(), RELOADS / 2);
+    assert_eq!(site.log().matches("nothing was reloaded").count(), RELOADS / 2);
+    assert_eq!(daemon.terminate(), 0);
+    assert_same_ids(&site.alert_ids(), &ids, "a hundred reloads");
     assert_eq!(site.dump(), dump);
 }
 
@@ -111,15 +188,16 @@ fn a_reload_takes_all_or_nothing_and_names_every_fault() {
     assert_eq!(daemon.terminate(), 0);
 }
 
-/// Whether the bytes stand in any file below a directory.
-fn stands_in(dir: &Path, bytes: &[u8]) -> Option<String> {
+/// In which file below a directory a name stands, in whatever case.
+fn stands_in(dir: &Path, name: &str) -> Option<String> {
     for entry in fs::read_dir(dir).unwrap().flatten() {
         let path = entry.path();
         let found = if path.is_dir() {
-            stands_in(&path, bytes)
+            stands_in(&path, name)
         } else {
             let text = fs::read(&path).unwrap();
-            text.windows(bytes.len()).any(|w| w == bytes).then(|| path.display().to_string())
+            let holds = text.windows(name.len()).any(|w| w.eq_ignore_ascii_case(name.as_bytes()));
+            holds.then(|| path.display().to_string())
         };
         if found.is_some() {
             return found;
@@ -162,16 +240,22 @@ fn what_is_forgotten_leaves_no_trace_and_the_rest_stays_as_it_was() {
     assert_eq!(of_user(&rows(&["alerts", "list"])), 0);
     assert!(site.log().contains(r"forget the user CORP\user1"), "it is in the log: {}", site.log());
     assert_eq!(daemon.terminate(), 0);
-    assert_eq!(stands_in(&site.state_dir(), br"corp\user1"), None);
+    // The name alone, with or without its domain.
+    assert_eq!(stands_in(&site.state_dir(), "user1"), None);
+    // Snapshots are compressed: they are asked.
     for snapshot in fs::read_dir(site.state_dir().join("snapshots")).unwrap().flatten() {
         let path = snapshot.path().display().to_string();
-        let dump = site.ctl(&["--state", &path, "state", "dump"]);
-        assert!(dump.status.success() && of_user(&String::from_utf8_lossy(&dump.stdout)) == 0, "{path}");
+        for what in [&["state", "dump"][..], &["alerts", "list"]] {
+            let rows = site.ctl(&[&["--state", &path], what].concat());
+            let text = String::from_utf8_lossy(&rows.stdout).to_lowercase();
+            assert!(rows.status.success() && !text.is_empty() && !text.contains("user1"), "{path} {what:?}");
+        }
     }
 
     // Of a stopped agent: a host, a model.
     let host = json(&site.ctl(&["state", "forget", "--host", "ws2", "--yes"]));
     assert_eq!(host["entities"], 1, "{host}");
+    assert_eq!(stands_in(&site.state_dir(), "ws2"), None);
     let model = json(&site.ctl(&["state", "forget", "--model", "FA-UP-TEMP", "--yes"]));
     assert!(model["instances"].as_u64().unwrap() > 0, "{model}");
     assert!(!rows(&["state", "dump"]).contains("FA-UP-TEMP"));
@@ -181,7 +265,7 @@ fn what_is_forgotten_leaves_no_trace_and_the_rest_stays_as_it_was() {
     assert!(compacted["after_bytes"].as_u64().unwrap() > 0);
     let nobody = site.ctl(&["reload"]);
     assert_eq!(nobody.status.code(), Some(5));
-    assert!(said(&nobody).contains("no agent answers"), "{}", said(&nobody));
+    assert!(said(&nobody).contains("the agent is not running"), "{}", said(&nobody));
     // What is left is whole: the agent goes on with it.
     let daemon = site.start();
     site.wait_for_bytes(lines.join("\n").len() as u64 + 1);
@@ -223,6 +307,64 @@ fn systemd_hears_of_start_reload_life_and_end() {
     assert!(alive.contains("WATCHDOG=1") && alive.contains("STATUS=0 files, 0 bytes behind"), "{alive}");
     assert_eq!(daemon.terminate(), 0);
     assert!(hear().contains("STOPPING=1"));
+}
+
+/// Ready means that alerts have somewhere to go. What is not there is said; but for the alert file it keeps nobody waiting.
+#[test]
+fn systemd_hears_that_it_is_ready_once_the_alert_file_is_open_and_what_else_is_missing() {
+    let site = Site::new();
+    let (alerts, missing) = (site.root().join("alerts.jsonl"), site.root().join("missing/alerts.jsonl"));
+    site.reconfigure(&format!("{alerts:?}"), &format!("{missing:?}"));
+    let nobody = site.root().join("no-syslog");
+    site.configure(&format!("[sink.syslog]\nenabled = true\ntarget = {nobody:?}\n"));
+    fs::create_dir(site.root().join("spool")).unwrap();
+    let (socket, hear) = systemd(&site);
+    let daemon = site.start_with(&[("NOTIFY_SOCKET", socket.to_str().unwrap())]);
+    let mut heard = hear();
+    while !heard.contains("the alert file cannot be opened") {
+        assert!(!heard.contains("READY=1"), "{heard}");
+        heard = hear();
+    }
+    assert!(heard.contains("missing/alerts.jsonl") && !heard.contains("READY=1"), "{heard}");
+    fs::create_dir(missing.parent().unwrap()).unwrap();
+    let mut heard = hear();
+    while !heard.contains("READY=1") {
+        heard = hear();
+    }
+    assert!(heard.contains("STATUS=0 files, 0 bytes behind; sink syslog fails: "), "{heard}");
+    let status = json(&site.ctl(&["status"]));
+    assert_eq!((&status["health"], &status["sinks"][1]["name"]), (&"attention".into(), &"syslog".into()));
+    assert!(status["warnings"][0].as_str().unwrap().starts_with("the sink syslog has failed since "), "{status}");
+    assert_eq!(daemon.terminate(), 0, "{}", site.log());
+}
+
+/// Waiting for a sink, and for the room that it leaves, is no reason to be taken for dead.
+#[test]
+fn systemd_hears_that_it_lives_while_it_waits_for_room() {
+    let site = Site::new();
+    let nobody = site.root().join("no-syslog");
+    site.configure(&format!(
+        "[sink.syslog]\nenabled = true\nmin_score = 0\ntarget = {nobody:?}\n[limits]\nmax_queued_alerts = 20\n"
+    ));
+    fs::create_dir(site.root().join("spool")).unwrap();
+    let (socket, hear) = systemd(&site);
+    let short = ("EXFIL_AGENT_LONGEST_PAUSE_MS", "500");
+    let daemon = site.start_with(&[("NOTIFY_SOCKET", socket.to_str().unwrap()), short]);
+    while !hear().contains("READY=1") {}
+    fs::write(site.spool("a.cef"), office(2000).join("\n") + "\n").unwrap();
+    let waiting = || {
+        let status: serde_json::Value = serde_json::from_slice(&site.ctl(&["status"]).stdout).unwrap();
+        status["sinks"][1]["queued"].as_u64().unwrap()
+    };
+    wait("the queue to be full", || waiting() >= 20);
+    for _ in 0..2 {
+        let mut heard = hear();
+        while !heard.contains("WATCHDOG=1") {
+            heard = hear();
+        }
+        assert!(heard.contains("sink syslog fails"), "{heard}");
+    }
+    assert_eq!(daemon.terminate(), 0, "{}", site.log());
 }
 
 /// A change may take longer than systemd's patience: it hears that the agent is alive.

@@ -105,13 +105,20 @@ impl Site {
             .arg(self.config())
             .args(arguments)
             .envs(environment.iter().copied())
+            .current_dir(self.root())
             .stderr(Stdio::from(log))
             .spawn()
             .unwrap();
         Daemon { child }
     }
     pub fn ctl(&self, args: &[&str]) -> Output {
-        Command::new(env!("CARGO_BIN_EXE_agentctl")).arg("--config").arg(self.config()).args(args).output().unwrap()
+        Command::new(env!("CARGO_BIN_EXE_agentctl"))
+            .arg("--config")
+            .arg(self.config())
+            .args(args)
+            .current_dir(self.root())
+            .output()
+            .unwrap()
     }
     pub fn alert_ids(&self) -> Vec<String> {
         detections(&fs::read_to_string(self.root().join("alerts.jsonl")).unwrap_or_default())

@@ -3,7 +3,7 @@
 //! The spool is one run of the simulator, made afresh each time from the same seed: nothing is tuned for it and nothing
 //! has to be shipped. The state stays until the next demo, so that the commands printed at the end work.
 
-use super::{load_content, replay};
+use super::{load_content, replay, say};
 use crate::alert::{Alert, AlertKind};
 use crate::calendar::format_instant;
 use crate::config::{ControlSettings, FileSinkSettings, FormatSetting, Settings, StateSettings};
@@ -23,7 +23,7 @@ use std::time::Instant;
 
 /// Arguments of `demo`.
 #[derive(clap::Args)]
-#[command(after_help = "Examples:\n  exfil-agent demo\n  exfil-agent demo --dir /tmp/look-at-this")]
+#[command(after_help = "Examples:\n  exfil-agent demo\n  exfil-agent demo --dir ./look-at-this")]
 pub struct Arguments {
     /// Where spool, state and alerts go; emptied first
     #[arg(long, value_name = "DIR")]
@@ -68,18 +68,18 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
         settings: settings.clone(),
     };
     let (_, done) = Pipeline::start(plan, Box::new(|_| {}))?.join()?;
-    println!(
-        "{} simulated days of {} people: {} events ({} lines were no events) in {:.1} s, {} alerts.\n",
+    say(&format!(
+        "{} simulated days of {} people: {} events ({} lines were no events) in {:.1} s, {} alerts.\n\n",
         options.days,
         options.users,
         done.events,
         done.rejects,
         started.elapsed().as_secs_f64(),
         done.alerts
-    );
+    ))?;
     let firsts = first_alerts(&settings.state.dir)?;
-    let silent = show(&content, &firsts);
-    next_steps(&dir, &firsts);
+    let silent = show(&content, &firsts)?;
+    next_steps(&dir, &firsts)?;
     log::debug!("{summary}");
     if silent.is_empty() {
         return Ok(());
@@ -133,7 +133,7 @@ fn first_alerts(state: &Path) -> Result<Firsts, Failure> {
 }
 
 /// The table. Returns the rules that found nothing.
-fn show(content: &Content, firsts: &Firsts) -> Vec<String> {
+fn show(content: &Content, firsts: &Firsts) -> Result<Vec<String>, Failure> {
     let mut rules: Vec<_> = content.rules.iter().collect();
     rules.sort_by_key(|r| (std::cmp::Reverse(r.score), r.id.clone()));
     let mut table = output::Table::new(&["rule", "score", "alerts", "first: entity", "evidence", "origin"]);
@@ -151,9 +151,9 @@ fn show(content: &Content, firsts: &Firsts) -> Vec<String> {
             None => silent.push(rule.id.clone()),
         }
     }
-    print!("{}", table.render());
-    println!("\n{} of {} rules fired.", content.rules.len() - silent.len(), content.rules.len());
-    silent
+    say(&table.render())?;
+    say(&format!("\n{} of {} rules fired.\n", content.rules.len() - silent.len(), content.rules.len()))?;
+    Ok(silent)
 }
 
 /// The evidence in a few words.
@@ -184,7 +184,7 @@ fn origin(alert: &Alert) -> String {
     })
 }
 
-fn next_steps(dir: &Path, firsts: &Firsts) {
+fn next_steps(dir: &Path, firsts: &Firsts) -> Result<(), Failure> {
     let ctl = if Path::new("Cargo.toml").is_file() && Path::new("src/bin/agentctl.rs").is_file() {
         "cargo run --release --bin agentctl --"
     } else {
@@ -192,14 +192,14 @@ fn next_steps(dir: &Path, firsts: &Firsts) {
     };
     let state = dir.join("state");
     let (state, dir) = (state.display(), dir.display());
-    println!(
-        "State:  {state}\nAlerts: {dir}/alerts.jsonl\nTruth:  {dir}/office/truth.jsonl (what was planted)\n\nNext:"
-    );
+    say(&format!(
+        "State:  {state}\nAlerts: {dir}/alerts.jsonl\nTruth:  {dir}/office/truth.jsonl (what was planted)\n\nNext:\n"
+    ))?;
     // The alert with the most to explain: one whose model knows the most bins.
     let explained = firsts.values().filter_map(|(alert, _)| Some((alert, alert.evidence.model.as_ref()?)));
     if let Some((alert, model)) = explained.max_by_key(|(_, m)| m.c) {
-        println!("  {ctl} alerts show {} --state {state}", alert.id);
-        println!("  {ctl} state dump --model {} --limit 20 --state {state}", model.id);
+        say(&format!("  {ctl} alerts show {} --state {state}\n", alert.id))?;
+        say(&format!("  {ctl} state dump --model {} --limit 20 --state {state}\n", model.id))?;
     }
-    println!("  {ctl} rules list --state {state}");
+    say(&format!("  {ctl} rules list --state {state}\n"))
 }

@@ -12,12 +12,21 @@ use crate::content::{self, Content, Faults};
 use crate::enrich::Directory;
 use crate::exit::{self, Failure};
 use clap::{Parser, Subcommand};
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// A lightweight, stateful detection agent: DTEX InTERCEPT spool in, explained alerts out.
 #[derive(Parser)]
-#[command(name = "exfil-agent", version, about, disable_help_subcommand = true)]
+#[command(
+    name = "exfil-agent",
+    version,
+    about,
+    disable_help_subcommand = true,
+    after_help = "Examples:\n  exfil-agent demo\n  exfil-agent check --config ./exfil-agent.toml\n\n\
+Exit codes: 0 done; 1 failed while running; 2 usage; 65 state corrupt or of a newer version; 73 cannot create; 75 another\n\
+instance holds the state; 77 permission; 78 faults in config or content."
+)]
 pub struct Cli {
     /// What to do
     #[command(subcommand)]
@@ -69,8 +78,23 @@ fn warn_of_strangers(config: Option<&Path>, settings: &Settings) {
     }
 }
 
+/// The settings of a config, which must be there; with faults in it, those of what it names are looked for, too.
+fn settings_or_all_faults(path: &Path) -> Result<Settings, Faults> {
+    let (settings, mut faults) = config::load_partly(path);
+    if !faults.is_empty()
+        && let Err(more) = read_content(&settings)
+    {
+        faults.0.extend(more.0);
+    }
+    faults.check(settings)
+}
+
 /// Content and directory under these settings; the faults of both at once.
 fn load_content(settings: &Settings) -> Result<(Arc<Content>, Option<Arc<Directory>>), Failure> {
+    Ok(read_content(settings)?)
+}
+
+fn read_content(settings: &Settings) -> Result<(Arc<Content>, Option<Arc<Directory>>), Faults> {
     let mut faults = Faults::default();
     let directory = settings.detection.directory.as_deref().and_then(|path| read_directory(path, &mut faults));
     let content = match content::load(&settings.detection, &settings.limits) {
@@ -81,8 +105,8 @@ fn load_content(settings: &Settings) -> Result<(Arc<Content>, Option<Arc<Directo
         }
     };
     match content {
-        Some(content) => Ok(faults.check((Arc::new(content), directory.map(Arc::new)))?),
-        None => Err(faults.into()),
+        Some(content) => faults.check((Arc::new(content), directory.map(Arc::new))),
+        None => faults.check(()).and(Err(Faults::default())),
     }
 }
 
@@ -94,6 +118,16 @@ fn read_directory(path: &Path, faults: &mut Faults) -> Option<Directory> {
             faults.add(&name, 0, "detection.directory", format!("cannot be read: {e}"));
             None
         }
+    }
+}
+
+/// Writes to standard output. A closed pipe is no trouble: whoever read it has seen enough.
+fn say(text: &str) -> Result<(), Failure> {
+    match std::io::stdout().write_all(text.as_bytes()) {
+        Err(e) if e.kind() != std::io::ErrorKind::BrokenPipe => {
+            Err(Failure::new(exit::RUNTIME, format!("cannot write the answer: {e}")))
+        }
+        _ => Ok(()),
     }
 }
 

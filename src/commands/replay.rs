@@ -17,7 +17,7 @@ use std::time::Instant;
 /// Arguments of `replay`.
 #[derive(clap::Args)]
 #[command(
-    after_help = "Examples:\n  exfil-agent replay /var/spool/dtex --out alerts.jsonl\n  exfil-agent replay monday.cef tuesday.cef --state baseline --now 2026-03-04T00:00:00Z"
+    after_help = "Examples:\n  exfil-agent replay ./spool --out alerts.jsonl\n  exfil-agent replay monday.cef tuesday.cef --state baseline --now 2026-03-04T00:00:00Z"
 )]
 pub struct Arguments {
     /// Files and directories, read in this order; a directory's files oldest first

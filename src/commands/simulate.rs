@@ -7,7 +7,7 @@ use std::path::PathBuf;
 /// Arguments of `simulate`.
 #[derive(clap::Args)]
 #[command(
-    after_help = "Examples:\n  exfil-agent simulate --out office\n  exfil-agent simulate --seed 7 --users 200 --days 28 --out office"
+    after_help = "Examples:\n  exfil-agent simulate --out office\n  exfil-agent simulate --seed 7 --users 200 --days 28 --out larger-office"
 )]
 pub struct Arguments {
     /// Seed: the same options give the same bytes
@@ -35,6 +35,5 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     }
     let summary = simulate::write(&options, &arguments.out)
         .map_err(|e| Failure::new(exit::CANNOT_CREATE, format!("{}: {e}", arguments.out.display())))?;
-    println!("{summary}");
-    Ok(())
+    super::say(&format!("{summary}\n"))
 }

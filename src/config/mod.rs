@@ -9,7 +9,7 @@ mod read;
 mod trust;
 mod write;
 
-pub use read::{load, parse};
+pub use read::{load, load_partly, parse};
 pub use trust::{Trust, check_trust};
 
 use std::collections::BTreeMap;

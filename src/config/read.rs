@@ -34,15 +34,30 @@ pub fn load(path: &Path) -> Result<Settings, Faults> {
     }
 }
 
+/// Reads the config file as far as it can be read, for whoever looks for more faults in what it names.
+pub fn load_partly(path: &Path) -> (Settings, Faults) {
+    let name = path.display().to_string();
+    let mut faults = Faults::default();
+    let settings = match std::fs::read_to_string(path) {
+        Ok(text) => read(&name, &text, &mut faults),
+        Err(_) => return (Settings::default(), load(path).err().unwrap_or_default()),
+    };
+    (settings, faults)
+}
+
 /// Reads the text of a config file; `file_name` is what faults call it.
 ///
 /// # Errors
 /// All faults of the text.
 pub fn parse(file_name: &str, text: &str) -> Result<Settings, Faults> {
     let mut faults = Faults::default();
+    let settings = read(file_name, text, &mut faults);
+    faults.check(settings)
+}
+
+fn read(file_name: &str, text: &str, faults: &mut Faults) -> Settings {
     let document = Document::new(file_name, text);
-    let settings = document.read(&mut faults, |root, faults| Some(read_root(root, faults)));
-    faults.check(settings.unwrap_or_default())
+    document.read(faults, |root, faults| Some(read_root(root, faults))).unwrap_or_default()
 }
 
 fn read_root(root: &Section<'_>, faults: &mut Faults) -> Settings {

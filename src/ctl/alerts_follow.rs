@@ -1,6 +1,7 @@
 //! `agentctl alerts follow`: alerts as they are kept, like `journalctl -f`.
 
 use super::alerts_list::Filter;
+use super::alerts_show::digits_of;
 use super::escape::for_terminal;
 use super::output::{Format, Output, Row};
 use super::view::{AlertRow, SourceLine, View, ViewError};
@@ -10,6 +11,9 @@ use std::io::{self, Write};
 
 /// Arguments of `alerts follow`.
 #[derive(Clone, Debug, clap::Args)]
+#[command(
+    after_help = "Examples:\n  agentctl alerts follow\n  agentctl alerts follow --limit 100 --min-score 20 --format json"
+)]
 pub struct Arguments {
     /// Begin with so many of the alerts that are kept already, the newest
     #[arg(long, value_name = "N", default_value_t = 10)]
@@ -32,14 +36,15 @@ pub(super) fn run(
     output: &mut Output<'_>,
     pause: &mut dyn FnMut() -> bool,
 ) -> Result<(), ViewError> {
-    if let SourceLine::Stopped { dir, .. } = view.source() {
+    if let SourceLine::Stopped { dir, not_running, .. } = view.source() {
+        let why = not_running.map_or_else(String::new, |why| format!("the agent is not running ({why}); "));
         return Err(ViewError::Unreachable(format!(
-            "only a running agent can be followed, and {dir} is the state of a stopped one; agentctl alerts list shows its alerts"
+            "{why}only a running agent can be followed, and {dir} is the state of a stopped one: `agentctl alerts list` shows its alerts"
         )));
     }
     head(output)?;
     let mut last = match &arguments.since {
-        Some(id) => view.alert(id)?.seq,
+        Some(id) => view.alert(&digits_of(id)?)?.seq,
         None => {
             let (kept, last) = newest(arguments, view)?;
             kept.iter().try_for_each(|row| write(row, output))?;

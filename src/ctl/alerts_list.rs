@@ -3,9 +3,13 @@
 use super::output::Output;
 use super::say_source;
 use super::view::{AlertRow, View, ViewError};
+use crate::content::fault::suggest;
 
 /// Arguments of `alerts list`.
 #[derive(Clone, Debug, clap::Args)]
+#[command(
+    after_help = "Examples:\n  agentctl alerts list --min-score 20\n  agentctl alerts list --entity jdoe --format csv"
+)]
 pub struct Arguments {
     /// At most so many, the newest
     #[arg(long, value_name = "N", default_value_t = 50)]
@@ -46,8 +50,24 @@ pub(super) fn run(arguments: &Arguments, view: &mut dyn View, output: &mut Outpu
     let ask = if arguments.filter.takes_less_than_all() { usize::MAX } else { arguments.limit };
     let mut rows = view.alerts(ask)?;
     rows.retain(|row| arguments.filter.takes(row));
+    if rows.is_empty()
+        && let Some(rule) = &arguments.filter.rule
+    {
+        known(rule, view)?;
+    }
     let older = rows.len().saturating_sub(arguments.limit);
     rows.drain(..older);
     output.list(&rows, "no alerts").map_err(ViewError::Output)?;
     say_source(&view.source(), output)
+}
+
+/// Whether there is such a rule, or an alert of one that is gone.
+fn known(rule: &str, view: &mut dyn View) -> Result<(), ViewError> {
+    let mut ids: Vec<String> = view.rules()?.into_iter().map(|row| row.id).collect();
+    ids.extend(view.alerts(usize::MAX)?.into_iter().map(|row| row.rule));
+    if ids.iter().any(|id| id.eq_ignore_ascii_case(rule)) {
+        return Ok(());
+    }
+    let hint = suggest(rule, ids.iter().map(String::as_str));
+    Err(ViewError::NotFound(format!("no rule {rule:?}{hint}; `agentctl rules list` names them")))
 }

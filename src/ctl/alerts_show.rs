@@ -6,7 +6,8 @@ use super::output::Output;
 use super::page::{Look, Page, Tone};
 use super::rules_show::{advice, sources};
 use super::say_source;
-use super::view::{StoredAlert, View, ViewError};
+use super::story;
+use super::view::{StoredAlert, View, ViewError, to_the_second};
 use crate::alert::{AgentIdentity, Alert, AlertKind, ModelEvidence, Severity};
 use crate::calendar::format_instant;
 use crate::rule::Rule;
@@ -14,6 +15,10 @@ use serde_json::{Value, json};
 
 /// Arguments of `alerts show`.
 #[derive(Clone, Debug, clap::Args)]
+#[command(
+    after_help = "Examples:\n  id=$(agentctl alerts list --limit 1 --format csv | tail -n 1 | cut -d , -f 2)\n  \
+agentctl alerts show $id\n  agentctl alerts show $id --format json"
+)]
 pub struct Arguments {
     /// Id of the alert, or its first digits
     #[arg(value_name = "ID")]
@@ -26,13 +31,18 @@ const SHORTEST_ID: usize = 4;
 impl Arguments {
     /// The id's digits, before anyone is asked for it.
     pub(super) fn id(&self) -> Result<String, ViewError> {
-        let id = self.id.to_lowercase();
-        if id.len() < SHORTEST_ID || id.len() > 32 || !id.bytes().all(|b| b.is_ascii_hexdigit()) {
-            let message = format!("{:?} is no alert id: write {SHORTEST_ID} to 32 hexadecimal digits", self.id);
-            return Err(ViewError::Usage(message));
-        }
-        Ok(id)
+        digits_of(&self.id)
     }
+}
+
+/// The digits of an alert's id, or of its beginning.
+pub(super) fn digits_of(given: &str) -> Result<String, ViewError> {
+    let id = given.to_lowercase();
+    if id.len() < SHORTEST_ID || id.len() > 32 || !id.bytes().all(|b| b.is_ascii_hexdigit()) {
+        let message = format!("{given:?} is no alert id: write {SHORTEST_ID} to 32 hexadecimal digits");
+        return Err(ViewError::Usage(message));
+    }
+    Ok(id)
 }
 
 pub(super) fn run(
@@ -70,6 +80,7 @@ fn details(stored: &StoredAlert, rule: Option<&Rule>, desk: &Desk) -> Value {
     value
 }
 
+/// A story: what happened, why that is unusual, what the rule is about, what to do; what only we need stands at the end.
 fn page(stored: &StoredAlert, rule: Option<&Rule>, desk: &Desk, look: Look) -> String {
     let alert = &stored.alert;
     let mut page = Page::new(look);
@@ -79,22 +90,29 @@ fn page(stored: &StoredAlert, rule: Option<&Rule>, desk: &Desk, look: Look) -> S
         Severity::Medium => Tone::Warn,
         Severity::High | Severity::Critical => Tone::Bad,
     };
-    page.toned(tone, &format!("score {}, {}", alert.score, alert.severity().name()));
-    if let Some(rule) = rule {
-        page.text(&rule.why);
-    }
-    about(stored, &mut page);
+    let whom = format!("{} {}", alert.entity_kind.name(), alert.entity);
+    let group = alert.peer_group.as_ref().map_or_else(String::new, |g| format!(", peer group {g}"));
+    page.toned(
+        tone,
+        &format!(
+            "score {} ({}), {}{group}, {}",
+            alert.score,
+            alert.severity().name(),
+            whom.trim_end(),
+            to_the_second(&format_instant(alert.time_ms))
+        ),
+    );
     happened(alert, &mut page);
-    why(alert, &mut page);
-    if let Some(model) = &alert.evidence.model {
-        before(model, desk, &mut page);
-    }
+    unusual(alert, rule, desk, &mut page);
+    condition(alert, &mut page);
     let silent = silent_if(alert, rule, desk);
     if !silent.is_empty() {
         page.heading("It would not have fired if");
         silent.iter().for_each(|line| page.item(line));
     }
     if let Some(rule) = rule {
+        page.heading("What the rule is about");
+        page.text(&rule.why);
         advice(&mut page, &rule.triage, &rule.false_positives);
     } else if alert.kind == AlertKind::Detection {
         page.heading("What to look at next");
@@ -104,6 +122,7 @@ fn page(stored: &StoredAlert, rule: Option<&Rule>, desk: &Desk, look: Look) -> S
     }
     let r = &alert.rule;
     sources(&mut page, &r.attack, &r.author, &r.references, r.license.as_deref());
+    about(stored, &mut page);
     page.finish()
 }
 
@@ -111,12 +130,10 @@ fn about(stored: &StoredAlert, page: &mut Page) {
     let alert = &stored.alert;
     page.heading("Alert");
     page.value("id", &alert.id);
-    page.value("for", format!("{} {}", alert.entity_kind.name(), alert.entity).trim_end());
     page.value("per", alert.value.as_deref().unwrap_or_default());
-    page.value("peer group", alert.peer_group.as_deref().unwrap_or_default());
-    page.value("in", &alert.sequence);
+    page.value("once in", &alert.sequence);
     page.value("came again", &if stored.repeats == 0 { String::new() } else { times(stored.repeats) });
-    page.value("detected", &format_instant(alert.detected_ms));
+    page.value("detected", &to_the_second(&format_instant(alert.detected_ms)));
     page.value("rule revision", &alert.rule.revision.to_string());
     if alert.suppressed {
         page.value("suppressed", "yes: kept here, not delivered");
@@ -128,6 +145,11 @@ fn about(stored: &StoredAlert, page: &mut Page) {
 
 fn happened(alert: &Alert, page: &mut Page) {
     page.heading("What happened");
+    let sentence = story::happened(alert);
+    if !sentence.is_empty() {
+        page.text(&sentence);
+    }
+    alert.evidence.notes.iter().for_each(|note| page.item(note));
     page.value("time", &format_instant(alert.time_ms));
     page.value("event", &alert.event_type);
     alert.fields.iter().for_each(|(name, value)| page.value(name, value));
@@ -136,53 +158,43 @@ fn happened(alert: &Alert, page: &mut Page) {
     }
 }
 
-fn why(alert: &Alert, page: &mut Page) {
-    let e = &alert.evidence;
-    if e.matched.is_empty() && e.sum.is_none() && e.notes.is_empty() {
+fn unusual(alert: &Alert, rule: Option<&Rule>, desk: &Desk, page: &mut Page) {
+    let sentences = story::unusual(alert, rule, desk);
+    if sentences.is_empty() {
         return;
     }
-    page.heading("Why it fired");
-    for m in &e.matched {
-        page.value(&m.field, &format!("{}  ({})", m.value, m.test));
+    page.heading("Why it is unusual");
+    sentences.iter().for_each(|sentence| page.text(sentence));
+    if let Some(m) = &alert.evidence.model {
+        before(m, desk, page);
     }
-    if let Some(s) = &e.sum {
-        let history = s.history_days.map_or_else(String::new, |d| format!(", {d} history days"));
-        page.value(&format!("sum of {}", s.field), &format!("{}, reaches {}{history}", s.total, s.reaches));
+}
+
+fn condition(alert: &Alert, page: &mut Page) {
+    if alert.evidence.matched.is_empty() {
+        return;
     }
-    e.notes.iter().for_each(|note| page.item(note));
+    page.heading("The rule's condition, as it was met");
+    for m in &alert.evidence.matched {
+        page.value(&m.field, &format!("{}  ({})", m.value, story::plainly(m)));
+    }
 }
 
 /// The model as it was before the event.
 fn before(m: &ModelEvidence, desk: &Desk, page: &mut Page) {
-    page.heading(&format!("The model {} of {} before this event", m.id, m.scope));
-    if let Some(spec) = desk.content.models.iter().find(|s| s.id == m.id) {
-        page.text(&spec.name);
-    }
-    let converged = if m.converged { "converged" } else { "still learning" };
-    page.value("N, C", &format!("{} counted, {} different", m.n, m.c));
-    page.value("confidence", &format!("{:.3}, {converged}", m.confidence));
-    page.value("history", &format!("{} days", m.history_days));
-    page.value("said", &said(m));
+    page.gap();
+    let name = desk.content.models.iter().find(|s| s.id == m.id).map_or("", |s| &s.name);
+    let name = if name.is_empty() { String::new() } else { format!(" ({name})") };
+    page.text(&format!("The model {} of {} before this event{name}:", m.id, story::of_whom(m, desk)));
     let judged = if m.verdict == "first" { "◄ new" } else { "◄ this event" };
     let mut bars: Vec<(String, u64, &str)> =
         m.top_bins.iter().map(|b| (b.value.clone(), b.count, if b.value == m.value { judged } else { "" })).collect();
-    let rest = m.c.saturating_sub(bars.len() as u64);
     if !bars.iter().any(|b| !b.2.is_empty()) {
         bars.push((m.value.clone(), m.count, judged));
     }
+    let rest = m.c.saturating_sub(bars.iter().filter(|b| b.1 > 0).count() as u64);
     page.bars(&bars);
     if rest > 0 {
-        page.text(&format!("… and {rest} more"));
+        page.text(&format!("  … and {rest} more, which are rarer"));
     }
-}
-
-fn said(m: &ModelEvidence) -> String {
-    let rank = m.rank.map(|r| format!(", number {r} of {}", m.c));
-    let threshold = m.threshold.map(|t| match m.rank {
-        Some(_) => format!(", top is up to number {t}"),
-        None => format!(", abnormal is below {t}"),
-    });
-    let median = m.median.map(|median| format!(", median {median}"));
-    let rest: String = [rank, threshold, median].into_iter().flatten().collect();
-    format!("{}: counted {} before{rest}", m.verdict, m.count)
 }

@@ -1,17 +1,18 @@
 //! `agentctl reload`, `state compact`, `state forget`, `state import`: asked of a running agent, or done in the state of a stopped one.
 
-use super::Place;
+use super::escape::for_terminal;
 use super::output::Output;
 use super::page::{Look, Page, Tone};
-use super::records::RecordsError;
+use super::records::{RecordsError, unanswered};
 use super::status::bytes;
 use super::view::ViewError;
+use super::{Place, audit};
 use crate::config::Settings;
 use crate::control::client::Client;
 use crate::control::{Change, Outcome, Reason, Refusal};
-use crate::store::StoreError;
+use crate::store::{Store, StoreError};
 use crate::upkeep::{self, Forgotten, Imported, Subject, UpkeepError};
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
 /// Arguments of `state forget`.
@@ -102,16 +103,43 @@ fn anywhere(change: Change, socket: &Path, settings: &Settings) -> Result<Outcom
     let agent = |source| RecordsError::Agent { socket: socket.to_owned(), source };
     match Client::connect(socket) {
         Ok(mut client) => client.change(change).map_err(agent)?.map_err(refused),
-        Err(e) if e.kind() == ErrorKind::PermissionDenied => Err(agent(e).into()),
-        Err(_) if change == Change::Reload => Err(ViewError::Unreachable(format!(
-            "no agent answers at {}; a stopped one reads its config when it starts",
-            socket.display()
+        Err(e) if e.kind() == ErrorKind::PermissionDenied => {
+            Err(RecordsError::Forbidden { socket: socket.to_owned() }.into())
+        }
+        Err(e) if change == Change::Reload => Err(ViewError::Unreachable(format!(
+            "the agent is not running ({}): there is nothing to reload; it reads its config when it starts",
+            unanswered(socket, &e)
         ))),
-        Err(_) => in_state(&change, &settings.state.dir, settings),
+        Err(e) => {
+            let why = unanswered(socket, &e);
+            let dir = &settings.state.dir;
+            if !matches!(change, Change::Import { .. }) && !is_there(dir)? {
+                return Err(RecordsError::Nothing { why, dir: dir.clone() }.into());
+            }
+            let done = in_state(&change, dir, settings)?;
+            let _ = writeln!(
+                io::stderr(),
+                "agentctl: the agent is not running ({}); its state in {} was changed",
+                for_terminal(&why),
+                for_terminal(&dir.display().to_string())
+            );
+            Ok(done)
+        }
+    }
+}
+
+/// Whether a directory holds a state.
+fn is_there(dir: &Path) -> Result<bool, RecordsError> {
+    match std::fs::read_dir(dir) {
+        Err(e) if e.kind() == ErrorKind::PermissionDenied => Err(RecordsError::Locked { path: dir.to_owned() }),
+        _ => Ok(Store::exists(dir)),
     }
 }
 
 fn in_state(change: &Change, dir: &Path, settings: &Settings) -> Result<Outcome, ViewError> {
+    if matches!(change, Change::Compact | Change::Forget(_)) && !is_there(dir)? {
+        return Err(RecordsError::Store(StoreError::Missing { path: dir.to_owned() }).into());
+    }
     let done = match change {
         Change::Reload => {
             return Err(ViewError::Usage("a state has nothing to reload; leave out --state".into()));
@@ -120,9 +148,11 @@ fn in_state(change: &Change, dir: &Path, settings: &Settings) -> Result<Outcome,
         Change::Forget(subject) => upkeep::forget(dir, settings, subject).map(Outcome::Forgotten),
         Change::Import { path, merge } => upkeep::import(dir, settings, path, *merge).map(Outcome::Imported),
     };
+    // A running agent writes into its log who asked for what; here there is no agent.
+    audit::note(change, dir, done.as_ref().map(|_| ()).map_err(ToString::to_string));
     done.map_err(|e| match e {
         UpkeepError::Store(e @ StoreError::Invalid { .. }) => ViewError::Corrupt(e.to_string()),
-        UpkeepError::Store(e) => RecordsError::Store(e).into(),
+        UpkeepError::Store(e) => RecordsError::from(e).into(),
         other => refused(other.into()),
     })
 }

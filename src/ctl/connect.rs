@@ -5,7 +5,8 @@ use super::recorded::Recorded;
 use super::records::Records;
 use super::view::{View, ViewError};
 use crate::config::{self, DEFAULT_CONFIG, Settings};
-use crate::content;
+use crate::content::{self, Content};
+use std::io::{self, Write};
 use std::path::Path;
 
 /// The settings of the agent that a place means: those of its config. Without `--config` the default config counts where
@@ -20,7 +21,22 @@ pub fn settings(place: &Place) -> Result<Settings, ViewError> {
         None if place.state.is_none() && default.exists() => default,
         None => return Ok(Settings::default()),
     };
-    config::load(path).map_err(|faults| ViewError::Failed(faults.to_string()))
+    let (settings, mut faults) = config::load_partly(path);
+    if faults.is_empty() {
+        return Ok(settings);
+    }
+    if place.config.is_none() && place.socket.is_some() {
+        // Who names the socket wants to ask the agent, whatever was done to its config since.
+        let _ = writeln!(io::stderr(), "agentctl: {} has faults and is left out", default.display());
+        return Ok(Settings::default());
+    }
+    if let Err(more) = content::load(&settings.detection, &settings.limits) {
+        faults.0.extend(more.0);
+    }
+    let faults = faults.check(()).err().unwrap_or_default();
+    Err(ViewError::Failed(format!(
+        "the config cannot be used, so it is not known where the agent is; --socket PATH asks one that runs, which goes on with what it has:\n{faults}"
+    )))
 }
 
 /// Opens the agent that a place means.
@@ -35,7 +51,24 @@ pub fn open(place: &Place, settings: &Settings) -> Result<Box<dyn View>, ViewErr
             Records::find(socket, &settings.state.dir)?
         }
     };
-    let content = content::load(&settings.detection, &settings.limits)
-        .map_err(|faults| ViewError::Failed(format!("the content has faults:\n{faults}")))?;
+    let (content, faults) = content_to_show(settings)?;
+    if faults > 0 {
+        let notice =
+            "the content has faults, which `agentctl content check` names; what is shown goes by the shipped content";
+        let _ = writeln!(io::stderr(), "agentctl: {notice}");
+    }
     Ok(Box::new(Recorded::new(records, content, settings.clone())?))
+}
+
+/// The content of the settings. While it has faults, the shipped one: the agent goes on with what it has, and how it does can
+/// still be asked. Also the number of faults.
+pub(super) fn content_to_show(settings: &Settings) -> Result<(Content, usize), ViewError> {
+    let failed = |faults| ViewError::Failed(format!("the content has faults:\n{faults}"));
+    match content::load(&settings.detection, &settings.limits) {
+        Ok(content) => Ok((content, 0)),
+        Err(faults) => {
+            let shipped = content::load(&Settings::default().detection, &settings.limits).map_err(failed)?;
+            Ok((shipped, faults.0.len()))
+        }
+    }
 }

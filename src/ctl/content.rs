@@ -15,8 +15,12 @@ use std::path::{Path, PathBuf};
 #[derive(Debug, clap::Subcommand)]
 pub enum ContentCommand {
     /// Which file of the content is in force, and every fault at once
+    #[command(
+        after_help = "Examples:\n  agentctl content check\n  agentctl content check --config ./exfil-agent.toml --format csv"
+    )]
     Check,
     /// Run the tests beside rules and parsers
+    #[command(after_help = "Examples:\n  agentctl content test\n  agentctl content test --config ./exfil-agent.toml")]
     Test,
     /// Write the shipped content into a directory, to read or to start from
     Export(Exporting),
@@ -24,8 +28,10 @@ pub enum ContentCommand {
 
 /// Arguments of `content export`.
 #[derive(Clone, Debug, clap::Args)]
-#[command(after_help = "Examples:\n  agentctl content export ./content\n\n\
-Keep only what is changed in detection.content_dir: a file there replaces the shipped one of its name, and does not change with upgrades.")]
+#[command(
+    after_help = "Examples:\n  agentctl content export ./content\n  agentctl content export ./to-compare --format json\n\n\
+Keep only what is changed in detection.content_dir: a file there replaces the shipped one of its name, and does not change with upgrades."
+)]
 pub struct Exporting {
     /// The directory; it must not exist, or be empty
     #[arg(value_name = "DIR")]

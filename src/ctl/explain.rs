@@ -3,6 +3,7 @@
 //! Sentences follow from the rule's verdict and the alert's evidence; nothing is judged again.
 
 use super::Desk;
+use super::story::of_whom;
 use crate::alert::{Alert, AlertKind, ModelEvidence};
 use crate::event::Flag;
 use crate::model::Scope;
@@ -89,7 +90,7 @@ pub(super) fn silent_if(alert: &Alert, rule: Option<&Rule>, desk: &Desk) -> Vec<
     if let Some(m) = &alert.evidence.model {
         match m.verdict.as_str() {
             "first" => {
-                lines.push(format!("{} had been counted for {} before, even once", m.value, m.scope));
+                lines.push(format!("{} had been counted for {} before, even once", m.value, of_whom(m, desk)));
                 lines.push(too_little_history(m, desk));
             }
             "abnormal" => {
@@ -113,8 +114,8 @@ pub(super) fn silent_if(alert: &Alert, rule: Option<&Rule>, desk: &Desk) -> Vec<
     }
     match alert.evidence.matched.len() {
         0 => {}
-        1 => lines.push("the match above had not held".into()),
-        n => lines.push(format!("one of the {n} matches above had not held")),
+        1 => lines.push("the condition above had not been met".into()),
+        n => lines.push(format!("one of the {n} conditions above had not been met")),
     }
     let sharing = alert.evidence.matched.iter().any(|m| m.field == Flag::IsFileSharing.name());
     let domain = alert.fields.iter().find(|f| f.0 == "web_domain");
@@ -132,7 +133,8 @@ pub(super) fn silent_if(alert: &Alert, rule: Option<&Rule>, desk: &Desk) -> Vec<
 fn not_at_the_top(m: &ModelEvidence, rule: Option<&Rule>, desk: &Desk) -> Vec<String> {
     let mut lines = Vec::new();
     if let (Some(rank), Some(threshold)) = (m.rank, m.threshold) {
-        let below = if threshold == 1 { "not been the first".into() } else { format!("ranked below {threshold}") };
+        let below =
+            if threshold == 1 { "not been the first".into() } else { format!("not been among the first {threshold}") };
         lines.push(format!("{} had {below}; it was number {rank} of {}", m.value, m.c));
     }
     if let Some(Verdict::Top { min_bins, min_count, min_median_ratio, .. }) = rule.map(|r| &r.verdict) {
@@ -156,7 +158,10 @@ fn too_little_history(m: &ModelEvidence, desk: &Desk) -> String {
     let state = if m.converged { "converged" } else { "still learning" };
     format!(
         "{} had had fewer history days: {} with a converged model, {} without, are needed; there were {}, and the model was {state}",
-        m.scope, d.min_history_days, d.maturity_days, m.history_days
+        of_whom(m, desk),
+        d.min_history_days,
+        d.maturity_days,
+        m.history_days
     )
 }
 
@@ -165,7 +170,11 @@ fn not_converged(m: &ModelEvidence, desk: &Desk) -> String {
     let n = cut_off.map_or_else(String::new, |cut_off| format!("N from {cut_off} and "));
     format!(
         "{} had not converged for {}: {n}confidence from {} are needed; there were N {} and {:.3}",
-        m.id, m.scope, desk.settings.detection.min_confidence, m.n, m.confidence
+        m.id,
+        of_whom(m, desk),
+        desk.settings.detection.min_confidence,
+        m.n,
+        m.confidence
     )
 }
 

@@ -17,10 +17,13 @@ pub mod view;
 mod alerts_follow;
 mod alerts_list;
 mod alerts_show;
+mod audit;
 mod change;
 mod content;
 mod coverage;
 mod explain;
+mod health;
+pub mod origin;
 mod rules_list;
 mod rules_show;
 mod rules_test;
@@ -28,6 +31,7 @@ mod state_dump;
 mod state_export;
 mod state_stats;
 mod status;
+mod story;
 
 #[cfg(test)]
 mod tests;
@@ -57,6 +61,10 @@ pub struct Cli {
 }
 
 const EXIT_CODES: &str = "\
+Examples:
+  agentctl status
+  agentctl alerts list --min-score 20
+
 Exit codes: 0 done; 1 failed; 2 usage; 3 not found; 4 state corrupt or of a newer version; 5 busy or unreachable.
 Colours follow NO_COLOR. Text of logs is escaped in tables and CSV; JSON holds it as it was.";
 
@@ -80,20 +88,27 @@ pub enum Command {
     /// How the agent does: lag, counts, rejects, inert rules, learning, queues, sinks
     Status(status::Arguments),
     /// What the agent has learned
-    #[command(subcommand)]
+    #[command(subcommand, after_help = "Examples:\n  agentctl state stats\n  agentctl state dump --limit 20")]
     State(StateCommand),
     /// What the agent has found
-    #[command(subcommand)]
+    #[command(
+        subcommand,
+        after_help = "Examples:\n  agentctl alerts list\n  agentctl alerts list --min-score 20 --format csv"
+    )]
     Alerts(AlertsCommand),
     /// What the agent looks for
-    #[command(subcommand)]
+    #[command(
+        subcommand,
+        after_help = "Examples:\n  agentctl rules list\n  agentctl rules test --line \"$(tail -n 1 dtex.cef)\""
+    )]
     Rules(RulesCommand),
     /// What detection is made of
-    #[command(subcommand)]
+    #[command(subcommand, after_help = "Examples:\n  agentctl content test\n  agentctl content check --format csv")]
     Content(content::ContentCommand),
     /// ATT&CK techniques by rule
     Coverage(coverage::Arguments),
     /// Let the running agent read config, content and tables anew: all of it, or nothing and every fault
+    #[command(after_help = "Examples:\n  agentctl reload\n  agentctl reload --config ./exfil-agent.toml")]
     Reload,
 }
 
@@ -103,12 +118,16 @@ pub enum StateCommand {
     /// Every model instance and bin: counts, first and last seen, share, N, C, confidence
     Dump(state_dump::Arguments),
     /// How much there is: instances, bins, bytes and days by model
+    #[command(
+        after_help = "Examples:\n  agentctl state stats\n  agentctl state stats --state ./baseline --format json"
+    )]
     Stats,
     /// Write what was learned into a file that another agent can import
     Export(state_export::Arguments),
     /// Add what another agent has learned
     Import(change::Importing),
     /// Write the database anew, without what it no longer needs
+    #[command(after_help = "Examples:\n  agentctl state compact\n  agentctl state compact --state ./baseline")]
     Compact,
     /// Remove what was learned about a user, a host, or by a model
     Forget(change::Forgetting),
@@ -129,6 +148,7 @@ pub enum AlertsCommand {
 #[derive(Debug, Subcommand)]
 pub enum RulesCommand {
     /// Every rule: score, techniques, whether it can fire, alerts
+    #[command(after_help = "Examples:\n  agentctl rules list\n  agentctl rules list --format csv")]
     List,
     /// One rule: why it exists, when it fires, what to do about its alerts
     Show(rules_show::Arguments),
@@ -149,7 +169,11 @@ pub fn run(cli: &Cli, configure: Configure<'_>, open: Open<'_>) -> u8 {
     let mut writer = io::BufWriter::with_capacity(64 * 1024, stdout.lock());
     let done = {
         let mut output = Output::new(&mut writer, cli.format, output::stdout_look(), terminal);
-        configure(&cli.place).and_then(|settings| answer(cli, &settings, open, &mut output))
+        let settings = configure(&cli.place).map_err(|e| match (&cli.command, e) {
+            (Command::Reload, ViewError::Failed(why)) => ViewError::Failed(format!("nothing was reloaded: {why}")),
+            (_, e) => e,
+        });
+        settings.and_then(|settings| answer(cli, &settings, open, &mut output))
     };
     let done = done.and_then(|()| writer.flush().map_err(ViewError::Output));
     // What is left in the buffer after trouble with the writer has nowhere to go.
@@ -174,10 +198,18 @@ pub fn run(cli: &Cli, configure: Configure<'_>, open: Open<'_>) -> u8 {
 /// # Errors
 /// See [`ViewError`].
 pub fn answer(cli: &Cli, settings: &Settings, open: Open<'_>, output: &mut Output<'_>) -> Result<(), ViewError> {
-    let open = || open(&cli.place, settings);
     let content = || Desk::new(settings);
+    let ask = || open(&cli.place, settings);
+    let open = || {
+        let view = ask()?;
+        if let Some(notice) = view.source().instead() {
+            let _ = writeln!(io::stderr(), "agentctl: {}", escape::for_terminal(&notice));
+        }
+        Ok(view)
+    };
     match &cli.command {
-        Command::Status(arguments) => status::run(arguments, open, output),
+        // Every screen of it says by itself that the agent is stopped.
+        Command::Status(arguments) => status::run(arguments, ask, output),
         Command::State(StateCommand::Dump(arguments)) => state_dump::run(arguments, &mut *open()?, output),
         Command::State(StateCommand::Stats) => state_stats::run(&mut *open()?, output),
         Command::State(StateCommand::Export(arguments)) => state_export::run(arguments, &mut *open()?, output),
@@ -193,11 +225,13 @@ pub fn answer(cli: &Cli, settings: &Settings, open: Open<'_>, output: &mut Outpu
         Command::Reload => change::run(Change::Reload, &cli.place, settings, output),
         Command::Alerts(AlertsCommand::List(arguments)) => alerts_list::run(arguments, &mut *open()?, output),
         Command::Alerts(AlertsCommand::Follow(arguments)) => {
-            alerts_follow::run(arguments, &mut *open()?, output, &mut alerts_follow::stdout_is_read)
+            alerts_follow::run(arguments, &mut *ask()?, output, &mut alerts_follow::stdout_is_read)
         }
         Command::Alerts(AlertsCommand::Show(arguments)) => {
             arguments.id()?;
-            alerts_show::run(arguments, &mut *open()?, &content()?, output)
+            let mut view = open()?;
+            let (content, _) = connect::content_to_show(settings)?;
+            alerts_show::run(arguments, &mut *view, &Desk { content, settings: settings.clone() }, output)
         }
         Command::Rules(RulesCommand::List) => rules_list::run(&mut *open()?, output),
         Command::Rules(RulesCommand::Test(arguments)) => rules_test::run(arguments, &content()?, output),

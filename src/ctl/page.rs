@@ -26,6 +26,8 @@ pub enum Tone {
     Plain,
     /// A heading.
     Bold,
+    /// As it should be.
+    Good,
     /// Worth a look.
     Warn,
     /// Worth a look now.
@@ -72,8 +74,23 @@ impl Page {
         self.lines(text, "", "", tone);
     }
 
+    /// A member of a list that stands out.
+    pub fn toned_item(&mut self, tone: Tone, text: &str) {
+        self.lines(text, "  - ", "    ", tone);
+    }
+
+    /// An empty line.
+    pub fn gap(&mut self) {
+        self.text.push('\n');
+    }
+
     /// A value and its name. Left out when the value is empty.
     pub fn value(&mut self, name: &str, value: &str) {
+        self.toned_value(Tone::Plain, name, value);
+    }
+
+    /// A value that stands out.
+    pub fn toned_value(&mut self, tone: Tone, name: &str, value: &str) {
         if value.is_empty() {
             return;
         }
@@ -82,10 +99,10 @@ impl Page {
         let beside = self.width >= NARROW || for_terminal(value).width() <= room;
         if beside && name.width() < self.names {
             let first = format!("  {name}{}", " ".repeat(self.names - name.width()));
-            self.lines(value, &first, &" ".repeat(self.names + 2), Tone::Plain);
+            self.lines(value, &first, &" ".repeat(self.names + 2), tone);
         } else {
-            self.lines(&name, "  ", "  ", Tone::Plain);
-            self.lines(value, "    ", "    ", Tone::Plain);
+            self.lines(&name, "  ", "  ", tone);
+            self.lines(value, "    ", "    ", tone);
         }
     }
 
@@ -129,6 +146,7 @@ impl Page {
             _ if !self.color => "",
             Tone::Plain => "",
             Tone::Bold => "\x1b[1m",
+            Tone::Good => "\x1b[1;32m",
             Tone::Warn => "\x1b[33m",
             Tone::Bad => "\x1b[1;31m",
         };
@@ -150,7 +168,7 @@ fn bar(count: u64, most: u64, room: usize) -> String {
 }
 
 /// The end of a text that is too wide: of a path or domain it tells more than the beginning.
-fn keep_end(text: &str, room: usize) -> String {
+pub(super) fn keep_end(text: &str, room: usize) -> String {
     if text.width() <= room {
         return text.to_owned();
     }

@@ -34,9 +34,13 @@ impl From<RecordsError> for ViewError {
             RecordsError::Store(
                 StoreError::Corrupt { .. } | StoreError::BadSnapshot { .. } | StoreError::Newer { .. },
             ) => ViewError::Corrupt(text),
-            RecordsError::Store(StoreError::InUse { .. } | StoreError::Missing { .. }) => ViewError::Unreachable(text),
+            RecordsError::Store(StoreError::Missing { .. }) => ViewError::Unreachable(text),
             RecordsError::Store(_) => ViewError::Failed(text),
-            RecordsError::Agent { .. } | RecordsError::Nothing { .. } => ViewError::Unreachable(text),
+            RecordsError::Agent { .. }
+            | RecordsError::Forbidden { .. }
+            | RecordsError::Nothing { .. }
+            | RecordsError::Held { .. }
+            | RecordsError::Locked { .. } => ViewError::Unreachable(text),
         }
     }
 }
@@ -355,7 +359,12 @@ impl View for Recorded {
 
     fn alert(&mut self, id_prefix: &str) -> Result<StoredAlert, ViewError> {
         let (mut found, mut others): (Option<(u64, Alert)>, u64) = (None, 0);
+        let mut near: (usize, Option<Alert>) = (0, None);
         self.kept_alerts(|seq, alert| {
+            let alike = alert.id.bytes().zip(id_prefix.bytes()).take_while(|(a, b)| a == b).count();
+            if alike > near.0 {
+                near = (alike, Some(alert.clone()));
+            }
             if alert.id.starts_with(id_prefix) {
                 // The same id again is the same alert: a restored backup, or a guard that aged out.
                 match &found {
@@ -372,8 +381,12 @@ impl View for Recorded {
             )));
         }
         let (seq, alert) = found.ok_or_else(|| {
+            let near = near.1.map_or_else(String::new, |a| {
+                let begin: String = a.id.chars().take(10).collect();
+                format!("; the nearest is {begin} ({}, {} {})", a.rule.id, a.entity_kind.name(), a.entity)
+            });
             ViewError::NotFound(format!(
-                "no kept alert has an id that begins with {id_prefix:?}; agentctl alerts list shows them"
+                "no kept alert has an id that begins with {id_prefix:?}{near}; `agentctl alerts list` shows them"
             ))
         })?;
         Ok(StoredAlert { seq, repeats: self.repeats(&alert)?, deliveries: self.deliveries(seq, &alert)?, alert })
@@ -431,7 +444,14 @@ fn read<T: DeserializeOwned>(key: &[u8], value: &[u8]) -> Result<T, ViewError> {
 }
 
 fn stopped_source(records: &Records) -> SourceLine {
-    let Records::Stopped { store, dir } = records else { return SourceLine::default() };
-    let saved = std::fs::metadata(dir.join("sled/db")).map_or(0, |m| m.mtime() * 1000);
-    SourceLine::Stopped { dir: dir.display().to_string(), saved: format_instant(saved), epoch: store.stats().epoch }
+    let Records::Stopped { store, dir, not_running } = records else { return SourceLine::default() };
+    // A snapshot is a file of its own.
+    let written = if dir.is_file() { dir.clone() } else { dir.join("sled/db") };
+    let saved = std::fs::metadata(written).map_or(0, |m| m.mtime() * 1000);
+    SourceLine::Stopped {
+        dir: dir.display().to_string(),
+        saved: format_instant(saved),
+        epoch: store.stats().epoch,
+        not_running: not_running.clone(),
+    }
 }

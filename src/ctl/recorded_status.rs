@@ -1,6 +1,7 @@
 //! One report that answers "is it working?", from committed records and what only the process knows.
 
 use super::files::{file_rows, lag};
+use super::health;
 use super::recorded::Recorded;
 use super::view::{InertRule, LastCommit, ModelProgress, Process, Queue, SinkRow, StatusReport, View, ViewError};
 use crate::alert::EntityKind;
@@ -15,6 +16,15 @@ use std::collections::BTreeMap;
 
 /// Makes the report.
 pub(super) fn report(view: &mut Recorded) -> Result<StatusReport, ViewError> {
+    let mut report = gathered(view)?;
+    let troubles = health::troubles(&report);
+    report.warnings.splice(0..0, troubles);
+    let (health, summary) = health::of(&report);
+    (report.health, report.summary) = (health.name().into(), summary);
+    Ok(report)
+}
+
+fn gathered(view: &mut Recorded) -> Result<StatusReport, ViewError> {
     let live = view.records.live()?;
     match (committed(view, live.as_ref()), live) {
         // A full disk closes the store, and that is when somebody asks: what the process knows is still an answer.
@@ -198,9 +208,6 @@ fn warn(report: &mut StatusReport, agent: &AgentRecord, maturity_days: u32, live
         say(format!("the state was lost and learned anew: alerts about events before {until} are kept, not delivered"));
     }
     let Some(live) = live else { return };
-    if let Some(why) = &live.commits.failing {
-        say(format!("commits fail, nothing advances: {why}"));
-    }
     if let Some(why) = &live.commits.snapshot_failing {
         say(format!("the last snapshot of the state failed: {why}"));
     }
@@ -213,9 +220,6 @@ fn warn(report: &mut StatusReport, agent: &AgentRecord, maturity_days: u32, live
         }
     }
     for (name, sink) in &live.sinks {
-        if sink.failing_since_ms.is_some() {
-            say(format!("sink {name} fails: {}", sink.last_error.as_deref().unwrap_or("unknown")));
-        }
         if sink.dedup_lost {
             say(format!("sink {name}: the alert file of the last run is gone; delivery is at least once"));
         }

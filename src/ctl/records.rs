@@ -29,6 +29,8 @@ pub enum Records {
         store: Box<ReadStore>,
         /// The directory, or the snapshot file.
         dir: PathBuf,
+        /// Why no running agent was asked, where one was looked for.
+        not_running: Option<String>,
     },
 }
 
@@ -37,7 +39,7 @@ pub enum Records {
 pub enum RecordsError {
     /// The store refuses.
     #[error(transparent)]
-    Store(#[from] StoreError),
+    Store(StoreError),
     /// The running agent does not answer, or its answer is not understood.
     #[error("the agent at {socket}: {source}")]
     Agent {
@@ -46,16 +48,59 @@ pub enum RecordsError {
         /// Why.
         source: std::io::Error,
     },
-    /// Neither a running agent nor a state.
+    /// The running agent may not be asked.
     #[error(
-        "no agent answers at {socket}, and there is no state in {dir}; name one with --state DIR, or another config with --config FILE"
+        "{socket}: permission denied; root, the agent's own user and the members of its group may ask: try it with sudo"
     )]
-    Nothing {
+    Forbidden {
         /// The socket.
         socket: PathBuf,
+    },
+    /// Neither a running agent nor a state.
+    #[error(
+        "the agent is not running ({why}), and there is no state in {dir}; start it, or say where it is: --config FILE, \
+         --socket PATH or --state DIR"
+    )]
+    Nothing {
+        /// Why no agent was asked.
+        why: String,
         /// The directory.
         dir: PathBuf,
     },
+    /// The state is that of a running agent, which was not asked.
+    #[error(
+        "{dir}: {} works with this state; ask it through its socket, with --config FILE or --socket PATH{}",
+        pid.map_or_else(|| "another process".to_owned(), |p| format!("process {p}")),
+        why.as_ref().map_or_else(String::new, |why| format!(" ({why})"))
+    )]
+    Held {
+        /// The directory.
+        dir: PathBuf,
+        /// The process.
+        pid: Option<u32>,
+        /// Why it was not asked, where it was looked for.
+        why: Option<String>,
+    },
+    /// The state may not be read.
+    #[error("{path}: permission denied; only root and the agent's own user may read its state: try it with sudo")]
+    Locked {
+        /// What may not be read.
+        path: PathBuf,
+    },
+}
+
+impl From<StoreError> for RecordsError {
+    fn from(error: StoreError) -> RecordsError {
+        match error {
+            StoreError::InUse { path, pid } => RecordsError::Held { dir: path, pid, why: None },
+            StoreError::Io { path, source, .. } | StoreError::Create { path, source }
+                if source.kind() == ErrorKind::PermissionDenied =>
+            {
+                RecordsError::Locked { path }
+            }
+            other => RecordsError::Store(other),
+        }
+    }
 }
 
 impl Records {
@@ -67,10 +112,22 @@ impl Records {
         match Client::connect(socket) {
             Ok(client) => Ok(Records::Running { client, socket: socket.to_owned(), epochs: None }),
             Err(e) if e.kind() == ErrorKind::PermissionDenied => {
-                Err(RecordsError::Agent { socket: socket.to_owned(), source: e })
+                Err(RecordsError::Forbidden { socket: socket.to_owned() })
             }
-            Err(_) if !dir.exists() => Err(RecordsError::Nothing { socket: socket.to_owned(), dir: dir.to_owned() }),
-            Err(_) => Records::stopped(dir),
+            Err(e) => Records::instead(unanswered(socket, &e), dir),
+        }
+    }
+
+    /// The stopped state of a directory, since no agent answers.
+    fn instead(why: String, dir: &Path) -> Result<Records, RecordsError> {
+        match Records::stopped(dir) {
+            Ok(Records::Stopped { store, dir, .. }) => Ok(Records::Stopped { store, dir, not_running: Some(why) }),
+            Ok(running) => Ok(running),
+            Err(RecordsError::Store(StoreError::Missing { .. })) => {
+                Err(RecordsError::Nothing { why, dir: dir.to_owned() })
+            }
+            Err(RecordsError::Held { dir, pid, .. }) => Err(RecordsError::Held { dir, pid, why: Some(why) }),
+            Err(other) => Err(other),
         }
     }
 
@@ -81,7 +138,7 @@ impl Records {
     pub fn stopped(dir: &Path) -> Result<Records, RecordsError> {
         let store = if dir.is_file() { store::read_snapshot(dir)? } else { store::read_stopped(dir)? };
         store.check_schema(SCHEMA)?;
-        Ok(Records::Stopped { store: Box::new(store), dir: dir.to_owned() })
+        Ok(Records::Stopped { store: Box::new(store), dir: dir.to_owned(), not_running: None })
     }
 
     /// Feeds every record with a prefix, in the order of the keys, until `each` says stop (`false`).
@@ -132,5 +189,14 @@ impl Records {
             }
             Records::Stopped { .. } => Ok(None),
         }
+    }
+}
+
+/// Why nobody answers at a socket.
+pub(super) fn unanswered(socket: &Path, error: &std::io::Error) -> String {
+    match error.kind() {
+        ErrorKind::NotFound => format!("no socket at {}", socket.display()),
+        ErrorKind::ConnectionRefused => format!("nobody listens at {}", socket.display()),
+        _ => format!("{}: {error}", socket.display()),
     }
 }

@@ -11,6 +11,8 @@ use serde::Serialize;
 
 /// Arguments of `rules show`.
 #[derive(Clone, Debug, clap::Args)]
+#[command(after_help = "Examples:\n  id=$(agentctl rules list --format csv | tail -n 1 | cut -d , -f 1)\n  \
+agentctl rules show $id\n  agentctl rules show $id --format json")]
 pub struct Arguments {
     /// Id of the rule, without regard to case
     #[arg(value_name = "ID")]

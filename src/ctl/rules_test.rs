@@ -5,6 +5,7 @@ use super::Desk;
 use super::explain::asks_of_state;
 use super::output::Output;
 use super::page::{Look, Page, Tone};
+use super::story;
 use super::view::ViewError;
 use crate::alert::Matched;
 use crate::batch::Format;
@@ -12,15 +13,17 @@ use crate::calendar::{Zone, format_instant};
 use crate::content::fault::suggest;
 use crate::event::{EventType, EventView, Flag, Oddity, Reject};
 use crate::extract::{Examined, examine};
+use crate::parse::{Told, WhyNot};
 use crate::rule::{Rule, Scratch};
 use serde::Serialize;
 use serde_json::{Map, Value};
+use std::collections::BTreeMap;
 use std::io::Read;
 
 /// Arguments of `rules test`.
 #[derive(Clone, Debug, clap::Args)]
-#[command(after_help = "Examples:\n  agentctl rules test --line 'CEF:0|Dtex|DTEX InTERCEPT|6.0|ProcessCreated|…'\n  \
-grep plink dtex.cef | head -1 | agentctl rules test --line -\n\n\
+#[command(after_help = "Examples:\n  agentctl rules test --line \"$(tail -n 1 dtex.cef)\"\n  \
+grep plink dtex.cef | head -n 1 | agentctl rules test --line -\n\n\
 Uses the content of the config, and no state: what a rule asks of a model is named, not answered.")]
 pub struct Arguments {
     /// A record as it stands in the spool; `-` reads it from standard input
@@ -46,6 +49,10 @@ struct Report<'c> {
     parser: Option<&'c str>,
     /// Why it is no event.
     refused: Option<String>,
+    /// The activity that the record names, known or not.
+    activity: Option<String>,
+    /// The other parsers.
+    other_parsers: Vec<OtherParser>,
     /// Type of the event.
     event_type: Option<&'static str>,
     /// When it happened.
@@ -62,6 +69,20 @@ struct Report<'c> {
     other_rules: usize,
     /// Models that it trains.
     trains: Vec<&'c str>,
+}
+
+/// A parser that does not take the record.
+#[derive(Serialize)]
+struct OtherParser {
+    /// The parser.
+    parser: String,
+    /// The activities that it takes.
+    takes: Vec<String>,
+    /// Why it does not take this one.
+    why_not: String,
+    /// Whether that is because of the activity: a page names such parsers together.
+    #[serde(skip)]
+    of_another_activity: bool,
 }
 
 /// What a rule says.
@@ -94,6 +115,9 @@ pub(super) fn run(arguments: &Arguments, desk: &Desk, output: &mut Output<'_>) -
         line => line.to_owned(),
     };
     let line = line.trim_end_matches(['\r', '\n']);
+    if line.is_empty() {
+        return Err(ViewError::Usage("the line is empty; write a record as it stands in the spool".into()));
+    }
     if let Some(header) = &arguments.header
         && desk.content.parsers.csv_header(header.trim_end().as_bytes()).is_none()
     {
@@ -123,7 +147,9 @@ fn report<'c>(examined: &Examined<'_>, only: Option<&str>, desk: &'c Desk) -> Re
     let mut report = Report {
         format: if examined.format == Format::Cef { "cef" } else { "csv" },
         parser,
-        refused: examined.parsed.err().map(|why| refused(why, examined.format)),
+        refused: examined.parsed.err().map(|why| refused(why, examined)),
+        activity: examined.activity.clone(),
+        other_parsers: examined.parsers.iter().filter_map(|told| other(told, examined)).collect(),
         event_type: None,
         time: None,
         fields: Map::new(),
@@ -185,9 +211,30 @@ fn elsewhere(rule: &Rule, kind: EventType) -> Judged<'_> {
     Judged { rule: &rule.id, holds: false, enabled: rule.enabled, matched: Vec::new(), why_not, needs: Vec::new() }
 }
 
+/// A parser that does not take a record, and why.
+fn other(told: &Told<'_>, examined: &Examined<'_>) -> Option<OtherParser> {
+    let takes = told.takes.join(" and ");
+    let why_not = match told.why_not.as_ref()? {
+        WhyNot::Format(Format::Csv) => "it reads CSV rows, and this is a CEF line".into(),
+        WhyNot::Format(Format::Cef) => "it reads CEF lines, and this is a CSV row".into(),
+        WhyNot::Vendor(vendor) => format!("it does not read lines of the vendor {vendor:?}"),
+        WhyNot::Activity => match &examined.activity {
+            Some(activity) => format!("it takes {takes}, and the activity is {activity}"),
+            None => format!("it takes {takes}, and no activity can be read"),
+        },
+        WhyNot::Refused(why) => format!("it takes {takes}, but: {why}"),
+    };
+    let of_another_activity = told.why_not == Some(WhyNot::Activity);
+    Some(OtherParser { parser: told.parser.to_owned(), takes: told.takes.clone(), why_not, of_another_activity })
+}
+
 /// Why a record is no event, and what to look at.
-fn refused(why: Reject, format: Format) -> String {
-    let hint = match (why, format) {
+fn refused(why: Reject, examined: &Examined<'_>) -> String {
+    if let (Reject::UnknownActivity, Some(activity)) = (why, &examined.activity) {
+        let known: Vec<&str> = examined.parsers.iter().flat_map(|t| &t.takes).map(String::as_str).collect();
+        return format!("{why}: no parser takes its activity {activity:?}{}", suggest(activity, known));
+    }
+    let hint = match (why, examined.format) {
         (Reject::UnknownActivity, _) => ": no parser takes its activity",
         (Reject::NoParser, Format::Csv) => {
             ": there is no CEF: in it, and it is no row that is known; a row of a file with a header needs --header"
@@ -208,7 +255,9 @@ fn refused(why: Reject, format: Format) -> String {
 fn page(report: &Report<'_>, look: Look) -> String {
     let mut page = Page::new(look);
     if let Some(why) = &report.refused {
-        page.toned(Tone::Bad, &format!("No event ({}): {why}", report.format));
+        page.toned(Tone::Bad, &format!("No event: {why}"));
+        page.heading("Why no parser takes it");
+        others(report, &mut page);
         return page.finish();
     }
     page.heading("Event");
@@ -233,7 +282,7 @@ fn page(report: &Report<'_>, look: Look) -> String {
     for rule in hold {
         page.toned(Tone::Warn, &format!("  {}", rule.rule));
         for m in &rule.matched {
-            page.item(&format!("{} {} ({})", m.field, m.value, m.test));
+            page.item(&format!("{} {} ({})", m.field, m.value, story::plainly(m)));
         }
         match rule.needs.as_slice() {
             [] => page.item("fires, unless it has for the same entity and period"),
@@ -244,10 +293,27 @@ fn page(report: &Report<'_>, look: Look) -> String {
         page.heading("Conditions that do not hold, and the first thing that failed");
     }
     for rule in fail {
-        page.value(rule.rule, rule.why_not.as_deref().unwrap_or_default());
+        page.value(rule.rule, &story::shortened(rule.why_not.as_deref().unwrap_or_default()));
     }
     if report.other_rules > 0 {
         page.heading(&format!("{} rules are about other types of events", report.other_rules));
     }
+    page.heading("Why the other parsers do not take it");
+    others(report, &mut page);
     page.finish()
+}
+
+/// The parsers by what keeps them from it; one that came close stands alone.
+fn others(report: &Report<'_>, page: &mut Page) {
+    let activity = report.activity.as_deref().map_or_else(|| "it names none".to_owned(), |a| format!("this is {a}"));
+    let (others, rest): (Vec<_>, Vec<_>) = report.other_parsers.iter().partition(|p| p.of_another_activity);
+    let mut by_reason: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for p in rest {
+        by_reason.entry(&p.why_not).or_default().push(&p.parser);
+    }
+    by_reason.iter().for_each(|(why, parsers)| page.item(&format!("{}: {why}", parsers.join(", "))));
+    if !others.is_empty() {
+        let takes: Vec<String> = others.iter().map(|p| format!("{} ({})", p.takes.join(", "), p.parser)).collect();
+        page.item(&format!("{} parsers take another activity, and {activity}: {}", others.len(), takes.join(", ")));
+    }
 }

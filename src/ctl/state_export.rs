@@ -13,7 +13,7 @@ use std::path::PathBuf;
 /// Arguments of `state export`.
 #[derive(Clone, Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  agentctl state export learned.zst\n  agentctl --state /backup/state state export learned.zst\n\n\
+    after_help = "Examples:\n  agentctl state export learned.zst\n  agentctl --state ./baseline state export replayed.zst\n\n\
 The file says who does what: it is readable for its owner only. Read positions, counters and alerts are not in it."
 )]
 pub struct Arguments {
@@ -30,7 +30,10 @@ pub(super) fn run(arguments: &Arguments, view: &mut dyn View, output: &mut Outpu
         exported_at: format_instant(wall_clock_ms()),
     };
     let mut writer = Writer::create(&arguments.file, &head).map_err(cannot)?;
-    view.records(&mut |key, value| writer.add(key, value))?;
+    if let Err(e) = view.records(&mut |key, value| writer.add(key, value)) {
+        writer.abandon();
+        return Err(e);
+    }
     let exported = writer.finish().map_err(cannot)?;
     let (records, size) = (exported.records, bytes(exported.bytes));
     output

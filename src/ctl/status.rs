@@ -1,16 +1,21 @@
 //! `agentctl status`: how the agent does, worst news first.
 
 use super::escape::for_terminal;
-use super::files::FileRow;
+use super::files::{FileRow, Lag};
+use super::health::{self, Health};
 use super::output::{Format, Output, Table};
-use super::page::{Look, Page, Tone};
-use super::view::{StatusReport, View, ViewError};
-use crate::state::paging::Memory;
+use super::page::{Look, Page, Tone, keep_end};
+use super::view::{StatusReport, View, ViewError, to_the_minute, to_the_second};
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 /// Files on the screen.
-const MAX_FILES: usize = 20;
+const MAX_FILES: usize = 8;
+/// The same where all is well.
+const MIN_FILES: usize = 3;
+/// Columns that the numbers beside a file's name take, and those that are left to the name at least.
+const NUMBERS: usize = 64;
+const MIN_NAME: usize = 16;
 
 /// Arguments of `status`.
 #[derive(Clone, Debug, Default, clap::Args)]
@@ -61,83 +66,121 @@ fn show(view: &mut dyn View, output: &mut Output<'_>) -> Result<(), ViewError> {
     output.thing(&report, |look| page(&report, look)).map_err(ViewError::Output)
 }
 
+/// The answer first, then what needs a look, then the numbers behind it.
 fn page(report: &StatusReport, look: Look) -> String {
     let mut page = Page::new(look);
-    match &report.process {
-        Some(p) => {
-            page.heading(&format!("Running: pid {}, version {}, up {}", p.pid, p.version, duration(p.up_secs)));
-            page.value("since", &p.started);
-        }
-        None => page.heading("Stopped"),
-    }
-    page.value("from", &report.source.to_string());
+    page.toned(Health::tone(report), &report.summary);
     trouble(report, &mut page);
+    page.gap();
+    if let Some(p) = &report.process {
+        let up = duration(p.up_secs);
+        page.value(
+            "agent",
+            &format!("pid {}, version {}, up {up} since {}", p.pid, p.version, to_the_minute(&p.started)),
+        );
+    }
     reading(report, &mut page);
+    judging(report, &mut page);
+    delivery(report, &mut page);
     let mut text = page.finish();
     text.push_str(&files(report, look));
-    let mut page = Page::new(look);
     if !report.inert.is_empty() {
+        let mut page = Page::new(look);
+        text.push('\n');
         page.heading("Rules that cannot fire");
-        report.inert.iter().for_each(|r| page.value(&r.rule, &r.reason));
+        inert(report, &mut page);
+        text.push_str(&page.finish());
     }
-    if !report.models.is_empty() {
-        page.heading("Models");
-        for m in &report.models {
-            let saturated = if m.saturated > 0 { format!(", {} saturated", m.saturated) } else { String::new() };
-            let counts = format!("{} converged, {} learning{saturated}", m.converged, m.learning);
-            page.value(&m.model, &counts);
-        }
-    }
-    delivery(report, &mut page);
-    text.push('\n');
-    text.push_str(&page.finish());
     text
 }
 
-/// What someone should look at.
+/// What someone should look at, worst first.
 fn trouble(report: &StatusReport, page: &mut Page) {
-    let commit = report.last_commit.iter().filter_map(|c| c.failing.as_ref().map(|e| format!("commits fail: {e}")));
-    let sinks = report.sinks.iter().filter_map(|s| {
-        let since = s.failing_since.as_ref()?;
-        let why = s.last_error.as_deref().unwrap_or("no reason is known");
-        Some(format!("sink {} has failed since {since}: {why}", s.name))
-    });
-    let files = report.files.iter().filter_map(|f| Some(format!("{}: {}", f.path, f.error.as_ref()?)));
-    let bad: Vec<String> = commit.chain(sinks).chain(files).collect();
-    if bad.is_empty() && report.warnings.is_empty() {
-        return;
-    }
-    page.heading("Needs attention");
-    bad.iter().for_each(|line| page.toned(Tone::Bad, line));
-    report.warnings.iter().for_each(|line| page.toned(Tone::Warn, line));
+    let bad = health::troubles(report);
+    bad.iter().for_each(|line| page.toned_item(Tone::Bad, line));
+    let others = report.warnings.iter().filter(|line| !bad.contains(line));
+    others.for_each(|line| page.toned_item(Tone::Warn, line));
 }
 
 fn reading(report: &StatusReport, page: &mut Page) {
-    page.heading("Read");
-    page.value("records", &format!("{} in {}", report.records, bytes(report.bytes)));
+    let newest = report.newest_day.as_ref().map_or_else(String::new, |day| format!(", up to {day}"));
+    let files = report.files.len();
+    let of = if files == 1 { "1 file".to_owned() } else { format!("{files} files") };
+    page.value("read", &format!("{} records, {}, of {of}{newest}", report.records, bytes(report.bytes)));
+    if let Some(lag) = &report.lag {
+        page.value("behind", &behind(lag));
+        if lag.waiting_files > 0 {
+            let waiting =
+                format!("{} files, {}, until older ones are read", lag.waiting_files, bytes(lag.waiting_bytes));
+            page.value("waiting", &waiting);
+        }
+    }
     page.value("events", &counts(&report.events));
-    page.value("rejects", &counts(&report.rejects));
-    page.value("oddities", &counts(&report.oddities));
-    page.value("other", &format!("{} headers, {} blank lines", report.headers, report.blank));
-    page.value("late, future", &format!("{}, {}", report.late, report.future));
-    page.value("newest day", report.newest_day.as_deref().unwrap_or_default());
-    let Some(lag) = &report.lag else { return };
+    let rejects: u64 = report.rejects.values().sum();
+    if rejects > 0 {
+        page.value("no events", &format!("{} of {} records: {}", rejects, report.records, counts(&report.rejects)));
+    }
+    if report.oddities.values().any(|n| *n > 0) {
+        page.value("oddities", &counts(&report.oddities));
+    }
+    if report.late + report.future > 0 {
+        page.value(
+            "late, future",
+            &format!("{}, {}: judged without a model, nothing learned", report.late, report.future),
+        );
+    }
+}
+
+fn behind(lag: &Lag) -> String {
+    if lag.bytes == 0 {
+        return "nothing".into();
+    }
     let mut behind = approximately(lag.bytes, lag.compressed_bytes > 0);
+    if lag.compressed_bytes > 0 {
+        behind.push_str(&format!(" ({} of it compressed)", bytes(lag.compressed_bytes)));
+    }
     if let Some(secs) = lag.secs.filter(|secs| *secs > 0) {
         behind.push_str(&format!(", {}", duration(secs)));
     }
     if let Some(oldest) = &lag.oldest_unread {
-        behind.push_str(&format!("; the oldest unread event is of {oldest}"));
+        behind.push_str(&format!("; the oldest unread event is of {}", to_the_minute(oldest)));
     }
-    page.value("behind", &behind);
-    if lag.compressed_bytes > 0 {
-        page.value("compressed", &format!("{} of that, as they stand on the disk", bytes(lag.compressed_bytes)));
+    behind
+}
+
+fn judging(report: &StatusReport, page: &mut Page) {
+    for m in &report.models {
+        let saturated = if m.saturated > 0 { format!(", {} saturated", m.saturated) } else { String::new() };
+        let state = match (m.instances, m.learning) {
+            (0, _) => "nothing learned yet".to_owned(),
+            (n, 0) => format!("{n} of {n} have converged{saturated}"),
+            (n, learning) => format!("{} of {n} have converged, {learning} learn{saturated}", m.converged),
+        };
+        page.value(&m.model, &state);
     }
-    if lag.waiting_files > 0 {
-        let waiting =
-            format!("{} files wait until older ones are read: {}", lag.waiting_files, bytes(lag.waiting_bytes));
-        page.value("waiting", &waiting);
+    if let Some(commit) = &report.last_commit {
+        let known = report.memory.as_ref().map_or_else(String::new, |m| {
+            let away = if m.away > 0 { format!(", {} users and hosts on disk alone", m.away) } else { String::new() };
+            format!("; {} in memory{away}", bytes(m.resident_bytes))
+        });
+        page.value("last commit", &format!("number {} at {}{known}", commit.epoch, to_the_second(&commit.at)));
     }
+    let full: Vec<String> = report
+        .queues
+        .iter()
+        .filter(|q| q.depth > 0)
+        .map(|q| format!("{} {}{}", q.depth, q.name, q.limit.map_or_else(String::new, |l| format!(" (of {l})"))))
+        .collect();
+    page.value("in hand", &full.join(", "));
+}
+
+/// Rules by what they lack.
+fn inert(report: &StatusReport, page: &mut Page) {
+    let mut by_reason: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for r in &report.inert {
+        by_reason.entry(&r.reason).or_default().push(&r.rule);
+    }
+    by_reason.iter().for_each(|(reason, rules)| page.item(&format!("{}: {reason}", rules.join(", "))));
 }
 
 /// `~1.5 MiB`, where compressed bytes are counted.
@@ -145,17 +188,23 @@ fn approximately(n: u64, compressed: bool) -> String {
     if compressed && n > 0 { format!("~{}", bytes(n)) } else { bytes(n) }
 }
 
+fn needs_a_look(f: &FileRow) -> bool {
+    f.error.is_some() || f.lag_bytes.is_some_and(|n| n > 0)
+}
+
 fn files(report: &StatusReport, look: Look) -> String {
     if report.files.is_empty() {
-        return "\nNo spool file has been read.\n".into();
+        return String::new();
     }
     let mut table = Table::with_look(&["file", "format", "lines", "behind", "event time", "rejects", "state"], look);
     // The screen shows what needs a look: trouble first, then what is behind, then the newest names. JSON has all.
     let mut rows: Vec<&FileRow> = report.files.iter().collect();
     rows.sort_by_key(|f| std::cmp::Reverse((f.error.is_some(), f.lag_bytes.unwrap_or(0), f.path.as_str())));
-    for f in rows.iter().take(MAX_FILES) {
+    let shown = rows.iter().take_while(|f| needs_a_look(f)).count().clamp(MIN_FILES, MAX_FILES);
+    let room = look.width.map_or(usize::MAX, |width| width.saturating_sub(NUMBERS).max(MIN_NAME));
+    for f in rows.iter().take(shown) {
         table.row(vec![
-            f.path.clone(),
+            keep_end(&f.path, room),
             f.format.clone().unwrap_or_else(|| "-".into()),
             f.lines.to_string(),
             f.lag_bytes.map_or_else(|| "-".into(), |n| approximately(n, f.compressed)),
@@ -164,44 +213,26 @@ fn files(report: &StatusReport, look: Look) -> String {
             f.state.clone(),
         ]);
     }
-    let more = report.files.len().saturating_sub(MAX_FILES);
-    let more = if more > 0 { format!("… and {more} more files; --format json lists all\n") } else { String::new() };
+    let more = report.files.len().saturating_sub(shown);
+    let more = if more > 0 { format!("… and {more} more; --format json lists all\n") } else { String::new() };
     format!("\n{}{more}", table.render())
 }
 
 fn delivery(report: &StatusReport, page: &mut Page) {
-    page.heading("Alerts");
-    page.value("raised", &format!("{}, of these {} suppressed", report.alerts, report.suppressed));
+    let suppressed =
+        if report.suppressed > 0 { format!(", {} of them held back", report.suppressed) } else { String::new() };
+    page.value("alerts", &format!("{}{suppressed}", report.alerts));
     for s in &report.sinks {
-        let mut line =
-            format!("{} delivered, {} below min_score, {} waiting", s.delivered, s.below_min_score, s.queued);
-        if s.suppressed > 0 {
-            line.push_str(&format!(", {} suppressed", s.suppressed));
-        }
-        if s.truncated > 0 {
-            line.push_str(&format!(", {} cut to fit", s.truncated));
-        }
-        if s.delivered_again > 0 {
-            line.push_str(&format!(", {} delivered again", s.delivered_again));
-        }
-        if s.errors > 0 {
-            line.push_str(&format!("; {} failed attempts", s.errors));
-        }
-        page.value(&format!("sink {}", s.name), &line);
-    }
-    page.heading("Inside");
-    if let Some(memory) = &report.memory {
-        let Memory { resident_bytes, away, recalled } = memory;
-        let known = bytes(*resident_bytes);
-        let users = format!("{known} about users and hosts; {away} stay in the state alone, {recalled} came back");
-        page.value("memory", &users);
-    }
-    if let Some(commit) = &report.last_commit {
-        page.value("last commit", &format!("epoch {} at {}", commit.epoch, commit.at));
-    }
-    for q in &report.queues {
-        let limit = q.limit.map_or_else(String::new, |l| format!(" of {l}"));
-        page.value(&q.name, &format!("{}{limit}", q.depth));
+        let numbers = [
+            (s.below_min_score, "below min_score"),
+            (s.queued, "waiting"),
+            (s.suppressed, "held back"),
+            (s.truncated, "cut to fit"),
+            (s.delivered_again, "delivered again"),
+            (s.errors, "failed attempts"),
+        ];
+        let more = numbers.iter().filter(|n| n.0 > 0).map(|(n, what)| format!(", {n} {what}")).collect::<String>();
+        page.value(&format!("sink {}", s.name), &format!("{} delivered{more}", s.delivered));
     }
 }
 

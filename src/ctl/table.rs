@@ -5,7 +5,7 @@
 
 use super::escape::for_terminal;
 use super::output::stdout_look;
-use super::page::{Look, Page};
+use super::page::{Look, Page, Tone};
 use crate::alert::Severity;
 use comfy_table::{
     Attribute, Cell, CellAlignment, Color, ColumnConstraint, ContentArrangement, ContentLineStyle, LineStyle,
@@ -86,9 +86,14 @@ impl Table {
 
     fn blocks(&self) -> String {
         let blocks = self.rows.iter().map(|row| {
-            let mut page = Page::new(Look { color: false, ..self.look });
+            let mut page = Page::new(self.look);
             for (name, cell) in self.head.iter().zip(row) {
-                page.value(name, cell);
+                let tone = match severity(name, cell) {
+                    Some(Severity::Critical | Severity::High) => Tone::Bad,
+                    Some(Severity::Medium) => Tone::Warn,
+                    Some(Severity::Low) | None => Tone::Plain,
+                };
+                page.toned_value(tone, name, cell);
             }
             page.finish()
         });
@@ -124,11 +129,16 @@ fn is_number(cell: &str) -> bool {
     amount && !id
 }
 
+/// The severity that a cell tells.
+fn severity(head: &str, text: &str) -> Option<Severity> {
+    let score = if head == "score" { text.parse().ok() } else { None };
+    score.map(Severity::of)
+}
+
 /// High scores stand out.
 fn toned(head: &str, text: &str) -> Cell {
     let cell = Cell::new(text);
-    let score = if head == "score" { text.parse().ok() } else { None };
-    match score.map(Severity::of) {
+    match severity(head, text) {
         Some(Severity::Critical) => cell.fg(Color::Red).add_attribute(Attribute::Bold),
         Some(Severity::High) => cell.fg(Color::Red),
         Some(Severity::Medium) => cell.fg(Color::Yellow),

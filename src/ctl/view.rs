@@ -4,12 +4,12 @@
 //! `2026-03-01` in the configured zone, shares and confidences fractions from 0 to 1, sizes bytes.
 
 use super::files::{FileRow, Lag};
+pub use super::origin::{SourceLine, to_the_minute, to_the_second};
 use super::output::Row;
 use crate::alert::Alert;
 use crate::state::paging::Memory;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-use std::fmt;
 use std::io;
 
 /// Takes a key and its value.
@@ -111,50 +111,6 @@ impl ViewError {
     }
 }
 
-/// Where answers come from.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "agent", rename_all = "lowercase")]
-pub enum SourceLine {
-    /// A running agent.
-    Running {
-        /// Its process id.
-        pid: u32,
-        /// Epoch of the first answer.
-        first_epoch: u64,
-        /// Epoch of the last answer.
-        last_epoch: u64,
-    },
-    /// The state of a stopped one.
-    Stopped {
-        /// The state's directory.
-        dir: String,
-        /// When its last commit was made.
-        saved: String,
-        /// Its epoch.
-        epoch: u64,
-    },
-}
-
-impl Default for SourceLine {
-    fn default() -> Self {
-        SourceLine::Running { pid: 0, first_epoch: 0, last_epoch: 0 }
-    }
-}
-
-impl fmt::Display for SourceLine {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            SourceLine::Running { pid, first_epoch, last_epoch } if first_epoch == last_epoch => {
-                write!(f, "running agent, pid {pid}, epoch {last_epoch}")
-            }
-            SourceLine::Running { pid, first_epoch, last_epoch } => {
-                write!(f, "running agent, pid {pid}, epochs {first_epoch} to {last_epoch}")
-            }
-            SourceLine::Stopped { dir, saved, epoch } => write!(f, "stopped state {dir} of {saved}, epoch {epoch}"),
-        }
-    }
-}
-
 /// Which part of the models to dump.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct DumpFilter {
@@ -171,7 +127,7 @@ pub struct DumpFilter {
 impl DumpFilter {
     /// Whether a bin passes, the limit apart.
     pub fn takes(&self, model: &str, scope: &str, value: &str) -> bool {
-        self.model.as_ref().is_none_or(|m| m == model)
+        self.model.as_ref().is_none_or(|m| m.eq_ignore_ascii_case(model))
             && self.scope.as_ref().is_none_or(|s| s.to_lowercase() == scope.to_lowercase())
             && self.feature.as_ref().is_none_or(|f| value.to_lowercase().contains(&f.to_lowercase()))
     }
@@ -366,6 +322,13 @@ pub struct LastCommit {
 pub struct StatusReport {
     /// Where this comes from.
     pub source: SourceLine,
+    /// Whether it works: `working`, `behind` (it reads, and is not through), `attention`, `failing` (nothing advances) or
+    /// `stopped`.
+    #[serde(default)]
+    pub health: String,
+    /// The same as a sentence.
+    #[serde(default)]
+    pub summary: String,
     /// The process, when it runs.
     pub process: Option<Process>,
     /// Spool files.

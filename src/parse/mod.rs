@@ -19,10 +19,12 @@ mod reading;
 mod scratch;
 mod selftest;
 mod table;
+mod told;
 
 pub use csv::Columns;
 pub use scratch::Scratch;
 pub use table::ParserTable;
+pub use told::{Told, WhyNot};
 
 use crate::batch::Format;
 use crate::calendar::Zone;

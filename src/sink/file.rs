@@ -328,6 +328,10 @@ impl Sink for FileSink {
         Ok(batch.len())
     }
 
+    fn probe(&mut self) -> Result<(), SinkError> {
+        self.ready().map_err(|e| self.error(&e))
+    }
+
     fn flush(&mut self) -> Result<(), SinkError> {
         if self.settings.fsync == FsyncSetting::Batch {
             self.sync().map_err(|e| self.error(&e))?;

@@ -109,6 +109,14 @@ pub trait Sink {
     /// When that failed: everything since the last good flush is delivered again.
     fn flush(&mut self) -> Result<(), SinkError>;
 
+    /// Whether it could deliver now; opens what it delivers to. Asked before there is anything to deliver.
+    ///
+    /// # Errors
+    /// Why not. It is asked again later.
+    fn probe(&mut self) -> Result<(), SinkError> {
+        Ok(())
+    }
+
     /// How far the file of this sink reaches, valid after a good flush.
     fn mark(&self) -> Option<FileMark> {
         None

@@ -17,6 +17,9 @@ const MAX_BATCH: usize = 256;
 /// Most alerts in one delivery once the end is announced: a slow delivery must not outlast the grace by much.
 const MAX_LAST_BATCH: usize = 16;
 
+/// How long a sink that works and has nothing to do is left alone.
+const IDLE: Duration = Duration::from_secs(3600);
+
 /// How long the runner waits, and for what.
 #[derive(Clone, Copy, Debug)]
 struct Pace {
@@ -68,6 +71,7 @@ pub fn spawn(
         waiting: VecDeque::new(),
         leave_by: None,
         heard: true,
+        unreached: false,
     };
     let name = format!("sink-{}", runner.sink.name());
     std::thread::Builder::new().name(name).spawn(move || runner.run())
@@ -90,17 +94,21 @@ struct Runner {
     leave_by: Option<Instant>,
     /// Whether someone still listens to acknowledgements.
     heard: bool,
+    /// It could not be reached when it was last tried without anything to deliver.
+    unreached: bool,
 }
 
 impl Runner {
     fn run(mut self) {
+        self.probe();
         loop {
             self.gather();
             if self.waiting.is_empty() && self.leave_by.is_some() {
                 break;
             }
             match self.attempt() {
-                Ok(()) => self.wait = self.pace.first_wait,
+                Ok(()) if !self.unreached => self.wait = self.pace.first_wait,
+                Ok(()) => {}
                 Err(error) => {
                     self.report(&error);
                     self.back_off();
@@ -121,6 +129,7 @@ impl Runner {
             select! {
                 recv(self.alerts) -> got => self.take(got.map_err(|_| TryRecvError::Disconnected)),
                 recv(self.stop) -> _ => self.end(),
+                default(if self.unreached { self.wait } else { IDLE }) => self.probe_again(),
             }
         }
         loop {
@@ -132,6 +141,29 @@ impl Runner {
             }
         }
         self.status.waiting(self.waiting.len());
+    }
+
+    /// Tries the sink without anything to deliver, so that its trouble is known before the first alert has to wait.
+    fn probe(&mut self) {
+        match self.sink.probe() {
+            Ok(()) => {
+                self.unreached = false;
+                if self.status.reached() {
+                    log::info!("sink {}: can be reached again", self.sink.name());
+                }
+            }
+            Err(error) => {
+                self.unreached = true;
+                self.report(&error);
+            }
+        }
+    }
+
+    fn probe_again(&mut self) {
+        if self.unreached {
+            self.wait = (self.wait * 2).min(self.pace.longest_wait);
+            self.probe();
+        }
     }
 
     fn take(&mut self, got: Result<Outgoing, TryRecvError>) {
@@ -168,6 +200,7 @@ impl Runner {
         failpoint::reach(Point::DeliverWritten);
         self.sink.flush()?;
         failpoint::reach(Point::DeliverFlushed);
+        self.unreached = false;
         self.release(delivered);
         Ok(())
     }

@@ -30,6 +30,9 @@ pub struct SinkSnapshot {
     pub errors: u64,
     /// The last error, also when it is over.
     pub last_error: Option<String>,
+    /// Whether it has been tried since the start, with or without something to deliver.
+    #[serde(default)]
+    pub tried: bool,
     /// Wall clock, ms, since when every attempt has failed; `None` when the last one did not.
     pub failing_since_ms: Option<i64>,
     /// Alerts that were found delivered already and not delivered again.
@@ -67,11 +70,19 @@ impl SinkStatus {
     /// An attempt failed. Says whether that is news: the first failure, or another than before.
     pub(super) fn failed(&self, error: &SinkError) -> bool {
         let mut now = self.lock();
+        now.tried = true;
         now.errors += 1;
         let news = now.failing_since_ms.is_none() || now.last_error.as_deref() != Some(error.0.as_str());
         now.failing_since_ms.get_or_insert_with(wall_clock_ms);
         now.last_error = Some(error.0.clone());
         news
+    }
+
+    /// It could deliver. Says whether it had been failing.
+    pub(super) fn reached(&self) -> bool {
+        let mut now = self.lock();
+        now.tried = true;
+        now.failing_since_ms.take().is_some()
     }
 
     /// Everything up to `seq` is acknowledged. Gives since when the sink had been failing.

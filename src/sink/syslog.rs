@@ -165,6 +165,14 @@ impl Sink for SyslogSink {
         "syslog"
     }
 
+    fn probe(&mut self) -> Result<(), SinkError> {
+        if self.line.is_none() {
+            let opened = open_line(&self.settings.target, self.patience, self.send_buffer);
+            self.line = Some(opened.map_err(|e| self.error(e))?);
+        }
+        Ok(())
+    }
+
     fn deliver(&mut self, batch: &[Outgoing]) -> Result<usize, SinkError> {
         for (delivered, out) in batch.iter().enumerate() {
             match self.deliver_one(&out.alert) {

@@ -2,6 +2,7 @@
 
 use super::UpkeepError;
 use crate::alert::{Alert, EntityKind};
+use crate::content::fault::suggest;
 use crate::event::Field;
 use crate::state::key::Key;
 use crate::state::record::EntityRecord;
@@ -75,7 +76,11 @@ pub(super) fn remove(store: &mut Store, subject: &Subject) -> Result<Forgotten, 
         store.commit(&mut delta)?;
     }
     if forgotten == Forgotten::default() {
-        let hint = if near.is_empty() { String::new() } else { format!("; there are {}", near.join(", ")) };
+        let hint = match subject {
+            Subject::Model(id) => suggest(id, near.iter().map(String::as_str)),
+            _ if near.is_empty() => String::new(),
+            _ => format!("; did you mean {}?", near.join(" or ")),
+        };
         return Err(UpkeepError::NotFound(format!("nothing is known of {subject}{hint}")));
     }
     Ok(forgotten)
@@ -181,7 +186,8 @@ impl Target {
 fn note_near(name: &[u8], text: &str, near: &mut Vec<String>) {
     let name = String::from_utf8_lossy(name);
     let last = text.rsplit('\\').next().unwrap_or(text);
-    if near.len() < NEAR && !last.is_empty() && name.contains(last) && !near.iter().any(|n| *n == name) {
+    let is_near = (!last.is_empty() && name.contains(last)) || suggest(text, [&*name]).starts_with("; did you mean");
+    if near.len() < NEAR && is_near && !near.iter().any(|n| *n == name) {
         near.push(name.into_owned());
     }
 }

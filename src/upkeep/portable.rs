@@ -163,6 +163,11 @@ impl Writer {
         self.out.write_all(&text)
     }
 
+    /// Leaves nothing behind of a file that cannot be written to its end.
+    pub fn abandon(self) {
+        let _ = fs::remove_file(&self.unfinished);
+    }
+
     /// Writes the end, syncs, and gives the file its name.
     ///
     /// # Errors

@@ -1,8 +1,10 @@
 //! The documents: what is generated is up to date, and what they tell somebody to type is understood.
 //! `UPDATE_EXPECT=1 cargo test documents` writes the generated ones anew.
 
+mod blocks;
 mod commands;
 mod configuration;
+mod examples;
 mod output;
 
 use std::fs;

@@ -55,6 +55,7 @@ const PARTS: &[(&str, &str)] = &[
     ("LastCommit", "src/ctl/view.rs"),
     ("Memory", "src/state/paging.rs"),
     ("Judged", "src/ctl/rules_test.rs"),
+    ("OtherParser", "src/ctl/rules_test.rs"),
     ("Matched", "src/alert.rs"),
 ];
 
@@ -70,10 +71,14 @@ fn fields(file: &str, name: &str) -> Vec<Field> {
     let source = fs::read_to_string(file).unwrap();
     let begins = |l: &&str| l.contains(&format!("struct {name} {{")) || l.contains(&format!("struct {name}<"));
     let at = source.lines().position(|l| begins(&l)).unwrap_or_else(|| panic!("{file} has no {name}"));
-    let (mut out, mut said) = (Vec::new(), Vec::new());
+    let (mut out, mut said, mut skipped) = (Vec::new(), Vec::new(), false);
     for line in source.lines().skip(at + 1).take_while(|l| *l != "}").map(str::trim) {
         if let Some(text) = line.strip_prefix("/// ") {
             said.push(text);
+        } else if line == "#[serde(skip)]" {
+            skipped = true;
+        } else if std::mem::take(&mut skipped) {
+            said.clear();
         } else if let Some((name, rust)) = line.trim_start_matches("pub ").split_once(": ") {
             assert!(!said.is_empty(), "{file}: {name} says nothing");
             let (name, rust) = (name.to_owned(), rust.trim_end_matches(',').to_owned());

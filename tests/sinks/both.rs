@@ -77,7 +77,7 @@ fn while_one_sink_fails_the_other_goes_on_and_each_adds_up() {
     let status = fed.wait_for("the file sink to fail", |s| row(s, "file")["failing_since"].is_string());
     let why = row(&status, "file")["last_error"].as_str().unwrap();
     assert!(why.contains("logs/alerts.jsonl") && why.contains("make its directory"), "{why}");
-    assert!(status["warnings"].to_string().contains("sink file fails"), "{status}");
+    assert!(status["warnings"].to_string().contains("the sink file has failed since"), "{status}");
 
     // An agent that stops and starts meanwhile loses nothing of either.
     agent.kill();

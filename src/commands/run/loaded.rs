@@ -1,7 +1,7 @@
 //! What the agent works with: settings, content and directory, read and checked as a whole.
 
 use crate::alert::AgentIdentity;
-use crate::commands::load_content;
+use crate::commands::{load_content, settings_or_all_faults};
 use crate::config::{self, Settings};
 use crate::content::Content;
 use crate::enrich::Directory;
@@ -28,7 +28,7 @@ impl Loaded {
     /// # Errors
     /// All faults at once.
     pub fn read(path: &Path) -> Result<Loaded, Failure> {
-        let settings = config::load(path)?;
+        let settings = settings_or_all_faults(path)?;
         let euid = rustix::process::geteuid().as_raw();
         let mut trust = config::check_trust(Some(path), &settings, euid);
         trust.warnings.iter().for_each(|w| warn!("{w}"));
@@ -52,7 +52,7 @@ impl Loaded {
             Some((name, new, old)) => Err(Failure::new(
                 exit::CONFIG,
                 format!(
-                    "{name} was {} and is {} now: that takes a restart of the service; nothing has changed",
+                    "{name} was {} and is {} now, which takes a restart of the service",
                     old.display(),
                     new.display()
                 ),

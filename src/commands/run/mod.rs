@@ -22,10 +22,13 @@ use reached::Reached;
 use silence::Silence;
 use std::path::PathBuf;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How often it looks around when nobody asks for anything.
 const TICK: Duration = Duration::from_secs(5);
+/// The same before it is ready: each look that finds nothing new doubles it.
+const SOON: Duration = Duration::from_millis(2);
+const LATER: Duration = Duration::from_secs(1);
 
 /// Arguments of `run`.
 #[derive(clap::Args)]
@@ -49,9 +52,10 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     control.attach(&pipeline);
     let settings = &loaded.settings;
     info!("reading {} spool(s), state in {}", settings.spools.len(), settings.state.dir.display());
-    service::ready();
     let watch = Watch::of(&loaded, &pipeline);
-    let mut agent = Agent { config: arguments.config.clone(), loaded, pipeline, control, watch };
+    let readiness = Readiness::Waits { told: None, pause: SOON };
+    let mut agent = Agent { config: arguments.config.clone(), loaded, pipeline, control, watch, readiness };
+    agent.look();
     loop {
         let mut asked: Option<Result<Asked, Signal>> = None;
         select! {
@@ -60,7 +64,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
                 Ok(change) => asked = Some(Ok(change)),
                 Err(_) => changes = never(),
             },
-            default(TICK) => {}
+            default(agent.readiness.pause()) => {}
         }
         match asked {
             Some(Err(Signal::Stop)) => break,
@@ -74,7 +78,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
                 let _ = reply.send(outcome);
             }
             None if agent.pipeline.is_finished() => break,
-            None => agent.watch.look(&agent.loaded, &agent.pipeline),
+            None => agent.look(),
         }
     }
     agent.stop()
@@ -87,9 +91,52 @@ struct Agent {
     pipeline: Pipeline,
     control: Control,
     watch: Watch,
+    readiness: Readiness,
+}
+
+/// What systemd knows of the start.
+#[derive(PartialEq, Eq)]
+enum Readiness {
+    /// What is waited for, as it was told, and how long until the next look.
+    Waits { told: Option<String>, pause: Duration },
+    /// That it has started.
+    Told,
+}
+
+impl Readiness {
+    fn pause(&self) -> Duration {
+        match self {
+            Readiness::Waits { pause, .. } => *pause,
+            Readiness::Told => TICK,
+        }
+    }
 }
 
 impl Agent {
+    /// Looks around, and tells systemd when what the start waits for is there.
+    fn look(&mut self) {
+        if let Readiness::Waits { told, pause } = &mut self.readiness {
+            match service::has_started(&self.pipeline) {
+                Ok(()) => {
+                    service::ready(&self.pipeline);
+                    self.readiness = Readiness::Told;
+                }
+                Err(why) => {
+                    *pause = (*pause * 2).min(LATER);
+                    if let Some(why) = why
+                        && told.as_ref() != Some(&why)
+                    {
+                        service::starting(&why);
+                        *told = Some(why);
+                    }
+                }
+            }
+        }
+        if self.watch.looked.elapsed() >= TICK {
+            self.watch.look(&self.loaded, &self.pipeline);
+        }
+    }
+
     /// Makes a change between two runs of the pipeline. What cannot be changed leaves everything as it was, and the reason.
     ///
     /// # Errors
@@ -102,7 +149,8 @@ impl Agent {
                     Ok(new) => Some(new),
                     Err(e) => {
                         error!("nothing was reloaded, the agent goes on with what it has: {e}");
-                        return Ok((self, Err(e.message.into())));
+                        let why = format!("nothing was reloaded, the agent goes on with what it has: {e}");
+                        return Ok((self, Err(why.into())));
                     }
                 }
             }
@@ -116,7 +164,7 @@ impl Agent {
         }
         service::reloading();
         let busy = service::Busy::begin();
-        let Agent { config, mut loaded, pipeline, control, .. } = self;
+        let Agent { config, mut loaded, pipeline, control, readiness, .. } = self;
         control.detach();
         pipeline.stop.pause();
         pipeline.join()?;
@@ -157,8 +205,10 @@ impl Agent {
         control.attach(&pipeline);
         let watch = Watch::of(&loaded, &pipeline);
         drop(busy);
-        service::ready();
-        Ok((Agent { config, loaded, pipeline, control, watch }, outcome))
+        if readiness == Readiness::Told {
+            service::ready(&pipeline);
+        }
+        Ok((Agent { config, loaded, pipeline, control, watch, readiness }, outcome))
     }
 
     fn stop(self) -> Result<(), Failure> {
@@ -179,6 +229,7 @@ struct Watch {
     failing: Failing,
     inert: Inert,
     turns: u64,
+    looked: Instant,
 }
 
 impl Watch {
@@ -189,10 +240,12 @@ impl Watch {
             failing: Failing::default(),
             inert: Inert::default(),
             turns: 0,
+            looked: Instant::now(),
         }
     }
 
     fn look(&mut self, loaded: &Loaded, pipeline: &Pipeline) {
+        self.looked = Instant::now();
         self.silence.check(pipeline);
         self.reached.check(pipeline);
         self.failing.check(pipeline);

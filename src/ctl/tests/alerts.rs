@@ -92,47 +92,40 @@ fn filters_choose_before_the_limit_counts() {
 fn a_first_time_is_explained_with_the_model_before_it() {
     expect![[r#"
         R-FIRST  First time of a process
-        score 10, medium
-        A process that has never run for this user from a temporary directory is often a dropper.
-
-        Alert
-          id                00000001000000000000000000abcdef
-          for               user corp\jdoe
-          per               d:\temp\new.exe
-          peer group        finance
-          in                2026-03-14
-          detected          2026-03-14T09:13:02.000Z
-          rule revision     2
-          sink file         delivered
-          sink syslog       waiting
+        score 10 (medium), user corp\jdoe, peer group finance, 2026-03-14 09:13:01 UTC
 
         What happened
+        A program, run by jdoe, wrote D:\out\plan.zip
           time              2026-03-14T09:13:01.000Z
           event             file-write
           user              jdoe
           file_path         D:\out\plan.zip
           read from         /var/spool/dtex/a.log, line 10233, byte 6700231
 
-        Why it fired
-          is_temp           true  (holds)
+        Why it is unusual
+        It is new for the user corp\jdoe. In 21 days of history the model has 41 observations (N) of 7
+        different values (C), and never this one.
+        The model has converged (confidence 0.94, needed are 0.80 and N 30) and knows at least 7 days, so
+        that something new means something.
 
-        The model M-USER of corp\jdoe before this event
-        What a user is used to
-          N, C              41 counted, 7 different
-          confidence        0.941, converged
-          history           21 days
-          said              first: counted 0 before
+        The model M-USER of the user corp\jdoe before this event (What a user is used to):
           c:\users\%user%\appdata\local\temp\*\setup.exe 30 ████████████████████████████████████████
           c:\windows\temp\update.exe                     10 █████████████▍
           d:\temp\new.exe                                 0 ◄ new
-        … and 5 more
+        … and 5 more, which are rarer
+
+        The rule's condition, as it was met
+          is_temp           true  (the program ran from a temporary directory)
 
         It would not have fired if
-          - d:\temp\new.exe had been counted for corp\jdoe before, even once
-          - corp\jdoe had had fewer history days: 7 with a converged model, 14 without, are needed; there
-            were 21, and the model was converged
-          - the match above had not held
+          - d:\temp\new.exe had been counted for the user corp\jdoe before, even once
+          - the user corp\jdoe had had fewer history days: 7 with a converged model, 14 without, are needed;
+            there were 21, and the model was converged
+          - the condition above had not been met
           - it had already fired for corp\jdoe and d:\temp\new.exe on 2026-03-14
+
+        What the rule is about
+        A process that has never run for this user from a temporary directory is often a dropper.
 
         What to look at next
           - Look at where the file came from.
@@ -147,6 +140,15 @@ fn a_first_time_is_explained_with_the_model_before_it() {
           after a rule by   A. Author
           licence           DRL-1.1
 
+        Alert
+          id                00000001000000000000000000abcdef
+          per               d:\temp\new.exe
+          once in           2026-03-14
+          detected          2026-03-14 09:13:02 UTC
+          rule revision     2
+          sink file         delivered
+          sink syslog       waiting
+
         (running agent, pid 812, epoch 70)
     "#]]
     .assert_eq(&show("00000001", 100, None));
@@ -156,24 +158,12 @@ fn a_first_time_is_explained_with_the_model_before_it() {
 fn a_top_user_is_explained_on_a_narrow_terminal() {
     expect![[r#"
         R-TOP  One of the top users
-        score 8, low
-        A process that has never run for this
-        user from a temporary directory is often
-        a dropper.
-
-        Alert
-          id
-            00000002000000000000000000abcdef
-          for           user corp\jdoe
-          peer group    finance
-          in            2026-03
-          came again    once
-          detected      2026-03-14T09:14:02.000Z
-          rule revision 2
-          sink file     delivered
-          sink syslog   waiting
+        score 8 (low), user corp\jdoe, peer
+        group finance, 2026-03-14 09:14:01 UTC
 
         What happened
+        corp\jdoe visited
+        https://files.example/up
           time          2026-03-14T09:14:01.000Z
           event         web-activity-allowed
           url           https://files.example/up
@@ -182,22 +172,29 @@ fn a_top_user_is_explained_on_a_narrow_terminal() {
             /var/spool/dtex/a.log, line 10233,
             byte 6700231
 
-        Why it fired
-          is_file_sharing
-            true  (holds)
+        Why it is unusual
+        corp\jdoe stands out in the
+        organisation: number 1 of 8 (C) with 40
+        of all 41 observations (N) in the last
+        30 days, where the one in the middle has
+        2.5; only the first place counts as the
+        top.
+        The model has converged (confidence
+        0.94, needed are 0.80 and N 30): it
+        knows what is normal here.
 
-        The model M-ORG of * before this event
-        What everyone is used to
-          N, C          41 counted, 8 different
-          confidence    0.941, converged
-          history       21 days
-          said
-            top: counted 40 before, number 1 of
-            8, top is up to number 1, median 2.5
+        The model M-ORG of the organisation
+        before this event (What everyone is used
+        to):
           corp\jdoe   40 █████████ ◄ this event
           corp\asmith 12 ██▊
           corp\bwong   3 ▋
-        … and 5 more
+        … and 5 more, which are rarer
+
+        The rule's condition, as it was met
+          is_file_sharing
+            true  (the site is one for sharing
+            files)
 
         It would not have fired if
           - corp\jdoe had not been the first; it
@@ -207,14 +204,20 @@ fn a_top_user_is_explained_on_a_narrow_terminal() {
             2.5); it was 40
           - fewer than 10 had been in M-ORG;
             there were 8
-          - M-ORG had not converged for *: N
-            from 30 and confidence from 0.8 are
-            needed; there were N 41 and 0.941
-          - the match above had not held
+          - M-ORG had not converged for the
+            organisation: N from 30 and
+            confidence from 0.8 are needed;
+            there were N 41 and 0.941
+          - the condition above had not been met
           - files.example were one of the site's
             own, in detection.sanctioned_domains
           - it had already fired for corp\jdoe
             in 2026-03
+
+        What the rule is about
+        A process that has never run for this
+        user from a temporary directory is often
+        a dropper.
 
         What to look at next
           - Look at where the file came from.
@@ -235,6 +238,16 @@ fn a_top_user_is_explained_on_a_narrow_terminal() {
             A. Author
           licence       DRL-1.1
 
+        Alert
+          id
+            00000002000000000000000000abcdef
+          once in       2026-03
+          came again    once
+          detected      2026-03-14 09:14:02 UTC
+          rule revision 2
+          sink file     delivered
+          sink syslog   waiting
+
         (running agent, pid 812, epoch 70)
     "#]]
     .assert_eq(&show("00000002", 40, None));
@@ -244,34 +257,28 @@ fn a_top_user_is_explained_on_a_narrow_terminal() {
 fn a_sum_is_explained() {
     expect![[r#"
         R-SUM  A lot of data
-        score 30, high
-        A process that has never run for this user from a temporary directory is often a dropper.
-
-        Alert
-          id                00000003000000000000000000abcdef
-          for               user corp\jdoe
-          peer group        finance
-          in                2026-03-14
-          came again        2 times
-          detected          2026-03-14T09:15:02.000Z
-          rule revision     2
-          sink file         delivered
-          sink syslog       waiting
+        score 30 (high), user corp\jdoe, peer group finance, 2026-03-14 09:15:01 UTC
 
         What happened
+        corp\jdoe visited a site
+          - Uploads to 3 domains.
           time              2026-03-14T09:15:01.000Z
           event             web-activity-allowed
           method            PUT
           read from         /var/spool/dtex/a.log, line 10233, byte 6700231
 
-        Why it fired
-          sum of bytes_out  21500000, reaches 20000000, 0 history days
-          - Uploads to 3 domains.
+        Why it is unusual
+        With this event the user corp\jdoe came to 21.5 MB (21500000 bytes) of bytes_out in one day; the
+        rule speaks from 20.0 MB (20000000 bytes) on.
+        On no earlier day has this user had an event of this kind: it has no habits to compare with.
 
         It would not have fired if
           - the day's sum of bytes_out had stayed below 20000000; it came to 21500000
           - corp\jdoe had had one earlier day with such events; there was none
           - it had already fired for corp\jdoe on 2026-03-14
+
+        What the rule is about
+        A process that has never run for this user from a temporary directory is often a dropper.
 
         What to look at next
           - Look at where the file came from.
@@ -286,6 +293,15 @@ fn a_sum_is_explained() {
           after a rule by   A. Author
           licence           DRL-1.1
 
+        Alert
+          id                00000003000000000000000000abcdef
+          once in           2026-03-14
+          came again        2 times
+          detected          2026-03-14 09:15:02 UTC
+          rule revision     2
+          sink file         delivered
+          sink syslog       waiting
+
         (running agent, pid 812, epoch 70)
     "#]]
     .assert_eq(&show("00000003", 100, None));
@@ -295,34 +311,26 @@ fn a_sum_is_explained() {
 fn a_hostile_alert_of_an_unknown_rule_is_shown_all_the_same() {
     expect![[r#"
         R-GONE  A rule that content no longer has
-        score 40, critical
-
-        Alert
-          id                00000004000000000000000000abcdef
-          for               user corp\jdoe
-          per               =1\x1b]0;owned\x07\x1b[2J\u{202e}exe.fdp, "x"\r\n\x9b31m
-          peer group        finance
-          in                2026-03-14
-          came again        3 times
-          detected          2026-03-14T09:16:02.000Z
-          rule revision     2
-          suppressed        yes: kept here, not delivered
-          sink file         delivered
-          sink syslog       waiting
+        score 40 (critical), user corp\jdoe, peer group finance, 2026-03-14 09:16:01 UTC
 
         What happened
+        corp\jdoe ran this: =1\x1b]0;owned\x07\x1b[2J\u{202e}exe.fdp, "x"\r\n\x9b31m
           time              2026-03-14T09:16:01.000Z
           event             process-created
           command_line      =1\x1b]0;owned\x07\x1b[2J\u{202e}exe.fdp, "x"\r\n\x9b31m
           read from         /var/spool/dtex/a.log, line 10233, byte 6700231
 
-        Why it fired
+        Why it is unusual
+        No baseline is asked here: the rule speaks of any user that does this. Its
+        score, 40 (critical), says how unusual that is by itself.
+
+        The rule's condition, as it was met
           image             plink  (equals plink)
           command_line      =1\x1b]0;owned\x07\x1b[2J\u{202e}exe.fdp, "x"\r\n\x9b31m
                             (contains \x1bx)
 
         It would not have fired if
-          - one of the 2 matches above had not held
+          - one of the 2 conditions above had not been met
           - it had already fired for corp\jdoe and
             =1\x1b]0;owned\x07\x1b[2J\u{202e}exe.fdp, "x"\r\n\x9b31m on 2026-03-14
 
@@ -332,6 +340,17 @@ fn a_hostile_alert_of_an_unknown_rule_is_shown_all_the_same() {
 
         References
           T1020             https://attack.mitre.org/techniques/T1020/
+
+        Alert
+          id                00000004000000000000000000abcdef
+          per               =1\x1b]0;owned\x07\x1b[2J\u{202e}exe.fdp, "x"\r\n\x9b31m
+          once in           2026-03-14
+          came again        3 times
+          detected          2026-03-14 09:16:02 UTC
+          rule revision     2
+          suppressed        yes: kept here, not delivered
+          sink file         delivered
+          sink syslog       waiting
 
         (running agent, pid 812, epoch 70)
     "#]]

@@ -61,6 +61,7 @@ impl View for Sample {
                 dir: "/var/lib/exfil-agent".into(),
                 saved: "2026-03-14T10:00:00.000Z".into(),
                 epoch: 4711,
+                not_running: None,
             },
             models: vec![model("M-USER", 120, 410), model("M-ORG", 1, 37)],
             users: 130,
@@ -363,6 +364,8 @@ pub fn status() -> StatusReport {
     StatusReport {
         limits: counts(&[("max_bins", 3)]),
         source: SourceLine::Running { pid: 812, first_epoch: 77, last_epoch: 77 },
+        health: "attention".into(),
+        summary: "Working, but 3 things need attention, below: 4.7 GiB to go; 312 alerts".into(),
         process: Some(Process {
             pid: 812,
             version: "0.1.0".into(),

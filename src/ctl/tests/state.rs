@@ -1,7 +1,7 @@
 //! `state dump` and `state stats`.
 
 use super::sample::HOSTILE;
-use super::{agentctl, render};
+use super::{agentctl, render, try_agentctl};
 use crate::config::Settings;
 use crate::ctl::view::{DumpFilter, InstanceRow, SourceLine, ViewError};
 use crate::ctl::{Cli, answer};
@@ -81,23 +81,37 @@ fn filters_take_what_fits_and_nothing_else() {
     for (line, bins) in [
         ("state dump", 5),
         ("state dump --scope *", 2),
-        ("state dump --model m-user", 0),
+        ("state dump --model m-user", 3),
         ("state dump --model M-USER --feature update", 1),
         ("state dump --limit 3", 3),
     ] {
         assert_eq!(agentctl(&format!("{line} --format json"), 0).lines().count(), bins, "{line}");
     }
-    assert!(agentctl("state dump --model none", 80).starts_with("nothing learned that fits\n"));
-    let head = agentctl("state dump --model none --format csv", 0);
+    assert!(agentctl("state dump --feature none", 80).starts_with("nothing learned that fits\n"));
+    let head = agentctl("state dump --feature none --format csv", 0);
     assert!(head.starts_with("model,scope,value,count,share,") && head.lines().count() == 1, "{head}");
+}
+
+#[test]
+fn a_model_or_scope_that_there_is_not_is_told_from_one_without_values() {
+    for (line, wanted) in [
+        ("state dump --model M-USR", "there is no model \"M-USR\"; did you mean \"M-USER\"?"),
+        ("state dump --scope jdoe", "nothing was learned about jdoe; did you mean corp\\jdoe?"),
+        ("state dump --scope corp\\jdeo", "nothing was learned about corp\\jdeo; did you mean corp\\jdoe?"),
+        ("state dump --scope zebra", "nothing was learned about zebra"),
+        ("state dump --model M-ORG --scope corp\\jdoe", "nothing was learned about corp\\jdoe"),
+    ] {
+        let (done, said) = try_agentctl(line, 80);
+        let error = done.unwrap_err();
+        assert_eq!((error.to_string().as_str(), error.exit_code(), said.as_str()), (wanted, 3, ""), "{line}");
+    }
 }
 
 #[test]
 fn stats_are_a_page_an_object_and_names_with_values() {
     expect![[r#"
         State
-          from              stopped state /var/lib/exfil-agent of 2026-03-14T10:00:00.000Z, epoch
-                            4711
+          from              stopped state /var/lib/exfil-agent of 2026-03-14 10:00 UTC, epoch 4711
           entities          130 users, 95 hosts, 6 peer groups
           guards            2210
           alerts kept       312

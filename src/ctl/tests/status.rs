@@ -6,50 +6,36 @@ use expect_test::expect;
 #[test]
 fn the_page_begins_with_what_needs_attention() {
     expect![[r#"
-        Running: pid 812, version 0.1.0, up 3 d 2 h
-          since             2026-03-11T08:00:00.000Z
-          from              running agent, pid 812, epoch 77
+        Working, but 3 things need attention, below: 4.7 GiB to go; 312 alerts
+          - the sink syslog has failed since 2026-03-14 09:58 UTC: connection refused
+          - /var/spool/dtex/=1\x1b]0;owned\x07\x1b[2J\u{202e}exe.fdp, "x"\r\n\x9b31m.csv: permission denied
+          - no hints from the kernel: new bytes are seen at the next rescan
 
-        Needs attention
-        sink syslog has failed since 2026-03-14T09:58:00.000Z: connection refused
-        /var/spool/dtex/=1\x1b]0;owned\x07\x1b[2J\u{202e}exe.fdp, "x"\r\n\x9b31m.csv: permission denied
-        no hints from the kernel: new bytes are seen at the next rescan
-
-        Read
-          records           10240 in 6.7 MiB
+          agent             pid 812, version 0.1.0, up 3 d 2 h since 2026-03-11 08:00 UTC
+          read              10240 records, 6.7 MiB, of 2 files, up to 2026-03-14
+          behind            ~4.7 GiB (2.8 GiB of it compressed), 5 d 10 h; the oldest unread event is of
+                            2026-03-08 23:59 UTC
+          waiting           3 files, 1.5 KiB, until older ones are read
           events            file-write 6234, process-created 4000
-          rejects           bad_time 2
-          oddities          none
-          other             1 headers, 3 blank lines
-          late, future      5, 1
-          newest day        2026-03-14
-          behind            ~4.7 GiB, 5 d 10 h; the oldest unread event is of 2026-03-08T23:59:58.000Z
-          compressed        2.8 GiB of that, as they stand on the disk
-          waiting           3 files wait until older ones are read: 1.5 KiB
+          no events         2 of 10240 records: bad_time 2
+          late, future      5, 1: judged without a model, nothing learned
+          M-USER            60 of 120 have converged, 60 learn, 1 saturated
+          M-ORG             0 of 1 have converged, 1 learn
+          last commit       number 77 at 2026-03-14 10:00:00 UTC; 5.0 MiB in memory, 1200 users and hosts on
+                            disk alone
+          in hand           1 batches (of 8), 4 alerts waiting
+          alerts            312, 12 of them held back
+          sink file         300 delivered, 12 held back
+          sink syslog       100 delivered, 196 below min_score, 4 waiting, 9 failed attempts
 
-        file                                        format  lines  behind   event time  rejects  state
-        ────────────────────────────────────────────────────────────────────────────────────────────────────
-        /var/spool/dtex/=1\x1b]0;owned\x07\x1b[2J\  -           0  -        -                 0  unreadable
-        u{202e}exe.fdp, "x"\r\n\x9b31m.csv
-        /var/spool/dtex/a.log                       cef     10240  1.5 KiB  1 min 15 s        2  following
+        file                                  format  lines  behind   event time  rejects  state
+        ──────────────────────────────────────────────────────────────────────────────────────────────
+        …]0;owned\x07\x1b[2J\u{202e}exe.fdp,  -           0  -        -                 0  unreadable
+        "x"\r\n\x9b31m.csv
+        /var/spool/dtex/a.log                 cef     10240  1.5 KiB  1 min 15 s        2  following
 
         Rules that cannot fire
-          R-SUM             no event has carried bytes_out
-
-        Models
-          M-USER            60 converged, 60 learning, 1 saturated
-          M-ORG             0 converged, 1 learning
-
-        Alerts
-          raised            312, of these 12 suppressed
-          sink file         300 delivered, 0 below min_score, 0 waiting, 12 suppressed
-          sink syslog       100 delivered, 196 below min_score, 4 waiting; 9 failed attempts
-
-        Inside
-          memory            5.0 MiB about users and hosts; 1200 stay in the state alone, 31 came back
-          last commit       epoch 77 at 2026-03-14T10:00:00.000Z
-          batches           1 of 8
-          alerts waiting    4
+          - R-SUM: no event has carried bytes_out
     "#]]
     .assert_eq(&agentctl("status", 100));
 }
@@ -57,47 +43,59 @@ fn the_page_begins_with_what_needs_attention() {
 #[test]
 fn the_page_fits_a_narrow_terminal() {
     expect![[r#"
-        Running: pid 812, version 0.1.0, up 3 d
-        2 h
-          since         2026-03-11T08:00:00.000Z
-          from
-            running agent, pid 812, epoch 77
+        Working, but 3 things need attention,
+        below: 4.7 GiB to go; 312 alerts
+          - the sink syslog has failed since
+            2026-03-14 09:58 UTC: connection
+            refused
+          - /var/spool/dtex/=1\x1b]0;owned\x07\x
+            1b[2J\u{202e}exe.fdp,
+            "x"\r\n\x9b31m.csv: permission
+            denied
+          - no hints from the kernel: new bytes
+            are seen at the next rescan
 
-        Needs attention
-        sink syslog has failed since
-        2026-03-14T09:58:00.000Z: connection
-        refused
-        /var/spool/dtex/=1\x1b]0;owned\x07\x1b[2
-        J\u{202e}exe.fdp, "x"\r\n\x9b31m.csv:
-        permission denied
-        no hints from the kernel: new bytes are
-        seen at the next rescan
-
-        Read
-          records       10240 in 6.7 MiB
+          agent
+            pid 812, version 0.1.0, up 3 d 2 h
+            since 2026-03-11 08:00 UTC
+          read
+            10240 records, 6.7 MiB, of 2 files,
+            up to 2026-03-14
+          behind
+            ~4.7 GiB (2.8 GiB of it compressed),
+            5 d 10 h; the oldest unread event is
+            of 2026-03-08 23:59 UTC
+          waiting
+            3 files, 1.5 KiB, until older ones
+            are read
           events
             file-write 6234, process-created
             4000
-          rejects       bad_time 2
-          oddities      none
-          other         1 headers, 3 blank lines
-          late, future  5, 1
-          newest day    2026-03-14
-          behind
-            ~4.7 GiB, 5 d 10 h; the oldest
-            unread event is of
-            2026-03-08T23:59:58.000Z
-          compressed
-            2.8 GiB of that, as they stand on
-            the disk
-          waiting
-            3 files wait until older ones are
-            read: 1.5 KiB
+          no events
+            2 of 10240 records: bad_time 2
+          late, future
+            5, 1: judged without a model,
+            nothing learned
+          M-USER
+            60 of 120 have converged, 60 learn,
+            1 saturated
+          M-ORG
+            0 of 1 have converged, 1 learn
+          last commit
+            number 77 at 2026-03-14 10:00:00
+            UTC; 5.0 MiB in memory, 1200 users
+            and hosts on disk alone
+          in hand
+            1 batches (of 8), 4 alerts waiting
+          alerts
+            312, 12 of them held back
+          sink file
+            300 delivered, 12 held back
+          sink syslog
+            100 delivered, 196 below min_score,
+            4 waiting, 9 failed attempts
 
-          file
-            /var/spool/dtex/=1\x1b]0;owned\x07\x
-            1b[2J\u{202e}exe.fdp,
-            "x"\r\n\x9b31m.csv
+          file          …, "x"\r\n\x9b31m.csv
           format        -
           lines         0
           behind        -
@@ -105,7 +103,7 @@ fn the_page_fits_a_narrow_terminal() {
           rejects       0
           state         unreadable
 
-          file          /var/spool/dtex/a.log
+          file          …pool/dtex/a.log
           format        cef
           lines         10240
           behind        1.5 KiB
@@ -114,35 +112,8 @@ fn the_page_fits_a_narrow_terminal() {
           state         following
 
         Rules that cannot fire
-          R-SUM
-            no event has carried bytes_out
-
-        Models
-          M-USER
-            60 converged, 60 learning, 1
-            saturated
-          M-ORG         0 converged, 1 learning
-
-        Alerts
-          raised
-            312, of these 12 suppressed
-          sink file
-            300 delivered, 0 below min_score, 0
-            waiting, 12 suppressed
-          sink syslog
-            100 delivered, 196 below min_score,
-            4 waiting; 9 failed attempts
-
-        Inside
-          memory
-            5.0 MiB about users and hosts; 1200
-            stay in the state alone, 31 came
-            back
-          last commit
-            epoch 77 at 2026-03-14T10:00:00.000Z
-          batches       1 of 8
-          alerts waiting
-            4
+          - R-SUM: no event has carried
+            bytes_out
     "#]]
     .assert_eq(&agentctl("status", 40));
 }

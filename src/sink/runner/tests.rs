@@ -104,6 +104,7 @@ fn start(script: Vec<Turn>, broken: bool, min_score: u32, pace: Pace) -> Running
         waiting: VecDeque::new(),
         leave_by: None,
         heard: true,
+        unreached: false,
     };
     let thread = std::thread::spawn(move || runner.run());
     Running { shared, alerts: Some(alerts), acks, stop: Some(stop), status, thread }
@@ -271,6 +272,7 @@ fn idle() -> (Runner, Ends) {
         waiting: VecDeque::new(),
         leave_by: None,
         heard: true,
+        unreached: false,
     };
     (runner, (alerts_out, acks_in, stop_out))
 }
