@@ -45,11 +45,16 @@ impl Busy {
     }
 }
 
-/// Says how far reading is behind; where detection turns, feeds the watchdog.
+/// Says how far reading is behind and which sinks fail; where detection turns, feeds the watchdog.
 pub fn alive(pipeline: &Pipeline, turns: bool) {
     let status = pipeline.source.snapshot();
     let lag: u64 = status.files.iter().map(|f| f.lag_bytes).sum();
-    let text = format!("{} files, {lag} bytes behind", status.files.len());
+    let mut text = format!("{} files, {lag} bytes behind", status.files.len());
+    for sink in pipeline.sinks.iter().map(|(_, sink)| sink.snapshot()).filter(|s| s.failing_since_ms.is_some()) {
+        text += &format!("; sink {} fails: {}", sink.name, sink.last_error.unwrap_or_default());
+    }
+    // A line of its own would be another message.
+    let text = text.replace('\n', " ");
     let watchdog = turns.then_some(NotifyState::Watchdog);
     let states: Vec<NotifyState<'_>> = watchdog.into_iter().chain([NotifyState::Status(&text)]).collect();
     let _ = sd_notify::notify(&states);

@@ -7,8 +7,11 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-/// Most bytes kept: more than the kernel holds for a socket that is not read, with its default limits.
+/// Most bytes kept of what a unix socket or a datagram socket took, or a file: more than the kernel holds for a socket that is
+/// not read, with its default limits.
 const MAX_BYTES: usize = 256 << 10;
+/// The same for a TCP connection, whose other end holds up to half of its 6 MiB buffer, with its default limits.
+pub(super) const MAX_TCP_BYTES: usize = 4 << 20;
 /// How long before the latest delivery one may lie.
 const MAX_AGE: Duration = Duration::from_secs(60);
 
@@ -22,14 +25,26 @@ pub(super) struct Sent {
 }
 
 /// The latest deliveries, in order.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Recent {
     kept: VecDeque<(Instant, Sent)>,
     bytes: usize,
+    most: usize,
     stalled: bool,
 }
 
+impl Default for Recent {
+    fn default() -> Self {
+        Recent::within(MAX_BYTES)
+    }
+}
+
 impl Recent {
+    /// Keeps so many bytes at most.
+    pub(super) fn within(most: usize) -> Recent {
+        Recent { kept: VecDeque::new(), bytes: 0, most, stalled: false }
+    }
+
     /// Something has been delivered.
     pub(super) fn keep(&mut self, sent: Sent, now: Instant) {
         if std::mem::take(&mut self.stalled) {
@@ -39,7 +54,7 @@ impl Recent {
         self.bytes += sent.bytes.len();
         self.kept.push_back((now, sent));
         while let Some((at, first)) = self.kept.front()
-            && (self.bytes > MAX_BYTES || now.saturating_duration_since(*at) > MAX_AGE)
+            && (self.bytes > self.most || now.saturating_duration_since(*at) > MAX_AGE)
         {
             self.bytes -= first.bytes.len();
             self.kept.pop_front();
