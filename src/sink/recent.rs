@@ -100,6 +100,9 @@ mod tests {
         (0..10).for_each(|n| recent.keep(sent(n, MAX_BYTES / 3), start));
         assert_eq!(ids(&mut recent), ["7", "8", "9"]);
         assert_eq!(recent.bytes, 0);
+        let mut wide = Recent::within(MAX_TCP_BYTES);
+        (0..60).for_each(|n| wide.keep(sent(n, MAX_BYTES / 3), start));
+        assert_eq!(ids(&mut wide).len(), 48);
     }
 
     #[test]
