@@ -198,24 +198,35 @@ fn a_stalled_receiver_that_reads_on_gets_everything_once_and_no_message_is_torn(
     }
 }
 
+/// A piece within each wait for room would keep a delivery going for as long as the receiver likes.
 #[test]
-fn a_delivery_to_a_receiver_that_takes_a_little_now_and_then_ends() {
-    let listener = listen();
-    let mut sink = tcp(&listener);
+fn a_delivery_to_a_receiver_that_takes_a_little_now_and_then_ends_and_is_gone_on_with() {
+    let dir = tempfile::tempdir().unwrap();
+    let listener = UnixListener::bind(dir.path().join("log")).unwrap();
+    let mut sink = sink(SyslogTarget::Unix(dir.path().join("log")));
+    sink.settings.max_message_bytes = 65_000;
+    sink.settings.format = AlertFormat::Json;
     sink.opening.send_buffer = Some(4096);
-    let done = Arc::new(std::sync::atomic::AtomicBool::new(false));
-    let ended = Arc::clone(&done);
+    sink.opening.patience = Duration::from_millis(100);
+    let (ended, end) = std::sync::mpsc::channel::<()>();
     let reader = std::thread::spawn(move || {
-        let mut stream = accept(&listener);
-        while !ended.load(std::sync::atomic::Ordering::Relaxed) {
-            let _ = stream.read(&mut [0; 8]);
-            std::thread::sleep(Duration::from_millis(1));
+        let mut stream = listener.accept().unwrap().0;
+        let (mut bytes, mut some) = (Vec::new(), [0; 2048]);
+        while let Err(std::sync::mpsc::RecvTimeoutError::Timeout) = end.recv_timeout(Duration::from_millis(40)) {
+            let n = stream.read(&mut some).unwrap();
+            bytes.extend(&some[..n]);
         }
+        stream.read_to_end(&mut bytes).unwrap();
+        messages(&bytes)
     });
-    fill(&mut sink, 1);
-    done.store(true, std::sync::atomic::Ordering::Relaxed);
+    let long = [Outgoing { seq: 1, alert: Arc::new(hostile(12_000)) }];
+    assert!(sink.deliver(&long).unwrap_err().to_string().contains("does not read"));
+    drop(ended);
+    while sink.deliver(&long).is_err() {}
     drop(sink);
-    reader.join().unwrap();
+    let (received, rest) = reader.join().unwrap();
+    assert_eq!((received.len(), rest), (1, 0), "one message, whole");
+    assert!(received[0].len() > 30_000, "{} bytes", received[0].len());
 }
 
 #[test]
