@@ -138,8 +138,7 @@ impl Remote {
     }
 }
 
-/// The port that the numbers' registry has for it: 514 is syslog over UDP; syslog over TCP is usual on 601, and on 514, which
-/// the registry gives to another service.
+/// The port to suggest. Over TCP 514 is as common, but the registry of ports gives it to another service.
 fn usual_port(scheme: &str) -> u16 {
     if scheme == "udp" { 514 } else { 601 }
 }

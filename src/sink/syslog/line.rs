@@ -352,10 +352,9 @@ mod tests {
         assert!(opening.open_udp_to(Vec::new()).is_err());
     }
 
-    /// Over the two versions of the protocol alike.
     #[test]
-    fn an_ipv6_address_is_reached() {
-        let Ok(receiver) = UdpSocket::bind("[::1]:0") else { return };
+    fn a_datagram_reaches_an_ipv6_address_where_there_is_one() {
+        let receiver = UdpSocket::bind("[::1]:0").or_else(|_| UdpSocket::bind("127.0.0.1:0")).unwrap();
         let mut line = Opening::default().open_udp_to(vec![receiver.local_addr().unwrap()]).ok().unwrap();
         assert_eq!(line.send(&Sent { id: "x".into(), bytes: b"<131>1".to_vec() }), Ok(()));
         assert_eq!(receiver.recv(&mut [0; 10]).unwrap(), 6);
