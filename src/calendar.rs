@@ -164,6 +164,17 @@ pub fn format_rfc3164(ms: i64) -> String {
     }
 }
 
+/// The same instant as [`format_instant`] writes it, where RFC 5424 has a form for it: years 0 to 9999, else `-`.
+pub fn format_rfc5424(ms: i64) -> String {
+    const YEAR_0: i64 = -62_167_219_200_000;
+    const YEAR_10000: i64 = 253_402_300_800_000;
+    match ms {
+        // The calendar's library ends with 9999-12-30T22:00:00Z.
+        YEAR_0..YEAR_10000 if Timestamp::from_millisecond(ms).is_ok() => format_instant(ms),
+        _ => "-".into(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -47,7 +47,8 @@ fn status(pipeline: &Pipeline) -> String {
             text.push_str(&format!("; sink {name} fails: {why}"));
         }
     }
-    text
+    // A line of its own would be another message.
+    text.replace('\n', " ")
 }
 
 /// Config or content are being read anew, or the state is being changed; [`ready`] follows.
@@ -85,7 +86,7 @@ impl Busy {
     }
 }
 
-/// Says how far reading is behind; where detection turns, feeds the watchdog.
+/// Says how far reading is behind and which sinks fail; where detection turns, feeds the watchdog.
 pub fn alive(pipeline: &Pipeline, turns: bool) {
     let text = status(pipeline);
     let watchdog = turns.then_some(NotifyState::Watchdog);

@@ -367,6 +367,24 @@ fn systemd_hears_that_it_lives_while_it_waits_for_room() {
     assert_eq!(daemon.terminate(), 0, "{}", site.log());
 }
 
+/// Who waits for the service at boot does not wait for a receiver of alerts; what is wrong is said beside it.
+#[test]
+fn a_receiver_that_is_down_at_start_delays_no_readiness() {
+    let site = Site::new();
+    fs::create_dir(site.root().join("spool")).unwrap();
+    fs::write(site.spool("a.cef"), office(900).join("\n") + "\n").unwrap();
+    site.configure("[sink.syslog]\ntarget = \"tcp://127.0.0.1:1\"\n");
+    let (socket, hear) = systemd(&site);
+    let daemon = site.start_with(&[("NOTIFY_SOCKET", socket.to_str().unwrap())]);
+    while !hear().contains("READY=1") {}
+    let failing = "bytes behind; sink syslog fails: tcp://127.0.0.1:1: Connection refused";
+    let mut said = hear();
+    while !said.contains(failing) {
+        said = hear();
+    }
+    assert_eq!(daemon.terminate(), 0, "{}", site.log());
+}
+
 /// A change may take longer than systemd's patience: it hears that the agent is alive.
 #[test]
 fn systemd_is_kept_patient_during_a_long_change() {

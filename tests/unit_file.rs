@@ -79,6 +79,22 @@ fn every_drop_in_is_tried() {
     }
 }
 
+#[test]
+fn the_drop_in_for_remote_syslog_opens_the_network_and_nothing_else() {
+    let text = std::fs::read_to_string(repository("packaging/drop-ins/remote-syslog.conf")).unwrap();
+    let settings: Vec<&str> = text.lines().filter(|line| !line.starts_with('#') && !line.is_empty()).collect();
+    let expected = [
+        "[Unit]",
+        // An order, no requirement: a start waits for no network.
+        "After=network.target nss-lookup.target",
+        "[Service]",
+        "PrivateNetwork=no",
+        "RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6",
+        "IPAddressDeny=",
+    ];
+    assert_eq!(settings, expected);
+}
+
 /// A second instance is held to the same limits: what differs is its name in paths.
 #[test]
 fn the_unit_of_a_second_instance_differs_only_in_its_paths() {

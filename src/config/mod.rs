@@ -6,10 +6,12 @@
 
 mod check;
 mod read;
+mod target;
 mod trust;
 mod write;
 
 pub use read::{load, load_partly, parse};
+pub use target::{Remote, SyslogTarget};
 pub use trust::{Trust, check_trust};
 
 use std::collections::BTreeMap;
@@ -220,12 +222,14 @@ impl Default for FileSinkSettings {
 /// `[sink.syslog]`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SyslogSinkSettings {
-    /// Path of the daemon's socket.
-    pub target: PathBuf,
+    /// Who receives the messages, and how.
+    pub target: SyslogTarget,
     /// Facility name: `local0` … `local7`, `user`, `daemon`, `auth`, `authpriv`.
     pub facility: String,
     /// Shape of the payload.
     pub format: AlertFormat,
+    /// Longest message, bytes; what is longer is cut.
+    pub max_message_bytes: usize,
     /// Alerts below this score are not sent.
     pub min_score: u32,
 }
@@ -233,9 +237,10 @@ pub struct SyslogSinkSettings {
 impl Default for SyslogSinkSettings {
     fn default() -> Self {
         SyslogSinkSettings {
-            target: PathBuf::from("/dev/log"),
+            target: SyslogTarget::Local(PathBuf::from("/dev/log")),
             facility: "local0".into(),
             format: AlertFormat::Cef,
+            max_message_bytes: 8000,
             min_score: 5,
         }
     }

@@ -4,6 +4,7 @@
 //! An empty text stands for "none" where a path is optional.
 
 use super::check::{Place, overlaps, written};
+use super::target::{MAX_SOCKET_PATH, SyslogTarget};
 use super::{
     AlertFormat, ControlSettings, DetectionSettings, FACILITIES, FileSinkSettings, FormatSetting, FsyncSetting, Limits,
     Settings, SpoolSettings, StateSettings, SyslogSinkSettings,
@@ -14,9 +15,6 @@ use crate::content::section::{Document, Section};
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
-
-/// The longest path that fits into the address of a unix socket, bytes.
-const MAX_SOCKET_PATH: usize = 107;
 
 /// Reads the config file.
 ///
@@ -166,13 +164,15 @@ fn read_sink_syslog(mut t: Table<'_, '_, '_>) -> Option<SyslogSinkSettings> {
     let mut s = SyslogSinkSettings::default();
     let mut enabled = true;
     t.flag("enabled", &mut enabled);
-    t.socket("target", &mut s.target);
+    t.target("target", &mut s.target);
     t.text("facility", &mut s.facility);
     if !FACILITIES.iter().any(|(name, _)| *name == s.facility) {
         let known = suggest(&s.facility, FACILITIES.iter().map(|(name, _)| *name));
         t.refuse("facility", format!("facility {:?} is unknown{known}", s.facility));
     }
     t.choice("format", &mut s.format, AlertFormat::ALL, AlertFormat::name);
+    // Id, rule and score take some 600 bytes, a header some 350; a datagram holds 65,507 over IPv4.
+    t.whole("max_message_bytes", &mut s.max_message_bytes, 1024..=65_000);
     t.whole("min_score", &mut s.min_score, 0..=1_000_000);
     t.finish();
     enabled.then_some(s)
@@ -331,6 +331,15 @@ impl<'s, 'd, 'f> Table<'s, 'd, 'f> {
         let bytes = slot.as_os_str().len();
         if bytes > MAX_SOCKET_PATH {
             self.refuse(key, format!("{key} has {bytes} bytes; the path of a socket holds at most {MAX_SOCKET_PATH}"));
+        }
+    }
+
+    fn target(&mut self, key: &'static str, slot: &mut SyslogTarget) {
+        self.known.push(key);
+        match self.section.string(key, self.faults).map(|text| SyslogTarget::parse(&text)) {
+            Some(Ok(target)) => *slot = target,
+            Some(Err(message)) => self.refuse(key, message),
+            None => {}
         }
     }
 

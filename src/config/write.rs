@@ -62,12 +62,13 @@ fn write_sink_file(page: &mut Page, sink: &FileSinkSettings) {
 }
 
 fn write_sink_syslog(page: &mut Page, sink: &SyslogSinkSettings) {
-    let SyslogSinkSettings { target, facility, format, min_score } = sink;
+    let SyslogSinkSettings { target, facility, format, max_message_bytes, min_score } = sink;
     page.table("[sink.syslog]");
     page.plain("enabled", true);
-    page.path("target", Some(target));
+    page.text("target", &target.to_string());
     page.text("facility", facility);
     page.text("format", format.name());
+    page.plain("max_message_bytes", max_message_bytes);
     page.plain("min_score", min_score);
 }
 

@@ -7,8 +7,12 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-/// Most bytes kept: more than the kernel holds for a socket that is not read, with its default limits.
+/// Most bytes kept of what a unix socket or a datagram socket took, or a file: more than the kernel holds for a socket that is
+/// not read, with its default limits.
 const MAX_BYTES: usize = 256 << 10;
+/// The same for a TCP connection: the buffer at its other end grows to 6 MiB with the default limits. Linux 6.18 has 32 MiB there,
+/// to which only bursts of that size make it grow.
+pub(super) const MAX_TCP_BYTES: usize = 8 << 20;
 /// How long before the latest delivery one may lie.
 const MAX_AGE: Duration = Duration::from_secs(60);
 
@@ -22,14 +26,26 @@ pub(super) struct Sent {
 }
 
 /// The latest deliveries, in order.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Recent {
     kept: VecDeque<(Instant, Sent)>,
     bytes: usize,
+    most: usize,
     stalled: bool,
 }
 
+impl Default for Recent {
+    fn default() -> Self {
+        Recent::within(MAX_BYTES)
+    }
+}
+
 impl Recent {
+    /// Keeps so many bytes at most.
+    pub(super) fn within(most: usize) -> Recent {
+        Recent { kept: VecDeque::new(), bytes: 0, most, stalled: false }
+    }
+
     /// Something has been delivered.
     pub(super) fn keep(&mut self, sent: Sent, now: Instant) {
         if std::mem::take(&mut self.stalled) {
@@ -39,7 +55,7 @@ impl Recent {
         self.bytes += sent.bytes.len();
         self.kept.push_back((now, sent));
         while let Some((at, first)) = self.kept.front()
-            && (self.bytes > MAX_BYTES || now.saturating_duration_since(*at) > MAX_AGE)
+            && (self.bytes > self.most || now.saturating_duration_since(*at) > MAX_AGE)
         {
             self.bytes -= first.bytes.len();
             self.kept.pop_front();
@@ -85,6 +101,9 @@ mod tests {
         (0..10).for_each(|n| recent.keep(sent(n, MAX_BYTES / 3), start));
         assert_eq!(ids(&mut recent), ["7", "8", "9"]);
         assert_eq!(recent.bytes, 0);
+        let mut wide = Recent::within(MAX_TCP_BYTES);
+        (0..120).for_each(|n| wide.keep(sent(n, MAX_BYTES / 3), start));
+        assert_eq!(ids(&mut wide).len(), 96);
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Two sinks with floors of their own; while one fails, the other goes on, and the numbers of each add up.
 
 use super::rsyslogd::{Message, Rsyslogd, Socket};
-use super::{Fed, START, assert_adds_up, row, tally};
+use super::{Fed, START, assert_adds_up, row, side_by_side, tally};
 use crate::site::wait;
 use std::fs;
 
@@ -37,6 +37,10 @@ fn visits(from: usize, to: usize) -> String {
 #[test]
 fn while_one_sink_fails_the_other_goes_on_and_each_adds_up() {
     let name = "while_one_sink_fails_the_other_goes_on_and_each_adds_up";
+    side_by_side(&[Socket::Datagram, Socket::Tcp("127.0.0.1")], |socket| file_and(name, *socket));
+}
+
+fn file_and(name: &str, socket: Socket) {
     let mut fed = Fed::new("[limits]\nmax_alerts_per_day = 3\n");
     let logs = fed.site.root().join("logs");
     fed.site.reconfigure(
@@ -44,7 +48,7 @@ fn while_one_sink_fails_the_other_goes_on_and_each_adds_up() {
         &format!("[sink.file]\npath = {:?}", logs.join("alerts.jsonl")),
     );
     fs::create_dir(&logs).unwrap();
-    let Some(mut rsyslogd) = Rsyslogd::new(name, fed.site.root(), Socket::Datagram) else { return };
+    let Some(mut rsyslogd) = Rsyslogd::new(name, fed.site.root(), socket) else { return };
     fed.site.configure(&format!("{}min_score = 20\n", rsyslogd.settings()));
     let agent = fed.site.start();
 

@@ -22,7 +22,7 @@ fn quoted(before: &str) -> Vec<u8> {
 }
 
 /// A run of a tool and a visit to a file-sharing site, in CEF and in CSV, with the attack in every text.
-fn events() -> [(&'static str, Vec<u8>); 2] {
+pub fn events() -> [(&'static str, Vec<u8>); 2] {
     let own = own();
     // `|` would end a header field.
     let header = own.replace('|', "");
@@ -126,14 +126,14 @@ fn attack(name: &str, format: &str, socket: Socket) {
 }
 
 /// Whether a character drives a terminal or changes what is read around it. A line end is none in a text of lines.
-fn acts(c: char) -> bool {
+pub fn acts(c: char) -> bool {
     c != '\n'
         && (c.is_control()
             || matches!(c, '\u{2028}' | '\u{2029}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}' | '\u{e0041}'))
 }
 
 /// The message has the alert's id, rule, user and score, and no field that the attack forged.
-fn same_fields(payload: &str, alert: &Value) {
+pub fn same_fields(payload: &str, alert: &Value) {
     let cef = cef::parse(payload);
     assert_eq!(cef.header[0], "exfil-agent");
     assert_eq!(cef.header[3], alert["rule"]["id"].as_str().unwrap());

@@ -9,6 +9,7 @@ mod disk; // a full disk in mid-line, a read-only one
 mod hostile; // text that attacks whoever reads it, through to daemon, file and terminal
 mod long; // alerts larger than a syslog daemon takes
 mod pressure; // a stalled daemon slows reading down, and nothing grows
+mod remote; // RFC 5424 over every transport: each part of a message; receivers that come late, go, stall
 mod replaced; // the alert file's directory goes; something else takes the file's place
 mod rotation; // logrotate, with the agent killed around it
 mod rsyslogd; // the real daemon as a test's part

@@ -1,7 +1,7 @@
 //! A daemon that does not read slows reading down: the spool is the queue, nothing grows and nothing is dropped.
 
 use super::rsyslogd::{Message, Rsyslogd, Socket};
-use super::{Fed, assert_adds_up, row, tally};
+use super::{Fed, assert_adds_up, row, side_by_side, tally};
 use crate::effort;
 use crate::site::wait;
 use serde_json::Value;
@@ -10,10 +10,14 @@ use std::time::Duration;
 #[test]
 fn a_stalled_daemon_stops_reading_and_not_the_agent() {
     let name = "a_stalled_daemon_stops_reading_and_not_the_agent";
+    side_by_side(&[Socket::Datagram, Socket::Tcp("127.0.0.1")], |socket| stalled(name, *socket));
+}
+
+fn stalled(name: &str, socket: Socket) {
     let mut fed = Fed::new(
         "[limits]\nmax_queued_alerts = 60\nread_bytes = 4096\nmax_line_bytes = 4096\nmax_batches = 1\nworkers = 1\n",
     );
-    let Some(mut rsyslogd) = Rsyslogd::new(name, fed.site.root(), Socket::Datagram) else { return };
+    let Some(mut rsyslogd) = Rsyslogd::new(name, fed.site.root(), socket) else { return };
     fed.site.configure(&rsyslogd.settings());
     rsyslogd.start();
     let agent = fed.site.start();

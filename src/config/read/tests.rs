@@ -127,6 +127,13 @@ fn each_of_these_settings_is_refused() {
         ("[sink]\nfile = true", "write a table"),
         ("[sink.fiel]", "one of: file, syslog"),
         ("[control]\nsocket = 3", "write a text in quotes"),
+        (
+            "[sink.syslog]\ntarget = \"dev/log\"",
+            "[sink.syslog] (c.toml:2): target \"dev/log\" is no absolute path; write",
+        ),
+        ("[sink.syslog]\ntarget = \"udp://h\"", "has no port; write \"udp://h:514\""),
+        ("[sink.syslog]\ntarget = 514", "write a text in quotes"),
+        ("[sink.syslog]\nmax_message_bytes = 512", "write a number from 1024 to 65000"),
         ("[detection.directory]\nfil = \"x\"", "did you mean \"file\"?"),
         ("[limits]\nmax_bins = 1\nmax_bins = 2", "not valid TOML"),
         ("[limits]\nmax_bins = 99999999999999999999", "max_bins"),
@@ -174,7 +181,13 @@ fn settings_that_differ_from_the_defaults_in_every_table_survive_writing_and_rea
         fsync: FsyncSetting::Never,
         min_score: 7,
     });
-    settings.sink_syslog = None;
+    settings.sink_syslog = Some(SyslogSinkSettings {
+        target: SyslogTarget::parse("udp://[2001:db8::1]:514").unwrap(),
+        facility: "auth".into(),
+        format: AlertFormat::Ocsf,
+        max_message_bytes: 1400,
+        min_score: 0,
+    });
     settings.detection.tables.insert("a b".into(), true);
     settings.detection.table_files.insert("t".into(), "/t.txt".into());
     settings.detection.directory = Some("/d.csv".into());

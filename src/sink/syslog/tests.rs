@@ -1,4 +1,4 @@
-//! Against real sockets: a daemon that goes and comes back, that does not read, that wants a stream, that takes little.
+//! Against real sockets of this machine: a daemon that goes and comes back, that does not read, that wants a stream, that takes little.
 
 use super::super::samples::{agent, batch, hostile, id};
 use super::*;
@@ -26,9 +26,10 @@ impl Place {
         daemon
     }
     fn sink(&self, format: AlertFormat) -> SyslogSink {
-        let settings = SyslogSinkSettings { target: self.socket(), format, ..SyslogSinkSettings::default() };
+        let target = SyslogTarget::Local(self.socket());
+        let settings = SyslogSinkSettings { target, format, ..SyslogSinkSettings::default() };
         let mut sink = SyslogSink::new(settings, agent());
-        sink.patience = Duration::from_millis(5);
+        sink.opening.patience = Duration::from_millis(5);
         sink
     }
 }
@@ -152,7 +153,7 @@ fn a_message_of_which_a_stream_took_a_part_is_finished_and_none_is_torn_or_sent_
         let place = Place::new();
         let listener = UnixListener::bind(place.socket()).unwrap();
         let mut sink = place.sink(AlertFormat::Cef);
-        sink.send_buffer = Some(send_buffer);
+        sink.opening.send_buffer = Some(send_buffer);
         let big = |n: u64| Outgoing { seq: n, alert: Arc::new(Alert { id: id(n), ..hostile(4096) }) };
         let mut sent = 0;
         while sink.deliver(&[big(sent + 1)]).is_ok() {
@@ -200,12 +201,12 @@ fn what_a_daemon_took_and_did_not_read_is_sent_again_to_the_next_one() {
 
 #[test]
 fn a_long_alert_is_cut_to_what_daemons_take_and_further_for_a_small_socket() {
-    for (send_buffer, limit) in [(None, MAX_MESSAGE), (Some(2048), MAX_SMALL_MESSAGE)] {
+    for (send_buffer, limit) in [(None, 8000), (Some(2048), MAX_SMALL_MESSAGE)] {
         for format in AlertFormat::ALL {
             let place = Place::new();
             let daemon = place.bind();
             let mut sink = place.sink(*format);
-            sink.send_buffer = send_buffer;
+            sink.opening.send_buffer = send_buffer;
             let alert = Arc::new(hostile(4096));
             assert_eq!(sink.deliver(&[Outgoing { seq: 1, alert: Arc::clone(&alert) }]), Ok(1));
             let message = receive(&daemon);
