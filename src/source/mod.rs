@@ -17,6 +17,7 @@ mod live;
 mod once;
 mod order;
 mod outlet;
+mod progress;
 mod reader;
 mod registry;
 mod rows;
@@ -37,6 +38,7 @@ pub mod fuzz_decoding;
 mod tests;
 
 pub use rows::csv_record;
+pub use progress::{ReadProgress, SpoolProgress};
 pub use status::{FileSnapshot, FileState, SourceCounters, SourceSnapshot, SourceStatus, SpoolSnapshot};
 
 use crate::batch::{FileId, Format, Position, RawBatch};
