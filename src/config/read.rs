@@ -48,7 +48,8 @@ pub fn parse(file_name: &str, text: &str) -> Result<Settings, Faults> {
 
 fn read_root(root: &Section<'_>, faults: &mut Faults) -> Settings {
     let mut settings = Settings::default();
-    let mut lines = Lines { spools: Vec::new(), sink_file: root.line_of("sink"), state: root.line_of("state"), metrics: 0 };
+    let mut lines =
+        Lines { spools: Vec::new(), sink_file: root.line_of("sink"), state: root.line_of("state"), metrics: 0 };
     let mut top = Table::new(root, "", faults);
     for (i, section) in top.subs("spool").iter().enumerate() {
         lines.spools.push(section.line);

@@ -119,11 +119,7 @@ const COMMON_SHARE: f64 = 0.2;
 const MIN_USERS: u64 = 10;
 
 /// Services that so many users of the newest day met under one rule that the site should think of sanctioning them.
-fn sanction_hints(
-    view: &mut Recorded,
-    agent: &AgentRecord,
-    live: Option<&Live>,
-) -> Result<Vec<String>, ViewError> {
+fn sanction_hints(view: &mut Recorded, agent: &AgentRecord, live: Option<&Live>) -> Result<Vec<String>, ViewError> {
     let (day, met, all) = match live {
         Some(Live { summary: Summary { newest_day, services, users_of_newest_day, .. }, .. }) => {
             (*newest_day, services.clone(), *users_of_newest_day)
@@ -150,8 +146,7 @@ fn sanction_hints(
 
 /// Of a stopped agent: services, rules, and how many users met them on a day.
 fn services_of(view: &mut Recorded, day: Day) -> Result<Vec<(String, String, u64)>, ViewError> {
-    let rules: Vec<String> =
-        view.content.rules.iter().filter(|r| r.is_by_service()).map(|r| r.id.clone()).collect();
+    let rules: Vec<String> = view.content.rules.iter().filter(|r| r.is_by_service()).map(|r| r.id.clone()).collect();
     let mut users: BTreeMap<(String, String), u64> = BTreeMap::new();
     for (key, _) in view.table::<GuardRecord>(&guards_of(day))? {
         if let Key::Guard(guard) = key

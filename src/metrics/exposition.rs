@@ -140,7 +140,8 @@ mod tests {
 
     #[test]
     fn samples_are_written_as_prometheus_reads_them() {
-        let metric = Metric { name: "x", kind: Kind::Gauge, labels: &["a", "b"], help: "He\\lp\n\"me\"", give: |_, _| {} };
+        let metric =
+            Metric { name: "x", kind: Kind::Gauge, labels: &["a", "b"], help: "He\\lp\n\"me\"", give: |_, _| {} };
         let mut out = String::new();
         head(&metric, &mut out);
         let mut samples = Samples { metric: &metric, out: &mut out };

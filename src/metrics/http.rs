@@ -253,7 +253,10 @@ mod tests {
     #[test]
     fn a_request_may_come_in_pieces_and_gets_one_answer() {
         let answer = answer_to(&[b"GET /metrics HT", b"TP/1.1\r\nHost: x\r\n\r", b"\n"], 60_000);
-        assert!(answer.starts_with("HTTP/1.1 200 OK\r\nContent-Type: text/plain; version=0.0.4; charset=utf-8\r\n"), "{answer}");
+        assert!(
+            answer.starts_with("HTTP/1.1 200 OK\r\nContent-Type: text/plain; version=0.0.4; charset=utf-8\r\n"),
+            "{answer}"
+        );
         assert!(answer.contains("\r\nContent-Length: 4\r\n") && answer.ends_with("\r\n\r\na 1\n"), "{answer}");
         let head = answer_to(&[b"HEAD /metrics HTTP/1.1\n\n"], 60_000);
         assert_eq!(head, answer.strip_suffix("a 1\n").unwrap());
@@ -269,7 +272,7 @@ mod tests {
 
     #[test]
     fn a_client_that_sends_a_byte_now_and_then_runs_out_of_time() {
-        assert!(answer_to(&[b"G"; 20], 100).starts_with("HTTP/1.1 408 "));
+        assert!(answer_to(&[b"G".as_slice(); 20], 100).starts_with("HTTP/1.1 408 "));
         let (near, far) = UnixStream::pair().unwrap();
         let (done, stop) = std::sync::mpsc::channel::<()>();
         let reader = std::thread::spawn(move || {

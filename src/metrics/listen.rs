@@ -10,12 +10,12 @@ use std::io;
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::Ordering;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 /// Clients served at once, on socket and port together.
-const MAX_CLIENTS: usize = 4;
+const MAX_CLIENTS: usize = 8;
 /// How long a client may take for its request, and for taking the answer.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// From one line in the log about clients that were turned away to the next.
@@ -87,7 +87,6 @@ fn spawn<C: Connection + Send + 'static>(
 }
 
 fn serve<C: Connection + Send + 'static>(desk: &Arc<Desk>, accept: impl Fn() -> io::Result<C>) {
-    let mut turned_away = TurnedAway::default();
     loop {
         let connection = accept();
         if desk.is_stopping() {
@@ -99,7 +98,7 @@ fn serve<C: Connection + Send + 'static>(desk: &Arc<Desk>, accept: impl Fn() -> 
             continue;
         };
         let Some(place) = Seat::take(desk) else {
-            turned_away.one();
+            super::lock(&desk.turned_away).one();
             // Without waiting for it.
             if connection.without_waiting().is_ok() {
                 let _ = connection.write_for(PATIENCE, BUSY.answer().as_bytes());
@@ -136,7 +135,7 @@ impl Drop for Seat {
 
 /// Clients that found no place: told in the log, not one by one.
 #[derive(Default)]
-struct TurnedAway {
+pub(super) struct TurnedAway {
     clients: u64,
     told: Option<Instant>,
 }

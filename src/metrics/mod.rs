@@ -40,6 +40,7 @@ struct Desk {
     stop: AtomicBool,
     /// Clients that are served.
     clients: AtomicUsize,
+    turned_away: Mutex<listen::TurnedAway>,
     /// `None` while something is being changed: the figures stay as they were.
     sources: Mutex<Option<Sources>>,
     page: Mutex<Page>,
@@ -62,22 +63,32 @@ impl Metrics {
         let desk = Arc::new(Desk {
             stop: AtomicBool::new(false),
             clients: AtomicUsize::new(0),
+            turned_away: Mutex::default(),
             sources: Mutex::new(None),
             page: Mutex::new(page),
         });
         let mut metrics = Metrics { desk, listening: Vec::new(), writing: None };
-        let Some(settings) = settings else { return Ok(metrics) };
+        match settings.map_or(Ok(()), |settings| metrics.begin(settings)) {
+            Ok(()) => Ok(metrics),
+            Err(e) => {
+                metrics.stop();
+                Err(e)
+            }
+        }
+    }
+
+    fn begin(&mut self, settings: &MetricsSettings) -> Result<(), Failure> {
         if let Some(path) = &settings.socket {
-            metrics.listening.push(listen::on_socket(path, &metrics.desk)?);
+            self.listening.push(listen::on_socket(path, &self.desk)?);
         }
         if let Some(address) = settings.listen {
-            metrics.listening.push(listen::on_port(address, &metrics.desk)?);
+            self.listening.push(listen::on_port(address, &self.desk)?);
         }
         if let Some(path) = &settings.textfile {
             let every = Duration::from_secs(settings.textfile_secs);
-            metrics.writing = Some(textfile::write_every(path, every, &metrics.desk)?);
+            self.writing = Some(textfile::write_every(path, every, &self.desk)?);
         }
-        Ok(metrics)
+        Ok(())
     }
 
     /// From now on the figures are this pipeline's.

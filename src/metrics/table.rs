@@ -47,7 +47,9 @@ pub const METRICS: &[Metric] = &[
     gauge("exfil_agent_build_info", &["version"], "Always 1; the version of the agent.", |_, s| {
         s.at(&[env!("CARGO_PKG_VERSION")], 1u64);
     }),
-    gauge("exfil_agent_start_time_seconds", &[], "When the agent started, Unix time.", |f, s| s.one(secs(f.started_ms))),
+    gauge("exfil_agent_start_time_seconds", &[], "When the agent started, Unix time.", |f, s| {
+        s.one(secs(f.started_ms))
+    }),
     gauge(
         "exfil_agent_observed_timestamp_seconds",
         &[],
@@ -136,21 +138,26 @@ pub const METRICS: &[Metric] = &[
         "Age of the oldest event that is not judged yet; 0 when nothing waits, absent before the spools were looked at.",
         |f, s| s.maybe(f.lag_secs()),
     ),
-    counter("exfil_agent_read_incidents_total", &["incident"], "What happened to files while they were read.", |f, s| {
-        let c = &f.reading.counters;
-        for (incident, n) in [
-            ("rotated", c.rotations),
-            ("truncated", c.truncations),
-            ("vanished_unread", c.vanished_before_end),
-            ("io_error", c.io_errors),
-            ("spool_missing", c.missing_directories),
-            ("expands_too_much", c.too_large),
-            ("corrupt", c.corrupt),
-            ("hints_lost", c.overflow_rescans),
-        ] {
-            s.at(&[incident], n);
-        }
-    }),
+    counter(
+        "exfil_agent_read_incidents_total",
+        &["incident"],
+        "What happened to files while they were read.",
+        |f, s| {
+            let c = &f.reading.counters;
+            for (incident, n) in [
+                ("rotated", c.rotations),
+                ("truncated", c.truncations),
+                ("vanished_unread", c.vanished_before_end),
+                ("io_error", c.io_errors),
+                ("spool_missing", c.missing_directories),
+                ("expands_too_much", c.too_large),
+                ("corrupt", c.corrupt),
+                ("hints_lost", c.overflow_rescans),
+            ] {
+                s.at(&[incident], n);
+            }
+        },
+    ),
     // Detection.
     counter(
         "exfil_agent_alerts_total",
@@ -158,13 +165,18 @@ pub const METRICS: &[Metric] = &[
         "Alerts raised, by rule and kind: detection, summary (how many were held back), operational (the agent on itself).",
         |f, s| by_rule(f, |rule, kind, (raised, _)| s.at(&[rule, kind.name()], raised)),
     ),
-    counter("exfil_agent_alerts_suppressed_total", &["rule"], "Alerts held back as part of a flood, by rule.", |f, s| {
-        by_rule(f, |rule, kind, (_, suppressed)| {
-            if kind == AlertKind::Detection {
-                s.at(&[rule], suppressed);
-            }
-        });
-    }),
+    counter(
+        "exfil_agent_alerts_suppressed_total",
+        &["rule"],
+        "Alerts held back as part of a flood, by rule.",
+        |f, s| {
+            by_rule(f, |rule, kind, (_, suppressed)| {
+                if kind == AlertKind::Detection {
+                    s.at(&[rule], suppressed);
+                }
+            });
+        },
+    ),
     gauge("exfil_agent_rules", &["state"], "Rules that are enabled and disabled.", |f, s| {
         s.at(&["enabled"], f.rules.len());
         s.at(&["disabled"], f.disabled_rules);
@@ -175,12 +187,17 @@ pub const METRICS: &[Metric] = &[
         "Whether a rule cannot fire, since no event of its types has carried a field that it needs.",
         |f, s| f.rules.iter().for_each(|(rule, inert)| s.at(&[rule], *inert)),
     ),
-    gauge("exfil_agent_model_instances", &["model", "stage"], "Instances of a model, learning and converged.", |f, s| {
-        for m in &f.summary.models {
-            s.at(&[&m.model, "learning"], m.instances.saturating_sub(m.converged));
-            s.at(&[&m.model, "converged"], m.converged);
-        }
-    }),
+    gauge(
+        "exfil_agent_model_instances",
+        &["model", "stage"],
+        "Instances of a model, learning and converged.",
+        |f, s| {
+            for m in &f.summary.models {
+                s.at(&[&m.model, "learning"], m.instances.saturating_sub(m.converged));
+                s.at(&[&m.model, "converged"], m.converged);
+            }
+        },
+    ),
     gauge(
         "exfil_agent_model_saturated_instances",
         &["model"],
@@ -202,9 +219,14 @@ pub const METRICS: &[Metric] = &[
             s.at(&["store"], away);
         },
     ),
-    gauge("exfil_agent_entities_resident_bytes", &[], "Memory for what was learned about users and hosts, about.", |f, s| {
-        s.one(f.summary.memory.resident_bytes);
-    }),
+    gauge(
+        "exfil_agent_entities_resident_bytes",
+        &[],
+        "Memory for what was learned about users and hosts, about.",
+        |f, s| {
+            s.one(f.summary.memory.resident_bytes);
+        },
+    ),
     counter("exfil_agent_entities_recalled_total", &[], "Users and hosts that came back into memory.", |f, s| {
         s.one(f.summary.memory.recalled);
     }),
@@ -215,11 +237,16 @@ pub const METRICS: &[Metric] = &[
         "How often something left, or was not kept, because of a setting in [limits].",
         |f, s| f.counted.limits.all().iter().for_each(|(limit, n, _)| s.at(&[limit], *n)),
     ),
-    gauge("exfil_agent_queue_length", &["queue"], "What waits: batches for detection, records for the next commit, alerts for the sinks.", |f, s| {
-        s.at(&["batches"], f.summary.queued_batches);
-        s.at(&["records"], f.summary.uncommitted);
-        s.at(&["alerts"], f.summary.queued_alerts);
-    }),
+    gauge(
+        "exfil_agent_queue_length",
+        &["queue"],
+        "What waits: batches for detection, records for the next commit, alerts for the sinks.",
+        |f, s| {
+            s.at(&["batches"], f.summary.queued_batches);
+            s.at(&["records"], f.summary.uncommitted);
+            s.at(&["alerts"], f.summary.queued_alerts);
+        },
+    ),
     gauge("exfil_agent_uncommitted_bytes", &[], "Effects that wait for the next commit, about.", |f, s| {
         s.one(f.summary.uncommitted_bytes);
     }),
@@ -241,11 +268,18 @@ pub const METRICS: &[Metric] = &[
         s.one(f.commits.stats.disk_bytes);
     }),
     gauge("exfil_agent_store_records", &[], "Records in the database, about.", |f, s| s.one(f.commits.stats.records)),
-    gauge("exfil_agent_store_unfolded_bytes", &[], "Commits that are not folded into the pages of the database yet.", |f, s| {
-        s.one(f.commits.stats.delta_bytes);
-    }),
+    gauge(
+        "exfil_agent_store_unfolded_bytes",
+        &[],
+        "Commits that are not folded into the pages of the database yet.",
+        |f, s| {
+            s.one(f.commits.stats.delta_bytes);
+        },
+    ),
     gauge("exfil_agent_snapshots", &[], "Snapshots to fall back to.", |f, s| s.one(f.commits.stats.snapshots)),
-    gauge("exfil_agent_snapshots_size_bytes", &[], "Size of all snapshots.", |f, s| s.one(f.commits.stats.snapshot_bytes)),
+    gauge("exfil_agent_snapshots_size_bytes", &[], "Size of all snapshots.", |f, s| {
+        s.one(f.commits.stats.snapshot_bytes)
+    }),
     gauge(
         "exfil_agent_snapshot_timestamp_seconds",
         &[],
@@ -265,9 +299,14 @@ pub const METRICS: &[Metric] = &[
     counter("exfil_agent_sink_suppressed_total", &["sink"], "Alerts held back by flood suppression.", |f, s| {
         f.sinks.iter().for_each(|(name, sink)| s.at(&[name], sink.suppressed));
     }),
-    counter("exfil_agent_sink_failures_total", &["sink"], "Attempts to deliver that failed; they are repeated.", |f, s| {
-        f.sinks.iter().for_each(|(name, sink)| s.at(&[name], sink.errors));
-    }),
+    counter(
+        "exfil_agent_sink_failures_total",
+        &["sink"],
+        "Attempts to deliver that failed; they are repeated.",
+        |f, s| {
+            f.sinks.iter().for_each(|(name, sink)| s.at(&[name], sink.errors));
+        },
+    ),
     gauge("exfil_agent_sink_failing", &["sink"], "Whether the last attempt failed.", |f, s| {
         f.sinks.iter().for_each(|(name, sink)| s.at(&[name], sink.failing_since_ms.is_some()));
     }),

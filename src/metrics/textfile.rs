@@ -38,8 +38,7 @@ pub(super) fn write_every(path: &Path, every: Duration, desk: &Arc<Desk>) -> Res
     write(path, "").map_err(cannot)?;
     let (wake, woken) = bounded(1);
     let (desk, to) = (Arc::clone(desk), path.to_owned());
-    let thread =
-        std::thread::Builder::new().name("metrics-file".into()).spawn(move || keep(&to, every, &desk, &woken));
+    let thread = std::thread::Builder::new().name("metrics-file".into()).spawn(move || keep(&to, every, &desk, &woken));
     Ok(Writing { path: path.to_owned(), wake, thread: thread.map_err(cannot)? })
 }
 

@@ -35,7 +35,9 @@ mod tests {
     #[test]
     fn a_bound_belongs_to_its_bucket() {
         let mut latency = Latency::default();
-        [0, 1_000, 1_001, 60_000_000, 60_000_001].map(|us| latency.add(Duration::from_micros(us)));
+        for us in [0, 1_000, 1_001, 60_000_000, 60_000_001] {
+            latency.add(Duration::from_micros(us));
+        }
         assert_eq!(latency.buckets, [2, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 1]);
         assert!((latency.sum_secs - 120.002_002).abs() < 1e-9, "{}", latency.sum_secs);
     }

@@ -37,8 +37,8 @@ pub mod fuzz_decoding;
 #[cfg(test)]
 mod tests;
 
-pub use rows::csv_record;
 pub use progress::{ReadProgress, SpoolProgress};
+pub use rows::csv_record;
 pub use status::{FileSnapshot, FileState, SourceCounters, SourceSnapshot, SourceStatus, SpoolSnapshot};
 
 use crate::batch::{FileId, Format, Position, RawBatch};

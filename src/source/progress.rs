@@ -57,7 +57,9 @@ impl SourceStatus {
             };
             for file in files {
                 let state = file.state_beside(rest.waits_beyond_ms);
-                if let Some(count) = FileState::ALL.iter().position(|s| *s == state).and_then(|at| all.states.get_mut(at)) {
+                if let Some(count) =
+                    FileState::ALL.iter().position(|s| *s == state).and_then(|at| all.states.get_mut(at))
+                {
                     *count += 1;
                 }
                 let Some(spool) = all.spools.get_mut(file.spool).filter(|_| file.lag_bytes > 0) else { continue };

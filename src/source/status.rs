@@ -245,7 +245,10 @@ impl SourceStatus {
     }
 
     /// Looks at everything without a copy.
-    pub(super) fn look<T>(&self, look: impl FnOnce(&mut dyn Iterator<Item = &FileSnapshot>, &SourceSnapshot) -> T) -> T {
+    pub(super) fn look<T>(
+        &self,
+        look: impl FnOnce(&mut dyn Iterator<Item = &FileSnapshot>, &SourceSnapshot) -> T,
+    ) -> T {
         let inner = self.lock();
         look(&mut inner.files.values(), &inner.rest)
     }

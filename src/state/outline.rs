@@ -30,7 +30,11 @@ impl Outline {
             days: known.history.iter().map(|h| h.1.iter().count() as u32).max().unwrap_or(0),
             sum: known.sums.iter().map(|s| s.3).max().unwrap_or(0),
             history: known.history.iter().map(days).collect(),
-            instances: known.instances.iter().map(|(model, i)| (*model, i.trained_ms(), i.c() as u32, i.counted)).collect(),
+            instances: known
+                .instances
+                .iter()
+                .map(|(model, i)| (*model, i.trained_ms(), i.c() as u32, i.counted))
+                .collect(),
         }
     }
 

@@ -3,6 +3,7 @@
 
 mod commands;
 mod configuration;
+mod metrics;
 mod output;
 
 use std::fs;

@@ -212,12 +212,12 @@ sockte = \"\"
 ";
     let faults = parse("c.toml", text).unwrap_err().to_string();
     let expected = "\
+[metrics] (c.toml:6): textfile /s/x.prom lies in the spool /s: the agent would read its own metrics; move one of them
+[metrics] (c.toml:6): socket /x/../c.sock is control.socket, too; name another
 [metrics] (c.toml:8): listen \"0.0.0.0:9184\" is no loopback address: whoever reaches it over the network could read the metrics; \
 write \"127.0.0.1:9184\", and let something with encryption and passwords carry them on
 [metrics] (c.toml:10): textfile_secs is 0; write a number from 1 to 3600
-[metrics] (c.toml:11): unknown key \"sockte\"; did you mean \"socket\"?
-[metrics] (c.toml:6): textfile /s/x.prom lies in the spool /s: the agent would read its own metrics; move one of them
-[metrics] (c.toml:6): socket /x/../c.sock is control.socket, too; name another";
+[metrics] (c.toml:11): unknown key \"sockte\"; did you mean \"socket\"?";
     assert_eq!(faults, expected);
     for (text, wanted) in [
         ("listen = \"[::]:1\"", "is no loopback address"),
@@ -229,7 +229,10 @@ write \"127.0.0.1:9184\", and let something with encryption and passwords carry 
         ("listen = 9184", "write a text in quotes"),
         ("textfile = \"/t/exfil.txt\"", "must end with .prom: node_exporter reads no other files"),
         ("socket = \"\"", "socket, listen and textfile are all empty"),
-        ("textfile = \"/d.prom\"\n[[spool]]\npath = \"/s\"\ndead_letter = \"/d.prom\"", "an alert or dead-letter file, too"),
+        (
+            "textfile = \"/d.prom\"\n[[spool]]\npath = \"/s\"\ndead_letter = \"/d.prom\"",
+            "an alert or dead-letter file, too",
+        ),
         ("textfile = \"/a.prom\"\n[sink.file]\npath = \"/a.prom\"", "an alert or dead-letter file, too"),
     ] {
         let faults = parse("c.toml", &format!("[metrics]\n{text}")).expect_err(text).to_string();
