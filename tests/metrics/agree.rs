@@ -184,7 +184,7 @@ fn what_is_exposed_is_what_was_exposed_before() {
 fn a_running_agents_status_is_what_a_walk_through_its_state_finds() {
     let site = Site::new();
     site.configure(
-        "[limits]\nmax_resident_bytes = 0\nmax_bins = 2\nmax_entities = 60\nmax_instances = 50\nmax_alerts_per_day = 3\n",
+        "[limits]\nmax_resident_bytes = 0\nmax_bins = 2\nmax_entities = 60\nmax_instances = 50\nmax_alerts_per_day = 1\n",
     );
     fs::create_dir(site.root().join("spool")).unwrap();
     let start = 1_772_442_000_000i64;
@@ -204,6 +204,10 @@ fn a_running_agents_status_is_what_a_walk_through_its_state_finds() {
             ),
         };
         writeln!(text, "CEF:0|Dtex|DTEX InTERCEPT|6.0|{line}").unwrap();
+    }
+    for (i, domain) in (0..).zip(["dropbox.com", "mega.nz", "gofile.io"]) {
+        let ms = start + 29 * 86_400_000 + 9_000 + i;
+        writeln!(text, "CEF:0|Dtex|DTEX InTERCEPT|6.0|WebPageAccessed|x|3|start={ms} Device_Name=WS0 User_Name=CORP\\user0 Website_Query=https://{domain}/").unwrap();
     }
     fs::write(site.spool("a.cef"), &text).unwrap();
     let daemon = site.start();

@@ -45,6 +45,23 @@ fn dashboard_and_alert_rules_name_metrics_that_there_are() {
     }
 }
 
+/// A counter that appears with its first event has no growth that Prometheus could see: each matter has one from the start.
+#[test]
+fn every_report_of_the_agent_on_itself_is_counted_from_the_start() {
+    let mut reported = BTreeSet::new();
+    for dir in ["src/commands/run", "src/pipeline"] {
+        for entry in fs::read_dir(dir).unwrap() {
+            let text = fs::read_to_string(entry.unwrap().path()).unwrap();
+            for call in ["Alert::operational(", "Alert::operational_once(", " report("] {
+                let first = |rest: &str| rest.trim_start().strip_prefix('"')?.split('"').next().map(str::to_owned);
+                reported.extend(text.split(call).skip(1).filter_map(first));
+            }
+        }
+    }
+    let counted: BTreeSet<String> = exfil_agent::alert::MATTERS.iter().map(|m| (*m).to_owned()).collect();
+    assert_eq!(reported, counted);
+}
+
 /// Title and expressions of each panel.
 fn panels() -> Vec<(String, Vec<String>)> {
     let dashboard: Value =
