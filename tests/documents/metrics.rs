@@ -18,8 +18,8 @@ learned. Off as shipped. Three ways, alone or together, in the table `[metrics]`
 | file | `textfile = "/run/exfil-agent-metrics/exfil_agent.prom"` | a node_exporter on this machine |
 
 Names of users, hosts, files and values are never in them: labels are spools, parsers, rules, models, sinks and fixed words. So
-how many series there are follows from config and content, not from what is read: some 500 with the shipped content and one
-spool, and about 60 for each spool more.
+how many series there are follows from config and content, not from what is read: some 210 with the shipped content and one
+spool, and some 40 for each spool more.
 
 A page is made at most once a second. Most figures are kept anyway; the rest is one question to the detect thread, whose cost does
 not depend on how many users and hosts there are. `agentctl status` of a running agent asks the same question.

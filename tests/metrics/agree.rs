@@ -3,16 +3,20 @@
 
 use super::{GET, Watched, by, outline, samples, value};
 use crate::site::{Site, wait};
+use exfil_agent::metrics::METRICS;
 use expect_test::expect_file;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
-use std::fs;
+use std::fs::{self, OpenOptions};
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
+
+const EVENT: &str = "CEF:0|Dtex|DTEX InTERCEPT|6.0|FileCreated|C:\\d\\a.txt (10 bytes)|3|start=1775000000000 \
+                     Device_Name=WS1 User_Name=CORP\\user1 Process_Name=a.exe Process_Directory=C:\\d\n";
 
 fn json(site: &Site, words: &[&str]) -> Value {
     let out = site.ctl(words);
@@ -162,8 +166,16 @@ fn the_figures_are_those_of_agentctl_in_whatever_way_they_are_asked_for() {
 #[test]
 fn what_is_exposed_is_what_was_exposed_before() {
     let watched = Watched::new();
-    let daemon = watched.with_office(900);
-    let page = watched.page();
+    // The first life leaves a snapshot; the second reads something, too.
+    assert_eq!(watched.with_office(900).terminate(), 0);
+    let daemon = watched.start();
+    fs::copy(watched.site.spool("a.cef"), watched.site.spool("b.cef")).unwrap();
+    OpenOptions::new().append(true).open(watched.site.spool("b.cef")).unwrap().write_all(EVENT.as_bytes()).unwrap();
+    let mut page = String::new();
+    wait("every metric to have a sample", || {
+        page = watched.page();
+        METRICS.iter().all(|m| page.contains(&format!("# TYPE {} ", m.name)))
+    });
     let mut all: Vec<String> = Vec::new();
     for line in page.lines().filter(|l| l.starts_with("# HELP ")) {
         let name = line.split(' ').nth(2).unwrap();
@@ -223,13 +235,19 @@ fn a_running_agents_status_is_what_a_walk_through_its_state_finds() {
         );
         out
     };
-    let mut live = json(&site, &["status"]);
+    // Who is durable leaves memory when a batch has been judged.
+    let mut more = OpenOptions::new().create(true).append(true).open(site.spool("b.cef")).unwrap();
+    wait("somebody to leave memory", || {
+        more.write_all(b"not an event\n").unwrap();
+        json(&site, &["status"])["memory"]["away"].as_u64().unwrap() > 0
+    });
+    let all = text.len() as u64 + more.metadata().unwrap().len();
+    let mut live = Value::Null;
     wait("all alerts", || {
         live = json(&site, &["status"]);
-        let queued = live["sinks"][0]["queued"].as_u64().unwrap();
-        queued == 0 && site.log().matches("has not been able to fire").count() >= 4
+        let is_done = live["bytes"] == all && live["sinks"][0]["queued"] == 0;
+        is_done && site.log().matches("has not been able to fire").count() >= 4
     });
-    assert!(live["memory"]["away"].as_u64().unwrap() > 0, "somebody left memory: {live}");
     assert_eq!(daemon.terminate(), 0);
     let stopped = json(&site, &["status"]);
     assert_eq!(figures(&live), figures(&stopped));
