@@ -37,8 +37,20 @@ impl EntityKind {
     }
 }
 
+/// What the agent reports on itself.
+pub const MATTERS: &[&str] = &[
+    "clock-differs",
+    "limit-reached",
+    "rule-inert",
+    "sink-failing",
+    "spool-silent",
+    "state-lost",
+    "state-recovered",
+    "witness-renewed",
+];
+
 /// Whether an alert reports what someone did or how the agent is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum AlertKind {
     /// A rule fired.

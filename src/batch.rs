@@ -192,6 +192,8 @@ pub struct EventBatch {
     pub format: Option<Format>,
     /// Counters of this batch.
     pub tally: Tally,
+    /// Events by parser.
+    pub parsers: Counts,
     /// Fields that some event carried, by event type.
     pub carried: Vec<FieldSet>,
     /// Records that are no events: line, reason, text (of what the source refused, the first bytes).

@@ -123,7 +123,7 @@ impl Extractor {
         }
     }
 
-    /// Parses and enriches one record into `draft`.
+    /// Parses and enriches one record into `draft`. Gives the parser's index.
     ///
     /// # Errors
     /// Why the record is not an event.
@@ -134,11 +134,11 @@ impl Extractor {
         record: Span,
         extract: Extract,
         sheet: Sheet<'_>,
-    ) -> Result<(), Reject> {
+    ) -> Result<u16, Reject> {
         let Sheet { raw, arena, draft, oddities } = sheet;
         let work = &mut Workspace { raw, arena, draft, oddities, scratch: &mut self.scratch };
         let parsers = &self.content.parsers;
-        match layout.format {
+        let parser = match layout.format {
             Format::Cef => parsers.parse_cef(work, record, extract)?,
             Format::Csv => {
                 let zone = self.zones.get(layout.spool as usize).unwrap_or(&self.utc);
@@ -150,7 +150,7 @@ impl Extractor {
             Extract::All => FieldSet(u64::MAX),
         };
         self.enricher.enrich(work.raw, work.arena, work.draft, wanted, work.oddities);
-        Ok(())
+        Ok(parser)
     }
 
     /// Reads an event of a batch again with all its fields and shows it to `look`. An event that was accepted once is

@@ -51,6 +51,7 @@ pub mod signals;
 pub mod commands;
 pub mod control;
 pub mod ctl;
+pub mod metrics;
 pub mod simulate;
 
 #[cfg(any(test, fuzzing))]

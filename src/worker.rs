@@ -152,7 +152,10 @@ impl Worker {
         let outcome = self.extractor.extract(layout, record, Extract::Wanted, sheet);
         out.columns = columns;
         match outcome {
-            Ok(()) => self.event(out, raw, record, offset, line),
+            Ok(parser) => {
+                out.parsers.add(usize::from(parser), 1);
+                self.event(out, raw, record, offset, line);
+            }
             Err(reason) => {
                 out.tally.rejects.add(reason.index(), 1);
                 out.rejected.push((line, reason, record));
@@ -218,6 +221,7 @@ impl EventBatch {
         self.trainings.clear();
         self.rejected.clear();
         self.tally.clear();
+        self.parsers.clear();
         self.carried.clear();
         self.carried.resize(EventType::COUNT, FieldSet::default());
     }

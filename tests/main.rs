@@ -25,6 +25,7 @@ mod faults; // calls that fail, full disks, state that vanishes
 mod follow; // agentctl alerts follow, on the real daemon
 mod golden; // states of every schema, read for ever
 mod messages; // what is said to bad input, as data: message and exit code
+mod metrics; // figures for Prometheus: what they say, who may ask, what is shipped for them
 mod oracle; // detection against a plain judge, event by event
 mod package; // the packages: their files, and a machine that installs, upgrades, removes and purges
 mod paging; // memory for what is learned: who leaves it comes back

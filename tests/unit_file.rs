@@ -14,6 +14,7 @@ const UNITS: &[(&str, Option<&str>)] = &[
     ("exfil-agent.service", None),
     ("exfil-agent.service", Some("spool-group.conf")),
     ("exfil-agent.service", Some("remote-syslog.conf")),
+    ("exfil-agent.service", Some("metrics-port.conf")),
     ("exfil-agent@.service", None),
     ("exfil-agent@.service", Some("remote-syslog.conf")),
 ];
@@ -175,6 +176,7 @@ fn user_and_directories_are_created_with_their_modes() {
     for (path, mode, owner) in [
         ("var/lib/exfil-agent", 0o700, uid),
         ("var/log/exfil-agent", 0o750, uid),
+        ("run/exfil-agent-metrics", 0o755, uid),
         ("etc/exfil-agent/content", 0o755, 0),
         ("var/spool/dtex", 0o2775, 0),
     ] {

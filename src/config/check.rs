@@ -2,7 +2,7 @@
 //!
 //! Looks at directories only to follow links; opens and changes nothing.
 
-use super::Settings;
+use super::{MetricsSettings, Settings};
 use crate::content::fault::Faults;
 use std::fmt;
 use std::path::{Component, Path, PathBuf};
@@ -34,6 +34,8 @@ pub(super) enum Place {
     SinkFile,
     /// `[state]`.
     State,
+    /// `[metrics]`.
+    Metrics,
 }
 
 impl fmt::Display for Place {
@@ -42,6 +44,7 @@ impl fmt::Display for Place {
             Place::Spool(i) => write!(f, "[[spool]] {}", i + 1),
             Place::SinkFile => f.write_str("[sink.file]"),
             Place::State => f.write_str("[state]"),
+            Place::Metrics => f.write_str("[metrics]"),
         }
     }
 }
@@ -88,7 +91,41 @@ pub(super) fn overlaps(settings: &Settings, place_of: &dyn Fn(&Path) -> PathBuf)
             found.push((Place::Spool(i), message));
         }
     }
+    if let Some(metrics) = &settings.metrics {
+        metrics_overlaps(metrics, settings, &spools, place_of, &mut found);
+    }
     found
+}
+
+/// The file of metrics takes the place of whatever has its name, and a socket that nobody answers on is replaced.
+fn metrics_overlaps(
+    metrics: &MetricsSettings,
+    settings: &Settings,
+    spools: &[PathBuf],
+    place_of: &dyn Fn(&Path) -> PathBuf,
+    found: &mut Vec<(Place, String)>,
+) {
+    if let Some(textfile) = &metrics.textfile {
+        let at = place_of(textfile);
+        if let Some(spool) = spools.iter().find(|spool| at.starts_with(spool)) {
+            let message = format!(
+                "textfile {} lies in the spool {}: the agent would read its own metrics; move one of them",
+                textfile.display(),
+                spool.display()
+            );
+            found.push((Place::Metrics, message));
+        }
+        let dead_letters = settings.spools.iter().filter_map(|s| s.dead_letter.as_ref());
+        if dead_letters.chain(settings.sink_file.iter().map(|s| &s.path)).any(|other| place_of(other) == at) {
+            let message = format!("textfile {} is an alert or dead-letter file, too; name another", textfile.display());
+            found.push((Place::Metrics, message));
+        }
+    }
+    if let Some(socket) = &metrics.socket
+        && place_of(socket) == place_of(&settings.control.socket)
+    {
+        found.push((Place::Metrics, format!("socket {} is control.socket, too; name another", socket.display())));
+    }
 }
 
 /// A path as written, made absolute, without `.` and `..`.

@@ -15,6 +15,7 @@ pub use target::{Remote, SyslogTarget};
 pub use trust::{Trust, check_trust};
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 /// Facilities of syslog by name, with their codes.
@@ -53,6 +54,8 @@ pub struct Settings {
     pub limits: Limits,
     /// `[control]`.
     pub control: ControlSettings,
+    /// `[metrics]`; `None` when the table is absent or `enabled = false`.
+    pub metrics: Option<MetricsSettings>,
 }
 
 /// What the format of a spool's files is.
@@ -391,5 +394,29 @@ pub struct ControlSettings {
 impl Default for ControlSettings {
     fn default() -> Self {
         ControlSettings { socket: PathBuf::from("/run/exfil-agent/control.sock") }
+    }
+}
+
+/// `[metrics]`: figures for Prometheus.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MetricsSettings {
+    /// A unix socket to serve them on.
+    pub socket: Option<PathBuf>,
+    /// A loopback address to serve them on.
+    pub listen: Option<SocketAddr>,
+    /// A file for the textfile collector of node_exporter.
+    pub textfile: Option<PathBuf>,
+    /// Seconds from one writing of the file to the next.
+    pub textfile_secs: u64,
+}
+
+impl Default for MetricsSettings {
+    fn default() -> Self {
+        MetricsSettings {
+            socket: Some(PathBuf::from("/run/exfil-agent/metrics.sock")),
+            listen: None,
+            textfile: None,
+            textfile_secs: 15,
+        }
     }
 }

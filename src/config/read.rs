@@ -7,12 +7,13 @@ use super::check::{Place, overlaps, written};
 use super::target::{MAX_SOCKET_PATH, SyslogTarget};
 use super::{
     AlertFormat, ControlSettings, DetectionSettings, FACILITIES, FileSinkSettings, FormatSetting, FsyncSetting, Limits,
-    Settings, SpoolSettings, StateSettings, SyslogSinkSettings,
+    MetricsSettings, Settings, SpoolSettings, StateSettings, SyslogSinkSettings,
 };
 use crate::calendar::Zone;
 use crate::content::fault::{Faults, suggest};
 use crate::content::section::{Document, Section};
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 
@@ -60,7 +61,8 @@ fn read(file_name: &str, text: &str, faults: &mut Faults) -> Settings {
 
 fn read_root(root: &Section<'_>, faults: &mut Faults) -> Settings {
     let mut settings = Settings::default();
-    let mut lines = Lines { spools: Vec::new(), sink_file: root.line_of("sink"), state: root.line_of("state") };
+    let mut lines =
+        Lines { spools: Vec::new(), sink_file: root.line_of("sink"), state: root.line_of("state"), metrics: 0 };
     let mut top = Table::new(root, "", faults);
     for (i, section) in top.subs("spool").iter().enumerate() {
         lines.spools.push(section.line);
@@ -89,6 +91,10 @@ fn read_root(root: &Section<'_>, faults: &mut Faults) -> Settings {
     if let Some(section) = top.sub("control") {
         settings.control = read_control(Table::new(&section, "[control]", top.faults));
     }
+    if let Some(section) = top.sub("metrics") {
+        lines.metrics = section.line;
+        settings.metrics = read_metrics(Table::new(&section, "[metrics]", top.faults));
+    }
     top.finish();
     for (place, message) in overlaps(&settings, &written) {
         faults.add(root.file(), lines.of(place), &place.to_string(), message);
@@ -101,6 +107,7 @@ struct Lines {
     spools: Vec<usize>,
     sink_file: usize,
     state: usize,
+    metrics: usize,
 }
 
 impl Lines {
@@ -109,6 +116,7 @@ impl Lines {
             Place::Spool(i) => self.spools.get(i).copied().unwrap_or(0),
             Place::SinkFile => self.sink_file,
             Place::State => self.state,
+            Place::Metrics => self.metrics,
         }
     }
 }
@@ -269,6 +277,27 @@ fn read_control(mut t: Table<'_, '_, '_>) -> ControlSettings {
     s
 }
 
+fn read_metrics(mut t: Table<'_, '_, '_>) -> Option<MetricsSettings> {
+    let mut s = MetricsSettings::default();
+    let mut enabled = true;
+    t.flag("enabled", &mut enabled);
+    t.optional_socket("socket", &mut s.socket);
+    t.loopback("listen", &mut s.listen);
+    t.optional_path("textfile", &mut s.textfile);
+    if let Some(file) = s.textfile.as_ref().filter(|file| file.extension().is_none_or(|e| e != "prom")) {
+        let message = format!("textfile {:?} must end with .prom: node_exporter reads no other files", file.display());
+        t.refuse("textfile", message);
+    }
+    t.whole("textfile_secs", &mut s.textfile_secs, 1..=3600);
+    if s.socket.is_none() && s.listen.is_none() && s.textfile.is_none() {
+        let message = "socket, listen and textfile are all empty, so nobody could read the metrics; write one of them, or \
+                       enabled = false";
+        t.section.fault(t.faults, t.section.line, message);
+    }
+    t.finish();
+    enabled.then_some(s)
+}
+
 /// Whether a text can be a domain: labels of letters, digits, `-` and `_`, with or without a dot; other scripts count as letters.
 fn is_domain(text: &str) -> bool {
     let text = text.strip_suffix('.').unwrap_or(text);
@@ -328,7 +357,18 @@ impl<'s, 'd, 'f> Table<'s, 'd, 'f> {
 
     fn socket(&mut self, key: &'static str, slot: &mut PathBuf) {
         self.path(key, slot);
-        let bytes = slot.as_os_str().len();
+        self.check_socket(key, slot);
+    }
+
+    fn optional_socket(&mut self, key: &'static str, slot: &mut Option<PathBuf>) {
+        self.optional_path(key, slot);
+        if let Some(path) = slot.clone() {
+            self.check_socket(key, &path);
+        }
+    }
+
+    fn check_socket(&mut self, key: &str, path: &Path) {
+        let bytes = path.as_os_str().len();
         if bytes > MAX_SOCKET_PATH {
             self.refuse(key, format!("{key} has {bytes} bytes; the path of a socket holds at most {MAX_SOCKET_PATH}"));
         }
@@ -340,6 +380,25 @@ impl<'s, 'd, 'f> Table<'s, 'd, 'f> {
             Some(Ok(target)) => *slot = target,
             Some(Err(message)) => self.refuse(key, message),
             None => {}
+        }
+    }
+
+    /// An address and port of this machine alone.
+    fn loopback(&mut self, key: &'static str, slot: &mut Option<SocketAddr>) {
+        self.known.push(key);
+        let Some(text) = self.section.string(key, self.faults).filter(|text| !text.is_empty()) else { return };
+        match text.parse::<SocketAddr>() {
+            Ok(at) if !at.ip().is_loopback() => self.refuse(
+                key,
+                format!(
+                    "{key} {text:?} is no loopback address: whoever reaches it over the network could read the metrics; \
+                     write \"127.0.0.1:{}\", and let something with encryption and passwords carry them on",
+                    at.port()
+                ),
+            ),
+            Ok(at) if at.port() == 0 => self.refuse(key, format!("{key} {text:?} has no port; write one from 1 to 65535")),
+            Ok(at) => *slot = Some(at),
+            Err(_) => self.refuse(key, format!("{key} {text:?} is no address with a port; write \"127.0.0.1:9184\"")),
         }
     }
 

@@ -3,16 +3,16 @@
 //! Each struct is taken apart without `..`, so that a setting that is not written does not compile.
 
 use super::{
-    ControlSettings, DetectionSettings, FileSinkSettings, Limits, Settings, SpoolSettings, StateSettings,
-    SyslogSinkSettings,
+    ControlSettings, DetectionSettings, FileSinkSettings, Limits, MetricsSettings, Settings, SpoolSettings,
+    StateSettings, SyslogSinkSettings,
 };
 use std::fmt::{Display, Write};
 use std::path::Path;
 
 impl Settings {
-    /// These settings as a config file; reading it gives the same settings. A sink that is off is left out.
+    /// These settings as a config file; reading it gives the same settings. A sink that is off is left out, and so are metrics.
     pub fn to_toml(&self) -> String {
-        let Settings { spools, state, sink_file, sink_syslog, detection, limits, control } = self;
+        let Settings { spools, state, sink_file, sink_syslog, detection, limits, control, metrics } = self;
         let mut page = Page::default();
         for spool in spools {
             write_spool(&mut page, spool);
@@ -34,6 +34,9 @@ impl Settings {
         let ControlSettings { socket } = control;
         page.table("[control]");
         page.path("socket", Some(socket));
+        if let Some(metrics) = metrics {
+            write_metrics(&mut page, metrics);
+        }
         page.0
     }
 }
@@ -164,6 +167,16 @@ fn write_limits(page: &mut Page, limits: &Limits) {
     page.plain("max_bins", max_bins);
     page.plain("max_bins_wide", max_bins_wide);
     page.plain("max_dead_letter_bytes", max_dead_letter_bytes);
+}
+
+fn write_metrics(page: &mut Page, metrics: &MetricsSettings) {
+    let MetricsSettings { socket, listen, textfile, textfile_secs } = metrics;
+    page.table("[metrics]");
+    page.plain("enabled", true);
+    page.path("socket", socket.as_deref());
+    page.text("listen", &listen.map(|at| at.to_string()).unwrap_or_default());
+    page.path("textfile", textfile.as_deref());
+    page.plain("textfile_secs", textfile_secs);
 }
 
 /// The text under way. Writing to a `String` cannot fail.

@@ -15,7 +15,10 @@ const MODE: Mode = Mode::RUSR.union(Mode::WUSR).union(Mode::RGRP).union(Mode::WG
 const BACKLOG: i32 = 64;
 
 /// Binds the socket. One that nobody listens on any more (after a crash) is replaced.
-pub(super) fn bind_socket(path: &Path) -> std::io::Result<UnixListener> {
+///
+/// # Errors
+/// When somebody listens there, or something else has the name.
+pub fn bind_socket(path: &Path) -> std::io::Result<UnixListener> {
     match std::fs::symlink_metadata(path) {
         Ok(meta) if meta.file_type().is_socket() => {
             if poke(path) {
@@ -37,7 +40,7 @@ pub(super) fn bind_socket(path: &Path) -> std::io::Result<UnixListener> {
 }
 
 /// Connects and hangs up, without waiting. Says whether someone listens there: also when the queue is full.
-pub(super) fn poke(path: &Path) -> bool {
+pub fn poke(path: &Path) -> bool {
     let address = SocketAddrUnix::new(path);
     let Ok((address, socket)) = address.and_then(|a| Ok((a, socket(SocketFlags::CLOEXEC | SocketFlags::NONBLOCK)?)))
     else {

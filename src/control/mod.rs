@@ -8,16 +8,16 @@
 mod change;
 pub mod client;
 mod conversation;
-mod listen;
+pub mod listen;
 mod server;
 
+pub use crate::pipeline::summary::{SinkProgress, Summary};
 pub use change::{Asked, Change, Outcome, Reason, Refusal, Reloaded};
 pub use server::{Control, serve};
 
 use crate::pipeline::committer::CommitStatus;
 use crate::sink::SinkSnapshot;
 use crate::source::SourceSnapshot;
-use crate::state::paging::Memory;
 use serde::{Deserialize, Serialize};
 
 /// A question.
@@ -73,22 +73,8 @@ pub struct Live {
     pub sinks: Vec<(String, SinkSnapshot)>,
     /// Commits.
     pub commits: CommitStatus,
-    /// Durable alerts that some sink has still to deliver.
-    pub queued_alerts: u64,
-    /// Records that wait for the next commit.
-    pub uncommitted: usize,
-    /// Users known.
-    pub users: usize,
-    /// Hosts known.
-    pub hosts: usize,
-    /// Peer groups known.
-    pub groups: usize,
-    /// Guards kept.
-    pub guards: usize,
-    /// Batches waiting for the detect thread.
-    pub queued_batches: usize,
-    /// Users and hosts in memory.
-    pub memory: Memory,
+    /// Detection: what is kept, what waits, what was learned.
+    pub summary: Summary,
 }
 
 /// Bytes as hexadecimal digits.

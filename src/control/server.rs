@@ -3,12 +3,12 @@
 use super::conversation::{Conversation, Heard};
 use super::listen::{bind_socket, poke};
 use super::{Asked, Change, Live, Refusal, Request, Response, from_hex, to_hex};
-use crate::alert::EntityKind;
 use crate::calendar::wall_clock_ms;
 use crate::exit::{self, Failure};
 use crate::pipeline::Pipeline;
 use crate::pipeline::committer::{Command, CommitStatus, Scan};
 use crate::pipeline::detecting::Question;
+use crate::pipeline::summary::Summary;
 use crate::sink::SinkStatus;
 use crate::source::SourceStatus;
 use crossbeam_channel::{Receiver, Sender, bounded};
@@ -234,19 +234,10 @@ impl Desk {
         let agent = self.agent()?;
         let (reply, answer) = bounded(1);
         let ask: Question = Box::new(move |detector, outbox, queued_batches| {
-            let entities = &detector.state.entities;
-            let _ = reply.send((
-                outbox.queued(),
-                detector.state.pending(),
-                [EntityKind::User, EntityKind::Host, EntityKind::Group].map(|k| entities.count(k)),
-                detector.state.guards.len(),
-                queued_batches,
-                detector.state.memory(),
-            ));
+            let _ = reply.send(Summary::of(detector, outbox, queued_batches));
         });
         agent.questions.send_timeout(ask, PATIENCE).map_err(|_| "detection is busy; try again")?;
-        let facts = answer.recv_timeout(PATIENCE).map_err(|_| "detection is busy; try again")?;
-        let (queued_alerts, uncommitted, [users, hosts, groups], guards, queued_batches, memory) = facts;
+        let summary = answer.recv_timeout(PATIENCE).map_err(|_| "detection is busy; try again")?;
         Ok(Live {
             pid: std::process::id(),
             version: env!("CARGO_PKG_VERSION").into(),
@@ -255,14 +246,7 @@ impl Desk {
             source: agent.source.snapshot(),
             sinks: agent.sinks.iter().map(|(name, status)| (name.clone(), status.snapshot())).collect(),
             commits: agent.commits.lock().map(|c| c.clone()).unwrap_or_default(),
-            queued_alerts,
-            uncommitted,
-            users,
-            hosts,
-            groups,
-            guards,
-            queued_batches,
-            memory,
+            summary,
         })
     }
 }

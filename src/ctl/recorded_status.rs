@@ -4,12 +4,10 @@ use super::files::{file_rows, lag};
 use super::health;
 use super::recorded::Recorded;
 use super::view::{InertRule, LastCommit, ModelProgress, Process, Queue, SinkRow, StatusReport, View, ViewError};
-use crate::alert::EntityKind;
 use crate::batch::Tally;
-use crate::calendar::{Zone, format_day, format_instant};
-use crate::control::Live;
-use crate::event::{Counts, EventType, Field, Oddity, Reject};
-use crate::rule::{Rule, Verdict};
+use crate::calendar::{Day, Zone, format_day, format_instant};
+use crate::control::{Live, SinkProgress, Summary};
+use crate::event::{Counts, EventType, Oddity, Reject};
 use crate::state::key::{Key, guards_of};
 use crate::state::record::{AgentRecord, GuardRecord, SinkRecord};
 use std::collections::BTreeMap;
@@ -29,7 +27,14 @@ fn gathered(view: &mut Recorded) -> Result<StatusReport, ViewError> {
     match (committed(view, live.as_ref()), live) {
         // A full disk closes the store, and that is when somebody asks: what the process knows is still an answer.
         (Err(why), Some(live)) => {
-            let mut report = StatusReport { source: view.source(), ..StatusReport::default() };
+            let mut report = StatusReport {
+                source: view.source(),
+                alerts: live.summary.alerts,
+                suppressed: live.summary.suppressed,
+                models: models(view, Some(&live))?,
+                sinks: live_sink_rows(&live),
+                ..StatusReport::default()
+            };
             running(&mut report, &live);
             warn(&mut report, &AgentRecord::default(), 0, Some(&live));
             report.warnings.push(format!("what is committed cannot be read at the moment: {why}"));
@@ -41,7 +46,7 @@ fn gathered(view: &mut Recorded) -> Result<StatusReport, ViewError> {
 
 fn committed(view: &mut Recorded, live: Option<&Live>) -> Result<StatusReport, ViewError> {
     // Before the agent's own record: what is delivered must not be ahead of what is raised.
-    let sinks = view.sinks()?;
+    let sinks = if live.is_none() { view.sinks()? } else { Vec::new() };
     let agent = view.get::<AgentRecord>(&Key::Agent)?.unwrap_or_default();
     let files = view.files()?;
     let mut total = agent.forgotten.clone();
@@ -55,12 +60,16 @@ fn committed(view: &mut Recorded, live: Option<&Live>) -> Result<StatusReport, V
         late: agent.late,
         future: agent.future,
         newest_day: agent.newest_day.map(format_day),
-        alerts: agent.alerts,
-        suppressed: agent.suppressed,
+        // Those of the moment that the sinks are told of.
+        alerts: live.map_or(agent.alerts, |l| l.summary.alerts),
+        suppressed: live.map_or(agent.suppressed, |l| l.summary.suppressed),
         limits: agent.limits.all().into_iter().map(|(name, count, _)| (name.to_owned(), count)).collect(),
         inert: inert_rules(view, &agent, &total),
-        models: models(view)?,
-        sinks: sink_rows(view, &agent, sinks, live)?,
+        models: models(view, live)?,
+        sinks: match live {
+            Some(live) => live_sink_rows(live),
+            None => sink_rows(view, &agent, sinks)?,
+        },
         ..StatusReport::default()
     };
     let Tally { bytes, records, headers, blank, .. } = total;
@@ -69,7 +78,7 @@ fn committed(view: &mut Recorded, live: Option<&Live>) -> Result<StatusReport, V
         running(&mut report, live);
     }
     warn(&mut report, &agent, view.settings.detection.maturity_days, live);
-    report.warnings.extend(sanction_hints(view, &agent)?);
+    report.warnings.extend(sanction_hints(view, &agent, live)?);
     report.source = view.source();
     Ok(report)
 }
@@ -87,32 +96,67 @@ fn inert_rules(view: &Recorded, agent: &AgentRecord, total: &Tally) -> Vec<Inert
         .collect()
 }
 
-fn models(view: &mut Recorded) -> Result<Vec<ModelProgress>, ViewError> {
-    let mut out: BTreeMap<String, ModelProgress> = BTreeMap::new();
-    for model in &view.content.models {
-        out.insert(model.id.clone(), ModelProgress { model: model.id.clone(), ..ModelProgress::default() });
+/// How far the models of the content are. A running agent knows it; of a stopped one all instances are looked at.
+fn models(view: &mut Recorded, live: Option<&Live>) -> Result<Vec<ModelProgress>, ViewError> {
+    let of_content = view.content.models.iter().map(|m| (m.id.clone(), ModelProgress::default()));
+    let mut out: BTreeMap<String, ModelProgress> = of_content.collect();
+    match live {
+        Some(live) => {
+            for m in &live.summary.models {
+                let Some(entry) = out.get_mut(&m.model) else { continue };
+                (entry.instances, entry.converged, entry.saturated) = (m.instances, m.converged, m.saturated);
+            }
+        }
+        None => {
+            for s in view.summaries()? {
+                let Some(entry) = out.get_mut(&s.model) else { continue };
+                entry.instances += 1;
+                entry.converged += u64::from(s.converged);
+                entry.saturated += u64::from(s.saturated);
+            }
+        }
     }
-    for s in view.summaries()? {
-        let entry = out.entry(s.model).or_default();
-        entry.instances += 1;
-        entry.converged += u64::from(s.converged);
-        entry.learning += u64::from(!s.converged);
-        entry.saturated += u64::from(s.saturated);
-    }
-    Ok(out.into_values().collect())
+    let named = |(model, progress): (String, ModelProgress)| {
+        let learning = progress.instances.saturating_sub(progress.converged);
+        ModelProgress { model, learning, ..progress }
+    };
+    Ok(out.into_iter().map(named).collect())
 }
 
 /// Share of a day's users from which a service looks like the site's own.
 const COMMON_SHARE: f64 = 0.2;
 /// Users that a day must have before shares mean something.
-const MIN_USERS: usize = 10;
+const MIN_USERS: u64 = 10;
 
 /// Services that so many users of the newest day met under one rule that the site should think of sanctioning them.
-fn sanction_hints(view: &mut Recorded, agent: &AgentRecord) -> Result<Vec<String>, ViewError> {
-    let Some(day) = agent.newest_day else { return Ok(Vec::new()) };
-    let by_service =
-        |r: &&Rule| r.per == Some(Field::TopDomain) && r.verdict == Verdict::Always && r.entity == EntityKind::User;
-    let rules: Vec<String> = view.content.rules.iter().filter(by_service).map(|r| r.id.clone()).collect();
+fn sanction_hints(view: &mut Recorded, agent: &AgentRecord, live: Option<&Live>) -> Result<Vec<String>, ViewError> {
+    let (day, met, all) = match live {
+        Some(Live { summary: Summary { newest_day, services, users_of_newest_day, .. }, .. }) => {
+            (*newest_day, services.clone(), *users_of_newest_day)
+        }
+        None => {
+            let met = agent.newest_day.map_or(Ok(Vec::new()), |day| services_of(view, day))?;
+            let all = match agent.newest_day.filter(|_| !met.is_empty()) {
+                Some(day) => view.users_of_day(&format_day(day))? as u64,
+                None => 0,
+            };
+            (agent.newest_day, met, all)
+        }
+    };
+    let Some(day) = day else { return Ok(Vec::new()) };
+    let common = |n: u64| all >= MIN_USERS && n as f64 > COMMON_SHARE * all as f64;
+    let hint = |(service, rule, n): (String, String, u64)| {
+        format!(
+            "{n} of {all} users met {service} ({rule}) on {}: if it is the site's own, name it in detection.sanctioned_domains",
+            format_day(day)
+        )
+    };
+    Ok(met.into_iter().filter(|(_, _, n)| common(*n)).map(hint).collect())
+}
+
+/// Of a stopped agent: services, rules, and how many users met them on a day.
+fn services_of(view: &mut Recorded, day: Day) -> Result<Vec<(String, String, u64)>, ViewError> {
+    let rules: Vec<String> = view.content.rules.iter().filter(|r| r.is_by_service()).map(|r| r.id.clone()).collect();
     let mut users: BTreeMap<(String, String), u64> = BTreeMap::new();
     for (key, _) in view.table::<GuardRecord>(&guards_of(day))? {
         if let Key::Guard(guard) = key
@@ -122,25 +166,36 @@ fn sanction_hints(view: &mut Recorded, agent: &AgentRecord) -> Result<Vec<String
             *users.entry((service, guard.rule)).or_default() += 1;
         }
     }
-    if users.is_empty() {
-        return Ok(Vec::new());
-    }
-    let all = view.users_of_day(&format_day(day))?;
-    let common = |n: u64| all >= MIN_USERS && n as f64 > COMMON_SHARE * all as f64;
-    let hint = |((service, rule), n): ((String, String), u64)| {
-        format!(
-            "{n} of {all} users met {service} ({rule}) on {}: if it is the site's own, name it in detection.sanctioned_domains",
-            format_day(day)
-        )
-    };
-    Ok(users.into_iter().filter(|(_, n)| common(*n)).map(hint).collect())
+    Ok(users.into_iter().map(|((service, rule), n)| (service, rule, n)).collect())
 }
 
+/// What the sinks of a running agent have done: all of one moment, so that the numbers add up.
+fn live_sink_rows(live: &Live) -> Vec<SinkRow> {
+    let row = |sink: &SinkProgress| {
+        let SinkProgress { name, seq, below_min_score, suppressed } = sink.clone();
+        let now = live.sinks.iter().find(|s| s.0 == name).map(|s| s.1.clone()).unwrap_or_default();
+        SinkRow {
+            delivered: seq.saturating_sub(below_min_score + suppressed),
+            below_min_score,
+            suppressed,
+            queued: live.summary.alerts.saturating_sub(seq),
+            errors: now.errors,
+            last_error: now.last_error,
+            failing_since: now.failing_since_ms.map(format_instant),
+            truncated: now.truncated,
+            repeats_dropped: now.repeats_dropped,
+            delivered_again: now.delivered_again,
+            name,
+        }
+    };
+    live.summary.sinks.iter().map(row).collect()
+}
+
+/// The same of a stopped agent.
 fn sink_rows(
     view: &mut Recorded,
     agent: &AgentRecord,
     sinks: Vec<(String, SinkRecord)>,
-    live: Option<&Live>,
 ) -> Result<Vec<SinkRow>, ViewError> {
     let acknowledged = sinks.iter().map(|(_, record)| record.seq).min().unwrap_or_default();
     // Which of the alerts that still wait are suppressed: they are counted as waiting.
@@ -154,7 +209,6 @@ fn sink_rows(
     }
     let mut rows = Vec::new();
     for (name, record) in sinks {
-        let now = live.and_then(|l| l.sinks.iter().find(|s| s.0 == name)).map(|s| &s.1);
         let waiting = held_back.iter().filter(|seq| **seq > record.seq).count() as u64;
         let suppressed = agent.suppressed.saturating_sub(waiting);
         rows.push(SinkRow {
@@ -162,13 +216,8 @@ fn sink_rows(
             below_min_score: record.below_min_score,
             suppressed,
             queued: agent.alerts.saturating_sub(record.seq),
-            errors: now.map_or(0, |n| n.errors),
-            last_error: now.and_then(|n| n.last_error.clone()),
-            failing_since: now.and_then(|n| n.failing_since_ms).map(format_instant),
-            truncated: now.map_or(0, |n| n.truncated),
-            repeats_dropped: now.map_or(0, |n| n.repeats_dropped),
-            delivered_again: now.map_or(0, |n| n.delivered_again),
             name,
+            ..SinkRow::default()
         });
     }
     Ok(rows)
@@ -183,11 +232,11 @@ fn running(report: &mut StatusReport, live: &Live) {
     });
     let queue = |name: &str, depth: u64| Queue { name: name.into(), depth, limit: None };
     report.queues = vec![
-        queue("batches before detection", live.queued_batches as u64),
-        queue("records before the next commit", live.uncommitted as u64),
-        queue("alerts before the sinks", live.queued_alerts),
+        queue("batches before detection", live.summary.queued_batches as u64),
+        queue("records before the next commit", live.summary.uncommitted as u64),
+        queue("alerts before the sinks", live.summary.queued_alerts),
     ];
-    report.memory = Some(live.memory);
+    report.memory = Some(live.summary.memory);
     report.last_commit = Some(LastCommit {
         epoch: live.commits.epoch,
         at: format_instant(live.commits.at_ms),

@@ -33,6 +33,7 @@ impl Detector {
         let entity = lossy(&guard.entity);
         let value = lossy(&guard.value);
         let before = self.state.guards.set(guard.as_guard());
+        self.services.note(&guard, self.state.agent.newest_day);
         let flood = before >= self.limits.max_alerts_per_day;
         let quiet = self.state.agent.quiet_before_ms.is_some_and(|until| s.event.time_ms < until);
         if flood {
@@ -136,6 +137,7 @@ impl Detector {
 
     /// Numbers an alert and puts it into the next commit; the oldest beyond the limit leaves with the same commit.
     pub fn outbox(&mut self, alert: Alert, raised: &mut Vec<(u64, Alert)>) {
+        self.counted.alert(&alert);
         self.state.agent.alerts += 1;
         self.state.agent_dirty = true;
         let seq = self.state.agent.alerts;

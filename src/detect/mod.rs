@@ -4,8 +4,10 @@
 //! ([`Detector::set_clock`]) and decides nothing but what lies in the future. No I/O.
 
 mod absent;
+pub mod counted;
 mod evidence;
 mod history;
+pub mod services;
 mod verdict;
 mod warm;
 
@@ -22,7 +24,10 @@ use crate::model::{ModelSpec, Scope};
 use crate::rule::{Period, Scratch};
 use crate::state::State;
 use crate::state::entities::EntityId;
+use crate::state::record::AgentRecord;
+use counted::Counted;
 use history::Histories;
+use services::{Met, Services};
 use std::sync::Arc;
 use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 
@@ -58,6 +63,10 @@ pub struct Detector {
     asked: Option<Asked>,
     /// Memory for the key of a peer group.
     group_key: String,
+    /// What was done, and what the state had counted before.
+    counted: Counted,
+    at_start: AgentRecord,
+    services: Services,
 }
 
 /// The slots of an event's entities, where they were known before its batch.
@@ -119,6 +128,7 @@ impl Detector {
         let history = Histories::of(&content);
         let scratch = Scratch::new(limits.max_command_chars);
         let clock = Clock { today: Day::MAX / 2, detected_ms: None };
+        let (services, at_start) = (Services::of(&content, &state), state.agent.clone());
         Detector {
             content,
             settings,
@@ -134,7 +144,20 @@ impl Detector {
             questions: Vec::new(),
             asked: None,
             group_key: String::new(),
+            counted: Counted::default(),
+            at_start,
+            services,
         }
+    }
+
+    /// What was done since the detector was made.
+    pub fn counted(&self) -> Counted {
+        self.counted.since(&self.at_start, &self.state.agent)
+    }
+
+    /// What most users of the newest day met, of what rules say that fire for each user and service.
+    pub fn services(&self) -> Vec<Met> {
+        self.services.of_day(self.state.agent.newest_day)
     }
 
     /// What the clock says from here on.
@@ -157,9 +180,9 @@ impl Detector {
         // A clock that runs ahead says nothing about how far a file is, nor since when something has been read.
         let last_day = self.clock.today.saturating_add_unsigned(self.settings.future_days);
         self.note_carried(batch, last_day);
+        let newest = self.counted.batch(batch, last_day);
         match &batch.remember {
             Some(Remember::Position(position)) => {
-                let newest = batch.events.iter().filter(|e| e.day <= last_day).map(|e| e.time_ms).max();
                 let record = self.state.file(batch.file);
                 record.position.clone_from(position);
                 record.tally.merge(&batch.tally);
@@ -251,9 +274,7 @@ impl Detector {
             Some(latest) if day <= latest => i64::from(day) < i64::from(latest) - i64::from(self.settings.late_days),
             _ => {
                 let oldest_open = day.saturating_sub_unsigned(self.settings.late_days);
-                if let Some(entity) = self.state.entities.change(id) {
-                    entity.begin_day(day, oldest_open);
-                }
+                self.state.entities.begin_day(id, day, oldest_open);
                 false
             }
         }

@@ -4,6 +4,7 @@
 //! cut-off of N and a confidence; *first* is a count of 0; *abnormal* is a count below the count of the bin at which the
 //! ascending running sum passes a percentile of N. Counts are exact per day, so that ageing subtracts whole days.
 
+use super::Stage;
 use super::oldest::Oldest;
 use super::rank::RankIndex;
 use crate::calendar::Day;
@@ -85,6 +86,8 @@ pub struct Instance {
     meta_dirty: bool,
     /// Some bin's record must be written.
     bins_dirty: bool,
+    /// As what it stands in the counts of instances.
+    pub counted: Stage,
 }
 
 /// What few instances have.

@@ -52,6 +52,41 @@ impl ModelSpec {
     }
 }
 
+/// From when on the instances of a model have converged.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Maturity {
+    /// Exponent of the confidence factor.
+    pub alpha: f64,
+    /// N from which it may converge.
+    pub cut_off: u64,
+    /// Confidence from which it has converged.
+    pub min_confidence: f64,
+}
+
+/// How far an instance is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Stage(u8);
+
+impl Maturity {
+    /// How far an instance is.
+    pub fn stage_of(&self, instance: &histogram::Instance) -> Stage {
+        let converged = instance.n() >= self.cut_off && instance.confidence(self.alpha) >= self.min_confidence;
+        Stage(u8::from(converged) | u8::from(instance.saturated()) << 1)
+    }
+}
+
+impl Stage {
+    /// Whether it has converged.
+    pub fn is_converged(self) -> bool {
+        self.0 & 1 != 0
+    }
+
+    /// Whether it has lost bins to a limit.
+    pub fn is_saturated(self) -> bool {
+        self.0 & 2 != 0
+    }
+}
+
 pub mod days;
 pub mod histogram;
 mod oldest;

@@ -5,6 +5,7 @@
 //! behind it: the spool is the queue. A store that has lost commits ends the agent: the working set knows more than the
 //! store does, and only a start can bring the two together again.
 
+use super::latency::Latency;
 use crate::exit::{self, Failure};
 use crate::failpoint;
 use crate::store::{Delta, Known, Store, StoreError, StoreOptions, StoreStats};
@@ -66,6 +67,9 @@ pub struct CommitStatus {
     pub commits: u64,
     /// Statistics of the store.
     pub stats: StoreStats,
+    /// How long commits took, from when they could begin until they were durable.
+    #[serde(default)]
+    pub latency: Latency,
 }
 
 /// Records by prefix.
@@ -248,12 +252,15 @@ impl Durable {
 
     /// Commits, however often it takes; the delta is empty then. `None` when the agent shuts down before it succeeds.
     fn commit(&mut self, mut delta: Delta, inbox: &Receiver<Command>) -> Result<Option<Delta>, StoreError> {
-        let mut wait = Duration::from_secs(1);
+        let (mut wait, began) = (Duration::from_secs(1), Instant::now());
         loop {
             let was_open = self.store.is_some();
             match self.try_commit(&mut delta) {
                 Ok(()) => {
                     self.note(None);
+                    if let Ok(mut status) = self.status.lock() {
+                        status.latency.add(began.elapsed());
+                    }
                     return Ok(Some(delta));
                 }
                 // What an open store says after a fault may be the fault's doing; opening it anew tells.

@@ -6,9 +6,11 @@
 pub mod committer;
 pub mod dead_letter;
 pub mod detecting;
+pub mod latency;
 mod line;
 mod opening;
 pub mod outbox;
+pub mod summary;
 
 use crate::alert::Alert;
 use crate::batch::{EventBatch, Format, KeyHasher, RawBatch};
@@ -22,7 +24,7 @@ use crate::exit::{self, Failure};
 use crate::extract::Extractor;
 use crate::failpoint::{self, Point};
 use crate::model::histogram::Bounds;
-use crate::model::{ModelSpec, Scope};
+use crate::model::{Maturity, ModelSpec, Scope};
 use crate::parse::{Extract, Scratch, Workspace};
 use crate::rule::Screen;
 use crate::rule::Verdict;
@@ -139,7 +141,8 @@ impl Pipeline {
         let wanted = content::wanted(&screen, &Enricher::new(&content.tables));
         let hasher = KeyHasher::default();
 
-        let mut state = State::new(names(&content), bounds(&content, &settings)?, hasher.clone());
+        let state = State::new(names(&content), bounds(&content, &settings)?, hasher.clone());
+        let mut state = state.counting(maturity(&content, &settings));
         let sinks_by_name: Vec<&str> = sinks.iter().map(|sink| sink.name.as_str()).collect();
         let accept_empty = accept_empty_state;
         let opening = Opening { dir: state_dir, accept_empty, settings: &settings, sinks: &sinks_by_name };
@@ -150,7 +153,7 @@ impl Pipeline {
         let (lanes, sink_status) = start_sinks(sinks, &mut state, &ack_sender)?;
         drop(ack_sender);
         let (limits_at_start, future_at_start) = (state.agent.limits.clone(), state.agent.future);
-        let mut outbox = Outbox::new(lanes, acks, state.agent.alerts);
+        let mut outbox = Outbox::new(lanes, acks, state.agent.alerts, state.agent.suppressed);
         outbox.release(undelivered);
 
         let known = state.files().iter().map(|(id, f)| (*id, f.position.clone())).collect();
@@ -345,6 +348,13 @@ pub fn bounds(content: &Content, settings: &Settings) -> Result<Vec<Bounds>, Fai
         })
     };
     content.models.iter().enumerate().map(one).collect()
+}
+
+/// From when on the instances of each model have converged.
+fn maturity(content: &Content, settings: &Settings) -> Vec<Maturity> {
+    let min_confidence = settings.detection.min_confidence;
+    let of = |m: &ModelSpec| Maturity { alpha: m.alpha, cut_off: m.cut_off, min_confidence };
+    content.models.iter().map(of).collect()
 }
 
 type Started = (Vec<(SinkHandle, u64)>, Vec<(String, Arc<sink::SinkStatus>)>);

@@ -70,25 +70,30 @@ pub struct Outbox {
     pub acks: Receiver<Acknowledged>,
     /// Number of the last durable alert.
     durable: u64,
-    /// Number and size of each that some sink still has to deliver.
-    sizes: VecDeque<(u64, usize)>,
+    /// Durable alerts that are held back.
+    suppressed: u64,
+    /// Number and size of each that some sink still has to deliver, and whether it is held back.
+    sizes: VecDeque<(u64, usize, bool)>,
     /// The sum of these sizes.
     queued_bytes: usize,
 }
 
 impl Outbox {
-    /// An outbox whose durable alerts end at `durable`; `acked` is what each sink had delivered before.
-    pub fn new(sinks: Vec<(SinkHandle, u64)>, acks: Receiver<Acknowledged>, durable: u64) -> Outbox {
+    /// An outbox whose durable alerts end at `durable`, of which `suppressed` are held back; with each sink comes what it had
+    /// delivered before.
+    pub fn new(sinks: Vec<(SinkHandle, u64)>, acks: Receiver<Acknowledged>, durable: u64, suppressed: u64) -> Outbox {
         let lanes = sinks.into_iter().map(|(sink, acked)| Lane { sink, acked, waiting: VecDeque::new() }).collect();
-        Outbox { lanes, acks, durable, sizes: VecDeque::new(), queued_bytes: 0 }
+        Outbox { lanes, acks, durable, suppressed, sizes: VecDeque::new(), queued_bytes: 0 }
     }
 
     /// Alerts have become durable: every sink gets them.
     pub fn release(&mut self, alerts: Vec<(u64, Alert)>) {
         for (seq, alert) in alerts {
+            // Those from before the start are counted already.
+            self.suppressed += u64::from(alert.suppressed && seq > self.durable);
             self.durable = self.durable.max(seq);
             let size = alert.size();
-            self.sizes.push_back((seq, size));
+            self.sizes.push_back((seq, size, alert.suppressed));
             self.queued_bytes += size;
             let alert = Arc::new(alert);
             for lane in &mut self.lanes {
@@ -132,7 +137,7 @@ impl Outbox {
 
     fn forget_delivered(&mut self) {
         let delivered = self.delivered();
-        while let Some((seq, size)) = self.sizes.front().copied()
+        while let Some((seq, size, _)) = self.sizes.front().copied()
             && seq <= delivered
         {
             self.queued_bytes -= size;
@@ -143,6 +148,22 @@ impl Outbox {
     /// About how many bytes the alerts have that some sink still has to deliver.
     pub fn queued_bytes(&self) -> usize {
         self.queued_bytes
+    }
+
+    /// The number of the last durable alert.
+    pub fn durable(&self) -> u64 {
+        self.durable
+    }
+
+    /// Durable alerts that are held back, acknowledged or not.
+    pub fn suppressed(&self) -> u64 {
+        self.suppressed
+    }
+
+    /// Of the alerts that a sink has still to acknowledge, those that are held back.
+    pub fn held_back_for(&self, sink: usize) -> u64 {
+        let Some(lane) = self.lanes.get(sink) else { return 0 };
+        self.sizes.iter().filter(|(seq, _, held_back)| *held_back && *seq > lane.acked).count() as u64
     }
 
     /// Durable alerts that some sink still has to deliver.

@@ -164,6 +164,11 @@ impl Rule {
         (!missing.is_empty()).then(|| format!("no event has carried {}", missing.join(" and ")))
     }
 
+    /// Whether it fires for every user and service (a registrable domain) that meet.
+    pub fn is_by_service(&self) -> bool {
+        self.per == Some(Field::TopDomain) && self.verdict == Verdict::Always && self.entity == EntityKind::User
+    }
+
     /// The event types that it judges: those it is declared for, and what is one of them.
     pub fn types(&self) -> impl Iterator<Item = EventType> + '_ {
         EventType::ALL.iter().copied().filter(|t| self.events.iter().any(|declared| t.is_a(*declared)))

@@ -17,6 +17,7 @@ mod live;
 mod once;
 mod order;
 mod outlet;
+mod progress;
 mod reader;
 mod registry;
 mod rows;
@@ -36,6 +37,7 @@ pub mod fuzz_decoding;
 #[cfg(test)]
 mod tests;
 
+pub use progress::{ReadProgress, SpoolProgress};
 pub use rows::csv_record;
 pub use status::{FileSnapshot, FileState, SourceCounters, SourceSnapshot, SourceStatus, SpoolSnapshot};
 

@@ -34,11 +34,44 @@ pub enum FileState {
     Gone,
 }
 
+impl FileState {
+    /// Every member.
+    pub const ALL: &'static [FileState] = &[
+        FileState::Reading,
+        FileState::Later,
+        FileState::Waiting,
+        FileState::Held,
+        FileState::Incomplete,
+        FileState::Corrupt,
+        FileState::TooLarge,
+        FileState::Unreadable,
+        FileState::Gone,
+    ];
+
+    /// Its name, for programs.
+    pub const fn name(self) -> &'static str {
+        match self {
+            FileState::Reading => "reading",
+            FileState::Later => "later",
+            FileState::Waiting => "waiting",
+            FileState::Held => "held",
+            FileState::Incomplete => "incomplete",
+            FileState::Corrupt => "corrupt",
+            FileState::TooLarge => "too_large",
+            FileState::Unreadable => "unreadable",
+            FileState::Gone => "gone",
+        }
+    }
+}
+
 /// One file.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct FileSnapshot {
     /// The id under which its position is kept; 0 while it has none.
     pub id: FileId,
+    /// Index of its spool in the settings.
+    #[serde(default)]
+    pub spool: usize,
     /// The path as the user knows it.
     pub path: String,
     /// Size on disk.
@@ -67,6 +100,12 @@ pub struct FileSnapshot {
 }
 
 impl FileSnapshot {
+    /// What is done with it where files that stand later than a time wait.
+    pub(super) fn state_beside(&self, waits_beyond_ms: Option<i64>) -> FileState {
+        let beyond = self.next_event_ms.zip(waits_beyond_ms).is_some_and(|(at, limit)| at > limit);
+        if beyond && self.state == FileState::Reading && self.lag_bytes > 0 { FileState::Later } else { self.state }
+    }
+
     /// What a position says; size, lag and state are for the caller to fill in.
     pub(super) fn of(id: FileId, path: &str, position: &Position) -> FileSnapshot {
         FileSnapshot {
@@ -92,6 +131,9 @@ pub struct SpoolSnapshot {
     pub files: u64,
     /// When a new byte was last read from it; `None` before the first.
     pub last_data_ms: Option<i64>,
+    /// Uncompressed bytes consumed since the start.
+    #[serde(default)]
+    pub consumed_bytes: u64,
 }
 
 /// What happened so far.
@@ -196,13 +238,19 @@ impl SourceStatus {
         let mut all = inner.rest.clone();
         all.files = inner.files.values().cloned().collect();
         for file in &mut all.files {
-            let beyond = file.next_event_ms.zip(all.waits_beyond_ms).is_some_and(|(at, limit)| at > limit);
-            if beyond && file.state == FileState::Reading && file.lag_bytes > 0 {
-                file.state = FileState::Later;
-            }
+            file.state = file.state_beside(all.waits_beyond_ms);
         }
         all.files.sort_by(|a, b| a.path.cmp(&b.path).then(a.id.cmp(&b.id)));
         all
+    }
+
+    /// Looks at everything without a copy.
+    pub(super) fn look<T>(
+        &self,
+        look: impl FnOnce(&mut dyn Iterator<Item = &FileSnapshot>, &SourceSnapshot) -> T,
+    ) -> T {
+        let inner = self.lock();
+        look(&mut inner.files.values(), &inner.rest)
     }
 
     pub(super) fn count(&self, add: impl FnOnce(&mut SourceCounters)) {
@@ -237,6 +285,7 @@ impl SourceStatus {
         inner.rest.counters.refused += refused;
         if let Some(spool) = inner.rest.spools.get_mut(spool) {
             spool.last_data_ms = Some(now_ms);
+            spool.consumed_bytes += bytes;
         }
     }
 

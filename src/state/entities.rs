@@ -2,6 +2,7 @@
 //!
 //! Keeps the books of what the next commit has to write. No I/O, no clock.
 
+use super::census::Census;
 use super::departments::Departments;
 use super::entity::Entity;
 use super::key::{bins_of, entity_prefix, put_bin_key, put_entity_key, put_instance_key};
@@ -11,6 +12,7 @@ use super::record::{BinRecord, InstanceRecord};
 use super::slots::Slots;
 use crate::alert::EntityKind;
 use crate::batch::KeyHasher;
+use crate::calendar::Day;
 use crate::model::histogram::{Change, Instance};
 use hashbrown::HashTable;
 
@@ -32,6 +34,8 @@ pub struct Entities {
     dirty: Vec<EntityId>,
     /// Instances in being, by model.
     pub instance_counts: Vec<usize>,
+    /// What is counted besides.
+    pub census: Census,
     pub(super) departments: Departments,
     /// About how much memory the knowledge of users and hosts takes, bytes, as of when it was written last.
     pub(super) resident_bytes: usize,
@@ -69,6 +73,7 @@ impl Entities {
             hasher,
             dirty: Vec::new(),
             instance_counts: vec![0; models],
+            census: Census::default(),
             resident_bytes: 0,
             drains: 0,
             durable: 0,
@@ -189,6 +194,14 @@ impl Entities {
         Some(entity)
     }
 
+    /// A new day begins for an entity: what belongs to days before `oldest_open` leaves.
+    pub fn begin_day(&mut self, id: EntityId, day: Day, oldest_open: Day) {
+        let Some(entity) = self.change(id) else { return };
+        let (kind, before) = (entity.kind, entity.latest);
+        entity.begin_day(day, oldest_open);
+        self.census.moved(kind, before, Some(day));
+    }
+
     /// The instance of a model to train, made when it is new.
     pub fn train(&mut self, id: EntityId, model: u16) -> Option<&mut Instance> {
         self.queue(id);
@@ -264,6 +277,7 @@ impl Entities {
             }
             let (kind, key, instances) = entity.instances_mut();
             for (model, instance) in instances {
+                self.census.count(*model, instance);
                 let Some(model) = names.models.get(*model as usize) else { continue };
                 instance.drain_dirty(|change| match change {
                     Change::Meta { latest, saturated } => {
@@ -297,8 +311,9 @@ impl Entities {
     pub fn drop_instance(&mut self, id: EntityId, model: u16, names: &Names, put: &mut Put<'_>) {
         let Some(entity) = self.slots.get_mut(id) else { return };
         if let Some(outline) = entity.outline_mut() {
-            if outline.has(model) {
+            if let Some(counted) = outline.counted(model) {
                 outline.forget(model);
+                self.census.leave(model, counted);
                 if let Some(count) = self.instance_counts.get_mut(model as usize) {
                     *count -= 1;
                 }
@@ -310,6 +325,7 @@ impl Entities {
         }
         let Some(at) = entity.known().instances.iter().position(|i| i.0 == model) else { return };
         let (_, mut instance) = entity.learn().instances.remove(at);
+        self.census.leave(model, instance.counted);
         if let Some(count) = self.instance_counts.get_mut(model as usize) {
             *count -= 1;
         }
@@ -334,7 +350,8 @@ impl Entities {
             put.remove_all(entity_prefix(entity.kind, &entity.key));
             let models = outline.models();
             self.away = self.away.saturating_sub(1);
-            for model in models {
+            for (model, counted) in models {
+                self.census.leave(model, counted);
                 if let Some(count) = self.instance_counts.get_mut(model as usize) {
                     *count -= 1;
                 }
@@ -349,6 +366,7 @@ impl Entities {
         let bytes = entity.here().map_or(0, |known| known.bytes as usize);
         self.resident_bytes = self.resident_bytes.saturating_sub(bytes);
         self.drops += 1;
+        self.census.moved(entity.kind, entity.latest, None);
         let hash = self.hasher.hash(&entity.key);
         if let Some(table) = self.tables.get_mut(table_of(entity.kind))
             && let Ok(entry) = table.find_entry(hash, |other| *other == id)

@@ -77,6 +77,14 @@ impl Guards {
         })
     }
 
+    /// The guards of one day, in no particular order.
+    pub fn of_day(&self, day: Day) -> impl Iterator<Item = GuardKey> {
+        self.days.get(&day).into_iter().flat_map(GuardDay::iter).filter_map(|(key, _)| match Key::decode(key)? {
+            Key::Guard(guard) => Some(guard),
+            _ => None,
+        })
+    }
+
     /// Whether this has not fired yet. If it has, it is counted as a repeat.
     pub fn is_fresh(&mut self, guard: Guard<'_>) -> bool {
         let Some(day) = self.days.get_mut(&guard.day) else { return true };

@@ -4,6 +4,7 @@
 //! values are absolute, so that writing one twice changes nothing. No I/O, no clock.
 
 mod bound;
+pub mod census;
 mod departments;
 pub mod dump;
 pub mod entities;
@@ -23,8 +24,10 @@ mod slots;
 
 use crate::alert::EntityKind;
 use crate::batch::{FileId, KeyHasher};
+use crate::model::Maturity;
 use crate::model::histogram::Bounds;
 use crate::store::{Delta, codec};
+use census::Census;
 use entities::{Entities, EntityId};
 use guard::Guards;
 use key::Key;
@@ -90,6 +93,12 @@ impl State {
             sinks_dirty: BTreeSet::new(),
             extra: Delta::default(),
         }
+    }
+
+    /// Instances are counted by how far they are, each model by its own measure. For a state that is empty still.
+    pub fn counting(mut self, maturity: Vec<Maturity>) -> State {
+        self.entities.census = Census::new(maturity);
+        self
     }
 
     /// What is remembered of the spool files.

@@ -2,6 +2,7 @@
 
 use super::entity::Entity;
 use crate::calendar::Day;
+use crate::model::Stage;
 
 /// History days, latest day, largest open sum: in this order. Days of history count most, so that names invented today never
 /// push out one that has been there for weeks.
@@ -16,8 +17,8 @@ pub struct Outline {
     sum: u64,
     /// Event type and days in the window that ends with the newest of them.
     history: Box<[(u8, u32)]>,
-    /// Model, time of the latest training, number of bins.
-    instances: Vec<(u16, i64, u32)>,
+    /// Model, time of the latest training, number of bins, as what it is counted.
+    instances: Vec<(u16, i64, u32, Stage)>,
 }
 
 impl Outline {
@@ -29,18 +30,22 @@ impl Outline {
             days: known.history.iter().map(|h| h.1.iter().count() as u32).max().unwrap_or(0),
             sum: known.sums.iter().map(|s| s.3).max().unwrap_or(0),
             history: known.history.iter().map(days).collect(),
-            instances: known.instances.iter().map(|(model, i)| (*model, i.trained_ms(), i.c() as u32)).collect(),
+            instances: known
+                .instances
+                .iter()
+                .map(|(model, i)| (*model, i.trained_ms(), i.c() as u32, i.counted))
+                .collect(),
         }
     }
 
-    /// Whether it has an instance of a model.
-    pub(super) fn has(&self, model: u16) -> bool {
-        self.instances.iter().any(|i| i.0 == model)
+    /// As what its instance of a model is counted, if it has one.
+    pub(super) fn counted(&self, model: u16) -> Option<Stage> {
+        self.instances.iter().find(|i| i.0 == model).map(|i| i.3)
     }
 
-    /// Models of which it has instances.
-    pub(super) fn models(&self) -> Vec<u16> {
-        self.instances.iter().map(|i| i.0).collect()
+    /// Models of which it has instances, and as what those are counted.
+    pub(super) fn models(&self) -> Vec<(u16, Stage)> {
+        self.instances.iter().map(|i| (i.0, i.3)).collect()
     }
 
     /// The instance of a model leaves.

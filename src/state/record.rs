@@ -82,6 +82,18 @@ pub struct LimitCounts {
 }
 
 impl LimitCounts {
+    /// What has been counted since `before`.
+    pub fn since(&self, before: &LimitCounts) -> LimitCounts {
+        LimitCounts {
+            max_entities: self.max_entities.saturating_sub(before.max_entities),
+            max_values: self.max_values.saturating_sub(before.max_values),
+            max_instances: self.max_instances.saturating_sub(before.max_instances),
+            max_bins: self.max_bins.saturating_sub(before.max_bins),
+            max_bins_wide: self.max_bins_wide.saturating_sub(before.max_bins_wide),
+            max_guards: self.max_guards.saturating_sub(before.max_guards),
+        }
+    }
+
     /// Name, count and what it means.
     pub fn all(&self) -> [(&'static str, u64, &'static str); 6] {
         [

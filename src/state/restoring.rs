@@ -90,8 +90,9 @@ impl Restoring<'_> {
         let Some(id) = self.id.take() else { return };
         let mut learned = std::mem::take(&mut self.learned);
         let state = &mut *self.state;
-        let instances = learned.instances(&state.bounds);
-        for (model, _) in &instances {
+        let mut instances = learned.instances(&state.bounds);
+        for (model, instance) in &mut instances {
+            state.entities.census.count(*model, instance);
             if let Some(count) = state.entities.instance_counts.get_mut(usize::from(*model)) {
                 *count += 1;
             }
@@ -101,6 +102,8 @@ impl Restoring<'_> {
         }
         if let Some(entity) = state.entities.get_mut(id) {
             entity.relearn(learned.own, instances, &state.names);
+            let (kind, latest) = (entity.kind, entity.latest);
+            state.entities.census.moved(kind, None, latest);
         }
         state.entities.weigh(id, 0);
         if state.entities.resident_bytes > self.max_bytes {
@@ -147,8 +150,11 @@ impl State {
         let Some(entity) = self.entities.get_mut(id) else { return Ok(()) };
         let Some(outline) = entity.call_back() else { return Ok(()) };
         // One that left while the rest was away may still stand in the store.
-        let is_left = |instance: &OfModel| outline.has(instance.0);
-        entity.relearn(learned.own, instances.into_iter().filter(is_left).collect(), &self.names);
+        let left = |(model, mut instance): OfModel| {
+            instance.counted = outline.counted(model)?;
+            Some((model, instance))
+        };
+        entity.relearn(learned.own, instances.into_iter().filter_map(left).collect(), &self.names);
         entity.meet();
         self.entities.came_back(id);
         Ok(())

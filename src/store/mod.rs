@@ -151,6 +151,9 @@ pub struct StoreStats {
     pub snapshot_bytes: u64,
     /// The last commit in the newest snapshot.
     pub snapshot_epoch: Option<u64>,
+    /// When the newest snapshot was written, ms since the epoch.
+    #[serde(default)]
+    pub snapshot_ms: Option<i64>,
 }
 
 /// An open store.

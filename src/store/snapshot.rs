@@ -12,7 +12,7 @@ use super::view::View;
 use crate::failpoint::{self, Point};
 use std::fs::{self, File};
 use std::io::{self, BufReader, BufWriter, Read, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 /// The newest snapshot format that this program reads, and the one that it writes.
@@ -92,6 +92,8 @@ pub(super) struct Snapshots {
     bytes: u64,
     /// The last commit in the newest one.
     pub epoch: Option<u64>,
+    /// When that was written, ms since the epoch.
+    at_ms: Option<i64>,
 }
 
 impl Snapshots {
@@ -102,12 +104,14 @@ impl Snapshots {
             count: all.len() as u64,
             bytes: all.iter().filter_map(|s| fs::metadata(&s.path).ok()).map(|m| m.len()).sum(),
             epoch: all.first().map(|s| s.epoch),
+            at_ms: all.first().and_then(|s| fs::metadata(&s.path).ok()).map(|m| m.mtime().saturating_mul(1000)),
         }
     }
 
     /// The statistics of a store together with these.
     pub(super) fn with(self, stats: StoreStats) -> StoreStats {
-        StoreStats { snapshots: self.count, snapshot_bytes: self.bytes, snapshot_epoch: self.epoch, ..stats }
+        let Snapshots { count: snapshots, bytes: snapshot_bytes, epoch: snapshot_epoch, at_ms: snapshot_ms } = self;
+        StoreStats { snapshots, snapshot_bytes, snapshot_epoch, snapshot_ms, ..stats }
     }
 }
 

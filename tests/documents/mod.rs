@@ -5,6 +5,7 @@ mod blocks;
 mod commands;
 mod configuration;
 mod examples;
+mod metrics;
 mod output;
 
 use std::fs;

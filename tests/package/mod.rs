@@ -110,6 +110,7 @@ fn the_deb_holds_what_its_unit_its_pages_and_its_readme_name() {
     for (below, files) in [
         ("config/content", "/usr/share/exfil-agent/content"),
         ("packaging/drop-ins", "/usr/share/doc/exfil-agent/examples"),
+        ("packaging/metrics", "/usr/share/exfil-agent/metrics"),
     ] {
         add_files(&Path::new(env!("CARGO_MANIFEST_DIR")).join(below), files, &mut wanted);
     }

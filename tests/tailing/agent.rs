@@ -190,7 +190,7 @@ impl Process {
     fn judged(&self) -> Option<BTreeMap<u64, u64>> {
         let mut client = Client::connect(&self.site.root().join("control.sock")).ok()?;
         let live = client.live().ok()?;
-        if live.queued_alerts > 0 || live.uncommitted > 0 {
+        if live.summary.queued_alerts > 0 || live.summary.uncommitted > 0 {
             return None;
         }
         let (mut from, mut judged) = (b"f".to_vec(), BTreeMap::new());

@@ -48,6 +48,12 @@ impl Loaded {
             ("state.dir", &new.state.dir, &old.state.dir),
             ("control.socket", &new.control.socket, &old.control.socket),
         ];
+        if new.metrics != old.metrics {
+            return Err(Failure::new(
+                exit::CONFIG,
+                "[metrics] is not what it was: that takes a restart of the service; nothing has changed",
+            ));
+        }
         match moved.iter().find(|(_, new, old)| new != old) {
             Some((name, new, old)) => Err(Failure::new(
                 exit::CONFIG,

@@ -9,6 +9,7 @@ mod silence;
 use crate::config::DEFAULT_CONFIG;
 use crate::control::{self, Asked, Change, Control, Outcome, Refusal, Reloaded};
 use crate::exit::{self, Failure};
+use crate::metrics::Metrics;
 use crate::pipeline::Pipeline;
 use crate::service;
 use crate::signals::{self, Signal};
@@ -49,12 +50,14 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let loaded = Loaded::read(&arguments.config)?;
     let pipeline = loaded.start(arguments.accept_empty_state)?;
     let (control, mut changes) = control::serve(&loaded.settings.control.socket)?;
+    let metrics = Metrics::open(loaded.settings.metrics.as_ref())?;
     control.attach(&pipeline);
+    metrics.attach(&pipeline, &loaded.content);
     let settings = &loaded.settings;
     info!("reading {} spool(s), state in {}", settings.spools.len(), settings.state.dir.display());
     let watch = Watch::of(&loaded, &pipeline);
     let readiness = Readiness::Waits { told: None, pause: SOON };
-    let mut agent = Agent { config: arguments.config.clone(), loaded, pipeline, control, watch, readiness };
+    let mut agent = Agent { config: arguments.config.clone(), loaded, pipeline, control, metrics, watch, readiness };
     agent.look();
     loop {
         let mut asked: Option<Result<Asked, Signal>> = None;
@@ -90,6 +93,7 @@ struct Agent {
     loaded: Loaded,
     pipeline: Pipeline,
     control: Control,
+    metrics: Metrics,
     watch: Watch,
     readiness: Readiness,
 }
@@ -164,8 +168,9 @@ impl Agent {
         }
         service::reloading();
         let busy = service::Busy::begin();
-        let Agent { config, mut loaded, pipeline, control, readiness, .. } = self;
+        let Agent { config, mut loaded, pipeline, control, metrics, readiness, .. } = self;
         control.detach();
+        metrics.detach();
         pipeline.stop.pause();
         pipeline.join()?;
         let settings = &loaded.settings;
@@ -203,18 +208,20 @@ impl Agent {
         };
         let outcome = outcome.map(|outcome| outcome.unwrap_or(Outcome::Reloaded(reloaded)));
         control.attach(&pipeline);
+        metrics.attach(&pipeline, &loaded.content);
         let watch = Watch::of(&loaded, &pipeline);
         drop(busy);
         if readiness == Readiness::Told {
             service::ready(&pipeline);
         }
-        Ok((Agent { config, loaded, pipeline, control, watch, readiness }, outcome))
+        Ok((Agent { config, loaded, pipeline, control, metrics, watch, readiness }, outcome))
     }
 
     fn stop(self) -> Result<(), Failure> {
         service::stopping();
         info!("stopping: what has been read is judged and committed");
         self.control.stop();
+        self.metrics.stop();
         self.pipeline.stop.stop();
         let (_, done) = self.pipeline.join()?;
         info!("stopped after {} events and {} alerts", done.events, done.alerts);

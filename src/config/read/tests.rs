@@ -11,6 +11,7 @@ fn everything() -> Settings {
         spools: vec![SpoolSettings::default()],
         sink_file: Some(FileSinkSettings::default()),
         sink_syslog: Some(SyslogSinkSettings::default()),
+        metrics: Some(MetricsSettings::default()),
         ..Settings::default()
     }
 }
@@ -54,7 +55,7 @@ fn every_setting_stands_in_the_shipped_config_in_the_order_of_the_writer() {
 #[test]
 fn the_shipped_config_as_it_is_reads_one_spool_and_writes_one_file() {
     let settings = parse("exfil-agent.toml", SHIPPED).unwrap();
-    assert_eq!(settings, Settings { sink_syslog: None, ..everything() });
+    assert_eq!(settings, Settings { sink_syslog: None, metrics: None, ..everything() });
     assert!(settings.check_for_run("exfil-agent.toml").is_empty());
 }
 
@@ -196,7 +197,62 @@ fn settings_that_differ_from_the_defaults_in_every_table_survive_writing_and_rea
     settings.detection.min_confidence = 1.0;
     settings.limits.workers = 3;
     settings.control.socket = "/c.sock".into();
+    settings.metrics = Some(MetricsSettings {
+        socket: None,
+        listen: Some("[::1]:9000".parse().unwrap()),
+        textfile: Some("/t/exfil.prom".into()),
+        textfile_secs: 60,
+    });
     assert_eq!(parse("c.toml", &settings.to_toml()).unwrap(), settings);
+}
+
+#[test]
+fn metrics_are_for_this_machine_alone_and_each_fault_says_what_to_write() {
+    assert_eq!(parse("c.toml", "[metrics]").unwrap().metrics, Some(MetricsSettings::default()));
+    assert_eq!(parse("c.toml", "[metrics]\nenabled = false").unwrap().metrics, None);
+    let text = "\
+[[spool]]
+path = \"/s\"
+dead_letter = \"/d.prom\"
+[control]
+socket = \"/c.sock\"
+[metrics]
+socket = \"/x/../c.sock\"
+listen = \"0.0.0.0:9184\"
+textfile = \"/s/x.prom\"
+textfile_secs = 0
+sockte = \"\"
+";
+    let faults = parse("c.toml", text).unwrap_err().to_string();
+    let expected = "\
+[metrics] (c.toml:6): textfile /s/x.prom lies in the spool /s: the agent would read its own metrics; move one of them
+[metrics] (c.toml:6): socket /x/../c.sock is control.socket, too; name another
+[metrics] (c.toml:8): listen \"0.0.0.0:9184\" is no loopback address: whoever reaches it over the network could read the metrics; \
+write \"127.0.0.1:9184\", and let something with encryption and passwords carry them on
+[metrics] (c.toml:10): textfile_secs is 0; write a number from 1 to 3600
+[metrics] (c.toml:11): unknown key \"sockte\"; did you mean \"socket\"?";
+    assert_eq!(faults, expected);
+    for (text, wanted) in [
+        ("listen = \"[::]:1\"", "is no loopback address"),
+        ("listen = \"[::ffff:127.0.0.1]:1\"", "is no loopback address"),
+        ("listen = \"192.0.2.1:80\"", "write \"127.0.0.1:80\""),
+        ("listen = \"localhost:9184\"", "is no address with a port; write \"127.0.0.1:9184\""),
+        ("listen = \":9184\"", "is no address with a port"),
+        ("listen = \"127.0.0.1:0\"", "has no port; write one from 1 to 65535"),
+        ("listen = 9184", "write a text in quotes"),
+        ("textfile = \"/t/exfil.txt\"", "must end with .prom: node_exporter reads no other files"),
+        ("socket = \"\"", "socket, listen and textfile are all empty"),
+        (
+            "textfile = \"/d.prom\"\n[[spool]]\npath = \"/s\"\ndead_letter = \"/d.prom\"",
+            "an alert or dead-letter file, too",
+        ),
+        ("textfile = \"/a.prom\"\n[sink.file]\npath = \"/a.prom\"", "an alert or dead-letter file, too"),
+    ] {
+        let faults = parse("c.toml", &format!("[metrics]\n{text}")).expect_err(text).to_string();
+        assert!(faults.starts_with("[metrics] (c.toml:") && faults.contains(wanted), "{text}\ngave {faults}");
+    }
+    let long = format!("[metrics]\nsocket = \"/{}\"", "x".repeat(107));
+    assert!(parse("c.toml", &long).unwrap_err().to_string().contains("at most 107"));
 }
 
 proptest! {

@@ -298,6 +298,7 @@ impl Live {
         let Some(n) = self.newcomers.get(&inode) else { return };
         let (path, size) = (label(&n.path).to_string(), n.stat.size);
         let snapshot = FileSnapshot {
+            spool: n.spool,
             path,
             size,
             lag_bytes: size,

@@ -284,6 +284,7 @@ impl Live {
         }
         let rest = f.seen.size.saturating_sub(f.tail.position.offset);
         let snapshot = FileSnapshot {
+            spool: f.spool,
             size: f.seen.size,
             lag_bytes: rest,
             state: f.state,
@@ -364,6 +365,7 @@ impl Live {
             size.saturating_sub(p.stored_size).max(u64::from(f.state == FileState::Reading))
         };
         let snapshot = FileSnapshot {
+            spool: f.spool,
             size,
             lag_bytes: rest,
             compressed: !f.tail.is_plain(),
