@@ -164,7 +164,7 @@ impl Opening {
         Line { socket, kind, patience: self.patience, half: None, written: 0 }
     }
 
-    /// A blocking socket with a time limit waits for room by itself, in connect as in send.
+    /// A blocking socket with a time limit waits for room by itself, in connect and in sending a datagram.
     fn limit(&self, socket: &OwnedFd) -> Result<(), Errno> {
         set_socket_timeout(socket, Timeout::Send, Some(self.patience))?;
         self.send_buffer.map_or(Ok(()), |bytes| set_socket_send_buffer_size(socket, bytes))
@@ -284,21 +284,18 @@ impl Line {
         sent
     }
 
-    /// Sends all of it, or keeps what is left.
+    /// Sends all of it, or keeps what is left. A blocking call would wait for each piece anew, for as long as one who takes a
+    /// little now and then likes.
     fn send_rest(&mut self, mut rest: Sent) -> Result<(), Errno> {
-        // Who takes a byte now and then would keep this going for ever.
-        let until = Instant::now() + self.patience * 2;
+        let until = Instant::now() + self.patience;
         while !rest.bytes.is_empty() {
-            let sent = match Instant::now() {
-                now if now < until => send(&self.socket, &rest.bytes, SendFlags::NOSIGNAL),
-                _ => Err(Errno::AGAIN),
-            };
-            match sent {
+            match send(&self.socket, &rest.bytes, SendFlags::NOSIGNAL | SendFlags::DONTWAIT) {
                 Ok(n) => {
                     self.written += n as u64;
                     rest.bytes.drain(..n);
                 }
                 Err(Errno::INTR) => {}
+                Err(Errno::AGAIN) if self.has_room_before(until) => {}
                 Err(error) => {
                     self.half = Some(rest);
                     return Err(error);
@@ -306,6 +303,11 @@ impl Line {
             }
         }
         Ok(())
+    }
+
+    fn has_room_before(&self, until: Instant) -> bool {
+        let left = until.saturating_duration_since(Instant::now());
+        !left.is_zero() && self.poll(PollFlags::OUT, left)
     }
 
     /// Whether something happened to the socket within a time.
