@@ -123,6 +123,10 @@ impl Site {
     pub fn alert_ids(&self) -> Vec<String> {
         detections(&fs::read_to_string(self.root().join("alerts.jsonl")).unwrap_or_default())
     }
+    /// Lines of the alert file.
+    pub fn alert_lines(&self) -> u64 {
+        fs::read_to_string(self.root().join("alerts.jsonl")).unwrap_or_default().lines().count() as u64
+    }
     pub fn state_dir(&self) -> PathBuf {
         self.root().join("state")
     }

@@ -6,7 +6,7 @@
 use super::committer::{Command, Committer};
 use super::dead_letter::DeadLetters;
 use super::line::Line;
-use super::outbox::Outbox;
+use super::outbox::{Delivered, Outbox};
 use crate::alert::Alert;
 use crate::batch::EventBatch;
 use crate::calendar::{Zone, wall_clock_ms};
@@ -14,6 +14,7 @@ use crate::config::Limits;
 use crate::detect::{Clock, Detector};
 use crate::exit::Failure;
 use crate::failpoint::{self, Point};
+use crate::state::record::SinkRecord;
 use crate::store::Delta;
 use crossbeam_channel::{Receiver, Sender, never, select};
 use log::{info, warn};
@@ -188,6 +189,7 @@ impl Detecting {
                         if let Some(done) = in_flight.take() {
                             self.outbox.release(done.alerts);
                         }
+                        self.outbox.committed();
                         self.detector.state.committed();
                     }
                     // The store thread gave up because the agent shuts down: what is not durable is not released.
@@ -280,6 +282,11 @@ impl Detecting {
     /// Hands everything that changed to the store thread.
     fn commit(&mut self, raised: &mut Vec<(u64, Alert)>) -> Option<InFlight> {
         let alerts = std::mem::take(raised);
+        let state = &self.detector.state;
+        self.outbox.committing(|name| {
+            let SinkRecord { seq, below_min_score, .. } = state.sink(name);
+            Delivered { seq, below_min_score }
+        });
         let delta = self.detector.state.drain(std::mem::take(&mut self.used_delta));
         match self.committer.commands.send(Command::Commit(delta)) {
             Ok(()) => {

@@ -40,7 +40,7 @@ use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
 use dead_letter::DeadLetters;
 use detecting::{Detecting, Progress, Question, TimeSource};
 use opening::{Opening, Restored};
-use outbox::{Outbox, SinkHandle};
+use outbox::{Delivered, Outbox, SinkHandle};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -357,7 +357,7 @@ fn maturity(content: &Content, settings: &Settings) -> Vec<Maturity> {
     content.models.iter().map(of).collect()
 }
 
-type Started = (Vec<(SinkHandle, u64)>, Vec<(String, Arc<sink::SinkStatus>)>);
+type Started = (Vec<(SinkHandle, Delivered)>, Vec<(String, Arc<sink::SinkStatus>)>);
 
 fn start_sinks(plans: Vec<SinkPlan>, state: &mut State, acks: &Sender<sink::Acknowledged>) -> Result<Started, Failure> {
     let (mut lanes, mut status) = (Vec::new(), Vec::new());
@@ -371,7 +371,7 @@ fn start_sinks(plans: Vec<SinkPlan>, state: &mut State, acks: &Sender<sink::Ackn
         let handle = SinkHandle::spawn(index, plan.name.clone(), sink, plan.min_score, acks.clone())
             .map_err(|e| Failure::new(exit::RUNTIME, format!("cannot start the sink {}: {e}", plan.name)))?;
         status.push((plan.name, Arc::clone(&handle.status)));
-        lanes.push((handle, record.seq));
+        lanes.push((handle, Delivered { seq: record.seq, below_min_score: record.below_min_score }));
     }
     Ok((lanes, status))
 }

@@ -58,8 +58,20 @@ pub struct Lane {
     pub sink: SinkHandle,
     /// Highest acknowledged number.
     pub acked: u64,
+    /// What a commit in flight says of it, and what the last durable one says.
+    committing: Delivered,
+    committed: Delivered,
     /// Waiting for a place in the sink's channel.
     waiting: VecDeque<Outgoing>,
+}
+
+/// How far a sink is, as its record says.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Delivered {
+    /// All alerts up to this number.
+    pub seq: u64,
+    /// How many of them were below its `min_score`.
+    pub below_min_score: u64,
 }
 
 /// All sinks.
@@ -72,8 +84,10 @@ pub struct Outbox {
     durable: u64,
     /// Durable alerts that are held back.
     suppressed: u64,
-    /// Number and size of each that some sink still has to deliver, and whether it is held back.
-    sizes: VecDeque<(u64, usize, bool)>,
+    /// The numbers of those that some sink has not durably acknowledged.
+    held_back: VecDeque<u64>,
+    /// Number and size of each that some sink still has to deliver.
+    sizes: VecDeque<(u64, usize)>,
     /// The sum of these sizes.
     queued_bytes: usize,
 }
@@ -81,9 +95,21 @@ pub struct Outbox {
 impl Outbox {
     /// An outbox whose durable alerts end at `durable`, of which `suppressed` are held back; with each sink comes what it had
     /// delivered before.
-    pub fn new(sinks: Vec<(SinkHandle, u64)>, acks: Receiver<Acknowledged>, durable: u64, suppressed: u64) -> Outbox {
-        let lanes = sinks.into_iter().map(|(sink, acked)| Lane { sink, acked, waiting: VecDeque::new() }).collect();
-        Outbox { lanes, acks, durable, suppressed, sizes: VecDeque::new(), queued_bytes: 0 }
+    pub fn new(
+        sinks: Vec<(SinkHandle, Delivered)>,
+        acks: Receiver<Acknowledged>,
+        durable: u64,
+        suppressed: u64,
+    ) -> Outbox {
+        let lane = |(sink, at): (SinkHandle, Delivered)| Lane {
+            sink,
+            acked: at.seq,
+            committing: at,
+            committed: at,
+            waiting: VecDeque::new(),
+        };
+        let lanes = sinks.into_iter().map(lane).collect();
+        Outbox { lanes, acks, durable, suppressed, held_back: VecDeque::new(), sizes: VecDeque::new(), queued_bytes: 0 }
     }
 
     /// Alerts have become durable: every sink gets them.
@@ -93,7 +119,10 @@ impl Outbox {
             self.suppressed += u64::from(alert.suppressed && seq > self.durable);
             self.durable = self.durable.max(seq);
             let size = alert.size();
-            self.sizes.push_back((seq, size, alert.suppressed));
+            self.sizes.push_back((seq, size));
+            if alert.suppressed {
+                self.held_back.push_back(seq);
+            }
             self.queued_bytes += size;
             let alert = Arc::new(alert);
             for lane in &mut self.lanes {
@@ -137,7 +166,7 @@ impl Outbox {
 
     fn forget_delivered(&mut self) {
         let delivered = self.delivered();
-        while let Some((seq, size, _)) = self.sizes.front().copied()
+        while let Some((seq, size)) = self.sizes.front().copied()
             && seq <= delivered
         {
             self.queued_bytes -= size;
@@ -160,10 +189,29 @@ impl Outbox {
         self.suppressed
     }
 
-    /// Of the alerts that a sink has still to acknowledge, those that are held back.
-    pub fn held_back_for(&self, sink: usize) -> u64 {
-        let Some(lane) = self.lanes.get(sink) else { return 0 };
-        self.sizes.iter().filter(|(seq, _, held_back)| *held_back && *seq > lane.acked).count() as u64
+    /// A commit begins that says so of the sinks, by name.
+    pub fn committing(&mut self, says: impl Fn(&str) -> Delivered) {
+        for lane in &mut self.lanes {
+            lane.committing = says(&lane.sink.name);
+        }
+    }
+
+    /// It is durable.
+    pub fn committed(&mut self) {
+        self.lanes.iter_mut().for_each(|lane| lane.committed = lane.committing);
+        let all = self.lanes.iter().map(|lane| lane.committed.seq).min().unwrap_or(self.durable);
+        while self.held_back.front().is_some_and(|seq| *seq <= all) {
+            self.held_back.pop_front();
+        }
+    }
+
+    /// What each sink has durably done: name, how far it is, and how many of the alerts up to there were held back. Together
+    /// with [`Outbox::durable`] and [`Outbox::suppressed`] it is of one commit.
+    pub fn delivered_durably(&self) -> impl Iterator<Item = (&str, Delivered, u64)> {
+        self.lanes.iter().map(|lane| {
+            let waiting = self.held_back.iter().filter(|seq| **seq > lane.committed.seq).count() as u64;
+            (lane.sink.name.as_str(), lane.committed, self.suppressed.saturating_sub(waiting))
+        })
     }
 
     /// Durable alerts that some sink still has to deliver.

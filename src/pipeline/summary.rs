@@ -1,7 +1,7 @@
 //! What the detect thread answers to whoever watches: a few dozen numbers that it keeps anyway. Its cost depends on content and
 //! queues, never on how many users and hosts there are.
 
-use super::outbox::Outbox;
+use super::outbox::{Delivered, Outbox};
 use crate::alert::EntityKind;
 use crate::calendar::Day;
 use crate::detect::Detector;
@@ -34,7 +34,7 @@ pub struct Summary {
     pub guards: usize,
     /// Users and hosts in memory.
     pub memory: Memory,
-    /// What each sink has done with the durable alerts.
+    /// What each sink has durably done with the durable alerts.
     pub sinks: Vec<SinkProgress>,
     /// How far each model of the content is.
     pub models: Vec<ModelGrowth>,
@@ -51,7 +51,7 @@ pub struct Summary {
 pub struct SinkProgress {
     /// Its name.
     pub name: String,
-    /// All alerts up to this number are acknowledged.
+    /// All alerts up to this number are acknowledged, and that is committed.
     pub seq: u64,
     /// Of these, below its `min_score`.
     pub below_min_score: u64,
@@ -86,11 +86,11 @@ impl Summary {
                 saturated: grown.saturated,
             }
         };
-        let sink = |(at, lane): (usize, &super::outbox::Lane)| SinkProgress {
-            name: lane.sink.name.clone(),
-            seq: lane.acked,
-            below_min_score: state.sink(&lane.sink.name).below_min_score,
-            suppressed: outbox.suppressed().saturating_sub(outbox.held_back_for(at)),
+        let sink = |(name, at, suppressed): (&str, Delivered, u64)| SinkProgress {
+            name: name.to_owned(),
+            seq: at.seq,
+            below_min_score: at.below_min_score,
+            suppressed,
         };
         let newest_day = state.agent.newest_day;
         Summary {
@@ -105,7 +105,7 @@ impl Summary {
             groups: entities.count(EntityKind::Group),
             guards: state.guards.len(),
             memory: state.memory(),
-            sinks: outbox.lanes.iter().enumerate().map(sink).collect(),
+            sinks: outbox.delivered_durably().map(sink).collect(),
             models: (0..).zip(&state.names.models).map(growth).collect(),
             newest_day,
             users_of_newest_day: newest_day.map_or(0, |day| entities.census.users_of(day)),
