@@ -3,7 +3,7 @@
 //! A copy is never read twice. Of a file that is gone it takes the place; beside a file that is still there it waits,
 //! because a copy is usually made just before the original is truncated or deleted, and then reads on alone.
 
-use super::{Followed, Live};
+use super::{Followed, Live, Timing};
 use crate::batch::{FileId, Position};
 use crate::source::decode::End;
 use crate::source::fingerprint::{Inode, Mark, Stat, WINDOW};
@@ -86,7 +86,10 @@ impl Live {
             n.stat = stat;
             n.quiet_since = now;
         }
-        let settled = now.saturating_duration_since(n.quiet_since) >= self.timing.hold;
+        let quiet = now.saturating_duration_since(n.quiet_since);
+        let Timing { hold, slow_hold, .. } = self.timing;
+        let settled =
+            |reader: &Reader| quiet >= if matches!(reader.end(), Some(End::Incomplete)) { slow_hold } else { hold };
         (n.considered, n.held) = (Some(stat), true);
         let Some(mut reader) = Reader::new(&file, self.limits.max_expansion, false)? else {
             // Empty, or a few bytes that may become anything and hold no line yet.
@@ -109,7 +112,7 @@ impl Live {
             return Ok(None);
         }
         let head = reader.head()?.len();
-        if head < WINDOW && matches!(reader.end(), Some(End::Incomplete)) && !settled {
+        if head < WINDOW && matches!(reader.end(), Some(End::Incomplete)) && !settled(&reader) {
             // Too little to know what it is a copy of: its writer is still at it.
             self.say(inode, FileState::Incomplete, None);
             return Ok(None);
@@ -120,6 +123,7 @@ impl Live {
             None => self.registry.get(*id).map(|a| Candidate { id: *id, position: &a.position, marks: &a.marks }),
         });
         let found = relatives(&mut reader, candidates.filter(|c| c.position.offset > 0))?;
+        let settled = settled(&reader);
         let verdict = self.judge(&found, &mut reader, &stat, settled)?;
         if matches!(verdict, Verdict::Wait) {
             self.say(inode, FileState::Held, None);

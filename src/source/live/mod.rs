@@ -51,6 +51,8 @@ pub(super) struct Timing {
     /// A new file that begins like one that is still there is left alone until it has been quiet this long: it may be a
     /// copy in the making, whose original is about to be truncated or deleted.
     pub(super) hold: Duration,
+    /// The same for a compressed one that is not whole: its writer may be waiting for a disk.
+    pub(super) slow_hold: Duration,
     /// A vanished file whose descriptor is open is read until it has been quiet this long.
     pub(super) grace: Duration,
 }
@@ -59,7 +61,8 @@ impl Timing {
     /// 0 seconds, which no config may say, is as often as can be.
     fn of(rescan_secs: u64) -> Timing {
         let rescan = Duration::from_secs(rescan_secs).max(Duration::from_millis(25));
-        Timing { rescan, hold: rescan * 3, grace: (rescan * 15).min(Duration::from_secs(30)) }
+        let hold = rescan.max(Duration::from_millis(100)) * 3;
+        Timing { rescan, hold, slow_hold: hold * 3, grace: (rescan * 15).min(Duration::from_secs(30)) }
     }
 }
 

@@ -197,9 +197,9 @@ impl Bench {
 
     /// Long enough for every pause to be over.
     pub(super) fn after_all_pauses(&mut self) {
-        let Timing { hold, grace, .. } = self.live().timing;
-        self.after(hold + grace);
-        self.after(hold + grace);
+        let Timing { slow_hold, grace, .. } = self.live().timing;
+        self.after(slow_hold + grace);
+        self.after(slow_hold + grace);
     }
 
     pub(super) fn stop(&mut self) {
