@@ -207,6 +207,19 @@ impl Daemon {
         }
     }
 
+    /// Waits until it ends by itself: its exit code, and what all daemons of this machine have said so far.
+    pub fn end(mut self) -> (Option<i32>, String) {
+        let log = || fs::read_to_string(&self.log).unwrap_or_default();
+        let began = Instant::now();
+        loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return (status.code(), log());
+            }
+            assert!(began.elapsed() < Duration::from_secs(120), "the daemon goes on; it said:\n{}", log());
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+
     /// Stops it as systemd does.
     pub fn stop(mut self) {
         let pid = self.child.id().to_string();

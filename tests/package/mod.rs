@@ -1,4 +1,4 @@
-//! The packages: what is in them, and what happens to a machine that installs, upgrades, removes and purges the .deb.
+//! The packages: what is in them, and what happens to a machine that installs, upgrades, downgrades, removes and purges the .deb.
 //!
 //! They are built beforehand (`make deb rpm`); `EXFIL_AGENT_DEB` and `EXFIL_AGENT_RPM` say where they lie.
 
@@ -7,6 +7,7 @@ mod machine;
 
 use crate::skip::{has_command, skip};
 use clap::CommandFactory;
+use exfil_agent::store::{Delta, OnDamage, Store, StoreOptions};
 use machine::Machine;
 use std::collections::BTreeSet;
 use std::fs;
@@ -190,8 +191,8 @@ fn lintian_has_nothing_to_say() {
 
 /// A whole life of the package on one machine. One test, since every step stands on the one before.
 #[test]
-fn a_machine_installs_runs_upgrades_removes_and_purges_it() {
-    let name = "a_machine_installs_runs_upgrades_removes_and_purges_it";
+fn a_machine_installs_runs_upgrades_downgrades_removes_and_purges_it() {
+    let name = "a_machine_installs_runs_upgrades_downgrades_removes_and_purges_it";
     let deb = match deb("mmdebstrap") {
         Ok(deb) => deb,
         Err(reason) => return skip(name, &reason),
@@ -203,6 +204,7 @@ fn a_machine_installs_runs_upgrades_removes_and_purges_it() {
     installed(&machine, &deb);
     let learned = ran(&machine);
     upgraded(&machine, &deb, &learned);
+    downgraded(&machine, &deb);
     removed(&machine);
     purged(&machine);
 }
@@ -261,8 +263,7 @@ fn upgraded(machine: &Machine, deb: &Path, learned: &str) {
     let newer = machine.newer(deb, CONFIG);
     let said = machine.dpkg(&["--force-confold", "--install"], Some(&newer));
     assert!(!said.contains("not started"), "{said}");
-    let restart = "try-restart exfil-agent.service exfil-agent@*.service";
-    assert_eq!(machine.asked_of_systemd(), ["--system daemon-reload", "--system daemon-reload", restart]);
+    assert_eq!(machine.asked_of_systemd(), ["--system daemon-reload", "--system daemon-reload", RESTART]);
     assert_eq!(fs::read_to_string(machine.path(CONFIG)).unwrap(), config);
     assert!(machine.path(&format!("{CONFIG}.dpkg-dist")).exists(), "the new settings lie beside the site's");
 
@@ -276,6 +277,51 @@ fn upgraded(machine: &Machine, deb: &Path, learned: &str) {
         alerts.len() == 2 && alerts[1].contains("stunnel.exe"),
         "what was read before is not read again: {alerts:#?}"
     );
+}
+
+/// The older package is back. It goes on with a state that it understands, refuses one that a newer agent has written, and leaves
+/// that as it is.
+fn downgraded(machine: &Machine, deb: &Path) {
+    machine.dpkg(&["--force-confold", "--install"], Some(deb));
+    assert_eq!(machine.asked_of_systemd(), ["--system daemon-reload", "--system daemon-reload", RESTART]);
+    assert!(fs::read_to_string(machine.path(CONFIG)).unwrap().ends_with("# changed by the site\n"));
+    let alerts = machine.run(&["agentctl", "alerts", "list", "--format", "csv"]);
+    assert_eq!(alerts.lines().count(), 3, "{alerts}");
+
+    let (state, kept) = (machine.path(STATE), machine.path("tmp/kept"));
+    machine.run(&["cp", "--archive", "/var/lib/exfil-agent", "/tmp/kept"]);
+    write_with_a_newer_schema(&state);
+    machine.run(&["chown", "--recursive", "exfil-agent:", "/var/lib/exfil-agent"]);
+    let newer = database_of(&state);
+    let (code, said) = machine.start().end();
+    assert_eq!(code, Some(65), "{said}");
+    assert!(said.contains("install the newer program again"), "{said}");
+    assert!(database_of(&state) == newer, "a state that is refused is not touched");
+    fs::remove_dir_all(&state).unwrap();
+    machine.run(&["mv", "/tmp/kept", "/var/lib/exfil-agent"]);
+    assert!(!kept.exists());
+    let daemon = machine.start();
+    daemon.wait_until("its socket", || machine.path("run/exfil-agent/control.sock").exists());
+    daemon.stop();
+}
+
+const STATE: &str = "var/lib/exfil-agent";
+const RESTART: &str = "try-restart exfil-agent.service exfil-agent@*.service";
+
+/// Makes a commit as an agent of a later version would.
+fn write_with_a_newer_schema(state: &Path) {
+    let schema = exfil_agent::state::record::SCHEMA + 1;
+    let options = StoreOptions { max_delta_bytes: 1 << 20, schema, on_damage: OnDamage::Refuse, snapshots_kept: 0 };
+    let (mut store, _) = Store::open(state, &options).unwrap();
+    let mut delta = Delta::default();
+    delta.put(b"of a later version", b"");
+    store.commit(&mut delta).unwrap();
+    store.close().unwrap();
+}
+
+/// The bytes of the database and of its witness.
+fn database_of(state: &Path) -> [Vec<u8>; 2] {
+    ["sled/db", "witness"].map(|file| fs::read(state.join(file)).unwrap())
 }
 
 /// The programs are gone and were stopped before; state, alerts and settings are there.
