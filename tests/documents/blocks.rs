@@ -17,6 +17,13 @@ const NOT_RUN: &[(&str, &str, &str)] = &[
         "apt install ./exfil-agent_*.deb",
         "the summary of docs/quickstart.md, of which each step is run; an editor waits for a person",
     ),
+    ("docs/metrics.md", "curl --unix-socket", "the tests of metrics ask the same socket in the same words, without curl"),
+    (
+        "docs/metrics.md",
+        "install -D -m 644",
+        "takes a running systemd; `unit_file` holds what the drop-in opens, the tests of metrics ask over a port",
+    ),
+    ("docs/metrics.md", "ln -s /run/exfil-agent-metrics", "takes a node_exporter; promtool reads the file in a test"),
     ("docs/performance.md", "make bench", "takes an hour and wants a quiet machine; `make torture` and releases do it"),
 ];
 
@@ -33,6 +40,8 @@ const PROGRAMS: &[&str] = &[
     "sudo ",
     "install ",
     "cp ",
+    "curl ",
+    "ln ",
     "tar ",
 ];
 

@@ -33,7 +33,7 @@ Prometheus expects; `agentctl status` counts since the state began. The table `[
 [metrics]
 ```
 
-```sh
+```
 curl --unix-socket /run/exfil-agent/metrics.sock http://localhost/metrics
 ```
 
@@ -47,7 +47,7 @@ socket = ""
 listen = "127.0.0.1:9184"
 ```
 
-```sh
+```
 install -D -m 644 /usr/share/doc/exfil-agent/examples/metrics-port.conf /etc/systemd/system/exfil-agent.service.d/metrics-port.conf
 systemctl daemon-reload && systemctl restart exfil-agent
 ```
@@ -71,7 +71,7 @@ socket = ""
 textfile = "/run/exfil-agent-metrics/exfil_agent.prom"
 ```
 
-```sh
+```
 ln -s /run/exfil-agent-metrics/exfil_agent.prom /var/lib/prometheus/node-exporter/
 ```
 
