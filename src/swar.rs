@@ -52,7 +52,7 @@ fn words(text: &[u8]) -> impl Iterator<Item = u64> {
 pub fn eight_digits(text: &[u8; 8]) -> Option<u32> {
     let word = u64::from_le_bytes(*text) ^ splat(b'0');
     // What is above nine after that has a high bit, or gets one.
-    if (word | (word & LOW) + splat(0x80 - 10)) & HIGH != 0 {
+    if (word | ((word & LOW) + splat(0x80 - 10))) & HIGH != 0 {
         return None;
     }
     // Neighbours become numbers of two digits, those of four, those of eight; the first digit is the lowest byte.

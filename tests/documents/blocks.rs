@@ -17,7 +17,11 @@ const NOT_RUN: &[(&str, &str, &str)] = &[
         "apt install ./exfil-agent_*.deb",
         "the summary of docs/quickstart.md, of which each step is run; an editor waits for a person",
     ),
-    ("docs/metrics.md", "curl --unix-socket", "the tests of metrics ask the same socket in the same words, without curl"),
+    (
+        "docs/metrics.md",
+        "curl --unix-socket",
+        "the tests of metrics ask the same socket in the same words, without curl",
+    ),
     (
         "docs/metrics.md",
         "install -D -m 644",
