@@ -5,13 +5,11 @@
 //! ascending running sum passes a percentile of N. Counts are exact per day, so that ageing subtracts whole days.
 
 use super::Stage;
+use super::index::Index;
 use super::oldest::Oldest;
 use super::rank::RankIndex;
 use crate::calendar::Day;
 use crate::few::Few;
-use foldhash::fast::RandomState;
-use hashbrown::HashTable;
-use std::hash::BuildHasher;
 
 /// Counts by day, ascending, each above 0. Most bins are of one day or two, which stand in place.
 pub type DayCounts = Few<(Day, u32)>;
@@ -101,14 +99,6 @@ struct More {
     oldest: Option<Oldest>,
     /// Values whose record must be removed: those that were handed over before.
     removed: Vec<Box<[u8]>>,
-}
-
-#[derive(Clone, Debug)]
-struct Index {
-    hasher: RandomState,
-    table: HashTable<u32>,
-    /// Slots whose record must be written. Where there is no index, all bins are looked at.
-    dirty: Vec<u32>,
 }
 
 /// Up to here a linear search is as quick as a hash table, and a user's histogram stays small.
@@ -413,13 +403,7 @@ impl Instance {
     fn slot_of(&self, value: &[u8]) -> Option<u32> {
         match self.index() {
             None => self.bins.iter().position(|b| b.total > 0 && *b.value == *value).map(|i| i as u32),
-            Some(index) => {
-                let hash = index.hasher.hash_one(value);
-                index
-                    .table
-                    .find(hash, |slot| self.bins.get(*slot as usize).is_some_and(|b| *b.value == *value))
-                    .copied()
-            }
+            Some(index) => index.find(value, &self.bins),
         }
     }
 
@@ -453,8 +437,7 @@ impl Instance {
     }
 
     fn make_index(&mut self) {
-        let table = HashTable::with_capacity(self.bins.len().max(64));
-        let mut index = Index { hasher: RandomState::default(), table, dirty: Vec::new() };
+        let mut index = Index::with_room_for(self.bins.len().max(64));
         let more = self.more.get_or_insert_default();
         for (slot, bin) in (0u32..).zip(&self.bins) {
             if !more.free.contains(&slot) {
@@ -471,10 +454,7 @@ impl Instance {
         let Some(bin) = self.bins.get_mut(slot as usize) else { return };
         let more = self.more.get_or_insert_default();
         if let Some(index) = &mut more.index {
-            let hash = index.hasher.hash_one(&*bin.value);
-            if let Ok(entry) = index.table.find_entry(hash, |s| *s == slot) {
-                entry.remove();
-            }
+            index.remove(slot, &bin.value);
         }
         bin.total = 0;
         bin.days.clear();
@@ -496,13 +476,5 @@ impl Instance {
             }
         }
         self.more.get_or_insert_default().rank = Some(rank);
-    }
-}
-
-impl Index {
-    fn insert(&mut self, slot: u32, bins: &[Bin]) {
-        let key = |s: u32| bins.get(s as usize).map(|b| &*b.value).unwrap_or_default();
-        let hasher = &self.hasher;
-        self.table.insert_unique(hasher.hash_one(key(slot)), slot, |s| hasher.hash_one(key(*s)));
     }
 }

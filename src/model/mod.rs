@@ -89,6 +89,7 @@ impl Stage {
 
 pub mod days;
 pub mod histogram;
+mod index;
 mod oldest;
 pub mod rank;
 
