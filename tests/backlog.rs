@@ -296,6 +296,12 @@ fn a_backlog_that_appears_while_the_agent_runs_makes_nothing_late() {
     });
     // The other goes on meanwhile. Not before: a listing that was stopped halfway knows of its bytes and of no backlog yet.
     bytes += traffic.append(&site.spool("lab.log"), Some(false), DAYS - 1..DAYS);
+    let size = fs::metadata(site.spool("lab.log")).unwrap().len();
+    crate::site::wait("its bytes to be found", || {
+        let files = status(&site)["files"].as_array().cloned().unwrap_or_default();
+        let lab = files.iter().find(|f| f["path"].as_str().is_some_and(|path| path.ends_with("lab.log")));
+        lab.is_some_and(|f| f["offset"].as_u64().zip(f["lag_bytes"].as_u64()).is_some_and(|(at, lag)| at + lag == size))
+    });
     watch_it_shrink(&site, bytes);
     finish(&site, daemon, &traffic);
 }
