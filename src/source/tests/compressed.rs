@@ -65,6 +65,24 @@ fn a_compressed_file_that_is_still_being_written_is_read_when_it_is_whole() {
     }
 }
 
+/// Taken for a file of its own, what it has so far would be judged again.
+#[test]
+fn half_a_compressed_file_beside_its_original_is_waited_for_longer_than_a_copy() {
+    let mut b = Bench::new();
+    b.write("a.log", lines(0, 200));
+    b.settle();
+    let whole = gz(lines(0, 200).as_bytes());
+    b.write("a.log.gz", &whole[..whole.len() / 2]);
+    b.settle();
+    let hold = b.live().timing.hold;
+    b.after(hold);
+    b.after(hold);
+    assert_eq!(b.state("a.log.gz"), Some(FileState::Incomplete));
+    b.append("a.log.gz", &whole[whole.len() / 2..]);
+    b.after_all_pauses();
+    assert_eq!(b.taken.texts(), names(0, 200));
+}
+
 #[test]
 fn a_member_appended_later_is_read_also_when_the_agent_was_down() {
     for down in [false, true] {
