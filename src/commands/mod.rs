@@ -78,15 +78,21 @@ fn warn_of_strangers(config: Option<&Path>, settings: &Settings) {
     }
 }
 
-/// The settings of a config, which must be there; with faults in it, those of what it names are looked for, too.
-fn settings_or_all_faults(path: &Path) -> Result<Settings, Faults> {
-    let (settings, mut faults) = config::load_partly(path);
-    if !faults.is_empty()
-        && let Err(more) = read_content(&settings)
-    {
-        faults.0.extend(more.0);
+/// What `run` works with.
+type ForRun = (Settings, Arc<Content>, Option<Arc<Directory>>);
+
+/// Settings, content and directory of a config, which must be there, as `run` needs them. Every fault at once: those of the
+/// config, those that `also` finds in its settings, and those of what it names.
+fn load_for_run(path: &Path, also: impl FnOnce(&Settings) -> Faults) -> Result<ForRun, Faults> {
+    let (settings, mut faults) = config::load_for_run(path);
+    faults.0.extend(also(&settings).0);
+    match read_content(&settings) {
+        Ok((content, directory)) => faults.check((settings, content, directory)),
+        Err(more) => {
+            faults.0.extend(more.0);
+            faults.check(()).and(Err(Faults::default()))
+        }
     }
-    faults.check(settings)
 }
 
 /// Content and directory under these settings; the faults of both at once.

@@ -9,17 +9,22 @@ use std::path::{Component, Path, PathBuf};
 
 impl Settings {
     /// What keeps `run` from starting with these settings; `file` is what faults call the config. Links are followed, so
-    /// this sees loops that the text alone does not show.
-    pub fn check_for_run(&self, file: &str) -> Faults {
+    /// this sees loops that the text alone does not show. What is among the `known` faults is not said again.
+    pub fn check_for_run(&self, file: &str, known: &Faults) -> Faults {
         let mut faults = Faults::default();
         if self.spools.is_empty() {
             faults.add(file, 0, "config", "there is nothing to read; add [[spool]] with path = \"/var/spool/dtex\"");
         }
-        if self.sink_file.is_none() && self.sink_syslog.is_none() {
+        // A sink with faults is a sink that is meant.
+        let is_meant = known.0.iter().any(|fault| fault.item.starts_with("[sink"));
+        if self.sink_file.is_none() && self.sink_syslog.is_none() && !is_meant {
             faults.add(file, 0, "config", "alerts would go nowhere; add [sink.file] or [sink.syslog]");
         }
         for (place, message) in overlaps(self, &resolved) {
-            faults.add(file, 0, &place.to_string(), message);
+            let place = place.to_string();
+            if !known.0.iter().any(|fault| fault.item == place && fault.message == message) {
+                faults.add(file, 0, &place, message);
+            }
         }
         faults
     }
@@ -179,7 +184,7 @@ mod tests {
 
     #[test]
     fn run_needs_a_spool_and_a_sink() {
-        let text = Settings::default().check_for_run("c.toml").to_string();
+        let text = Settings::default().check_for_run("c.toml", &Faults::default()).to_string();
         assert!(text.contains("[[spool]]") && text.contains("[sink.file]"), "{text}");
     }
 
@@ -197,14 +202,16 @@ mod tests {
             state: StateSettings { dir: at("state"), ..StateSettings::default() },
             ..Settings::default()
         };
-        let faults = settings.check_for_run("c.toml");
+        let faults = settings.check_for_run("c.toml", &Faults::default());
         assert_eq!(faults.0.len(), 1, "{faults}");
         assert!(faults.to_string().contains("its own alerts"), "{faults}");
 
         settings.sink_file = Some(FileSinkSettings { path: at("logs/a.jsonl"), ..FileSinkSettings::default() });
-        assert!(settings.check_for_run("c.toml").is_empty());
+        assert!(settings.check_for_run("c.toml", &Faults::default()).is_empty());
         settings.spools.push(spool("again"));
-        assert!(settings.check_for_run("c.toml").to_string().contains("read already by [[spool]] 1"));
+        assert!(
+            settings.check_for_run("c.toml", &Faults::default()).to_string().contains("read already by [[spool]] 1")
+        );
     }
 
     #[test]

@@ -10,7 +10,7 @@ mod target;
 mod trust;
 mod write;
 
-pub use read::{load, load_partly, parse};
+pub use read::{load, load_for_run, load_partly, parse};
 pub use target::{Remote, SyslogTarget};
 pub use trust::{Trust, check_trust};
 

@@ -22,24 +22,36 @@ use std::path::{Path, PathBuf};
 /// # Errors
 /// All faults of the file, or the one that it cannot be read.
 pub fn load(path: &Path) -> Result<Settings, Faults> {
-    let name = path.display().to_string();
-    match std::fs::read_to_string(path) {
-        Ok(text) => parse(&name, &text),
-        Err(e) => {
-            let mut faults = Faults::default();
-            faults.add(&name, 0, "config", format!("cannot be read: {e}; name the config with --config FILE"));
-            Err(faults)
-        }
-    }
+    let (settings, faults) = load_partly(path);
+    faults.check(settings)
 }
 
 /// Reads the config file as far as it can be read, for whoever looks for more faults in what it names.
 pub fn load_partly(path: &Path) -> (Settings, Faults) {
+    let (settings, faults) = read_partly(path);
+    (settings.unwrap_or_default(), faults)
+}
+
+/// The same, with what keeps `run` from starting: see [`Settings::check_for_run`]. Where there is no file, or no TOML in it, that
+/// is all that can be said.
+pub fn load_for_run(path: &Path) -> (Settings, Faults) {
+    let (settings, mut faults) = read_partly(path);
+    if let Some(settings) = &settings {
+        let more = settings.check_for_run(&path.display().to_string(), &faults);
+        faults.0.extend(more.0);
+    }
+    (settings.unwrap_or_default(), faults)
+}
+
+fn read_partly(path: &Path) -> (Option<Settings>, Faults) {
     let name = path.display().to_string();
     let mut faults = Faults::default();
     let settings = match std::fs::read_to_string(path) {
         Ok(text) => read(&name, &text, &mut faults),
-        Err(_) => return (Settings::default(), load(path).err().unwrap_or_default()),
+        Err(e) => {
+            faults.add(&name, 0, "config", format!("cannot be read: {e}; name the config with --config FILE"));
+            None
+        }
     };
     (settings, faults)
 }
@@ -50,13 +62,14 @@ pub fn load_partly(path: &Path) -> (Settings, Faults) {
 /// All faults of the text.
 pub fn parse(file_name: &str, text: &str) -> Result<Settings, Faults> {
     let mut faults = Faults::default();
-    let settings = read(file_name, text, &mut faults);
+    let settings = read(file_name, text, &mut faults).unwrap_or_default();
     faults.check(settings)
 }
 
-fn read(file_name: &str, text: &str, faults: &mut Faults) -> Settings {
+/// `None` for what is no TOML.
+fn read(file_name: &str, text: &str, faults: &mut Faults) -> Option<Settings> {
     let document = Document::new(file_name, text);
-    document.read(faults, |root, faults| Some(read_root(root, faults))).unwrap_or_default()
+    document.read(faults, |root, faults| Some(read_root(root, faults)))
 }
 
 fn read_root(root: &Section<'_>, faults: &mut Faults) -> Settings {

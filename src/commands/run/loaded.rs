@@ -1,7 +1,7 @@
 //! What the agent works with: settings, content and directory, read and checked as a whole.
 
 use crate::alert::AgentIdentity;
-use crate::commands::{load_content, settings_or_all_faults};
+use crate::commands::load_for_run;
 use crate::config::{self, Settings};
 use crate::content::Content;
 use crate::enrich::Directory;
@@ -28,13 +28,12 @@ impl Loaded {
     /// # Errors
     /// All faults at once.
     pub fn read(path: &Path) -> Result<Loaded, Failure> {
-        let settings = settings_or_all_faults(path)?;
         let euid = rustix::process::geteuid().as_raw();
-        let mut trust = config::check_trust(Some(path), &settings, euid);
-        trust.warnings.iter().for_each(|w| warn!("{w}"));
-        trust.faults.0.extend(settings.check_for_run(&path.display().to_string()).0);
-        trust.faults.check(())?;
-        let (content, directory) = load_content(&settings)?;
+        let (settings, content, directory) = load_for_run(path, |settings| {
+            let trust = config::check_trust(Some(path), settings, euid);
+            trust.warnings.iter().for_each(|w| warn!("{w}"));
+            trust.faults
+        })?;
         Ok(Loaded { settings, content, directory })
     }
 

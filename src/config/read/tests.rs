@@ -56,7 +56,7 @@ fn every_setting_stands_in_the_shipped_config_in_the_order_of_the_writer() {
 fn the_shipped_config_as_it_is_reads_one_spool_and_writes_one_file() {
     let settings = parse("exfil-agent.toml", SHIPPED).unwrap();
     assert_eq!(settings, Settings { sink_syslog: None, metrics: None, ..everything() });
-    assert!(settings.check_for_run("exfil-agent.toml").is_empty());
+    assert!(settings.check_for_run("exfil-agent.toml", &Faults::default()).is_empty());
 }
 
 #[test]
