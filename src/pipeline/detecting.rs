@@ -36,7 +36,7 @@ const SHORT_DRAIN_TIME: Duration = Duration::from_secs(1);
 /// that comes later than this after the last commit waits for nothing.
 const COMMIT_PAUSE: Duration = Duration::from_millis(5);
 /// The same while more is read than comes: nobody waits for a single event of a backlog, and fewer commits cost less.
-const BACKLOG_PAUSE: Duration = Duration::from_millis(25);
+const BACKLOG_PAUSE: Duration = Duration::from_millis(100);
 
 /// Pause between two rejected records in the log.
 const SAMPLE_PAUSE: Duration = Duration::from_secs(10);
