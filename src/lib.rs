@@ -49,6 +49,7 @@ pub mod signals;
 
 // How it is used.
 pub mod commands;
+pub mod compare;
 pub mod control;
 pub mod ctl;
 pub mod metrics;

@@ -17,6 +17,7 @@ mod agentctl; // agentctl's exit codes and streams, from outside
 mod backlog; // weeks of spool after an outage, read as if in time
 mod cases; // spools in, alerts and state out, whatever the threads and restarts
 mod changes; // reload, compaction, forgetting, while the real daemon works
+mod compare; // replay --compare against two plain replays
 mod crash; // the real daemon: killed anywhere, at random and at every failpoint
 mod daemon; // the real daemon: asked, given bad starts
 mod determinism; // the same input, the same output, whatever the threads and their timing

@@ -3,6 +3,7 @@
 mod check;
 mod demo;
 mod replay;
+mod replay_compare;
 mod run;
 mod simulate;
 

@@ -3,6 +3,7 @@
 use super::{existing, load_content, parse_now, settings, warn_of_strangers};
 use crate::alert::AgentIdentity;
 use crate::calendar::wall_clock_ms;
+use crate::compare::Input;
 use crate::config::{FileSinkSettings, FormatSetting, FsyncSetting};
 use crate::exit::{self, Failure};
 use crate::pipeline::detecting::{Progress, TimeSource};
@@ -17,7 +18,7 @@ use std::time::Instant;
 /// Arguments of `replay`.
 #[derive(clap::Args)]
 #[command(
-    after_help = "Examples:\n  exfil-agent replay ./spool --out alerts.jsonl\n  exfil-agent replay monday.cef tuesday.cef --state baseline --now 2026-03-04T00:00:00Z"
+    after_help = "Examples:\n  exfil-agent replay ./spool --out alerts.jsonl\n  exfil-agent replay monday.cef tuesday.cef --state baseline --now 2026-03-04T00:00:00Z\n  exfil-agent replay --compare shipped ./content ./spool --explain"
 )]
 pub struct Arguments {
     /// Files and directories, read in this order; a directory's files oldest first
@@ -41,6 +42,11 @@ pub struct Arguments {
     /// Worker threads (0: one a core)
     #[arg(long, value_name = "N")]
     workers: Option<usize>,
+    /// Judge everything both ways and show what differs. Each is a content directory, a config, or "shipped"
+    #[arg(long, num_args = 2, value_names = ["A", "B"], conflicts_with_all = ["state", "out"])]
+    compare: Vec<PathBuf>,
+    #[command(flatten)]
+    comparison: super::replay_compare::Options,
 }
 
 #[derive(Clone, Copy, clap::ValueEnum)]
@@ -61,13 +67,17 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     for path in &arguments.paths {
         existing(path)?;
     }
-    let (content, directory) = load_content(&settings)?;
     let now = arguments.now.as_deref().map(parse_now).transpose()?.unwrap_or_else(wall_clock_ms);
     let format = match arguments.format {
         FormatArgument::Auto => FormatSetting::Auto,
         FormatArgument::Cef => FormatSetting::Cef,
         FormatArgument::Csv => FormatSetting::Csv,
     };
+    if let [a, b] = arguments.compare.as_slice() {
+        let input = Input { paths: arguments.paths.clone(), format, now_ms: now };
+        return super::replay_compare::run(&arguments.comparison, &settings, [a, b], &input);
+    }
+    let (content, directory) = load_content(&settings)?;
     let sink = match &arguments.out {
         Some(path) => file_sink(path, arguments.state.is_some())?,
         None => stdout_sink(),
@@ -86,19 +96,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     };
     let bar = progress_bar(total_bytes(&arguments.paths));
     let started = Instant::now();
-    let shown = bar.clone();
-    let mut last = Instant::now();
-    let pipeline = Pipeline::start(
-        plan,
-        Box::new(move |p: &Progress| {
-            if last.elapsed().as_millis() >= 100 {
-                last = Instant::now();
-                shown.set_position(p.bytes);
-                let rate = p.events as f64 / started.elapsed().as_secs_f64().max(1e-3);
-                shown.set_message(format!("{} events, {rate:.0} events/s, {} alerts", p.events, p.alerts));
-            }
-        }),
-    )?;
+    let pipeline = Pipeline::start(plan, shown_on(&bar))?;
     let source = std::sync::Arc::clone(&pipeline.source);
     let (_, done) = pipeline.join()?;
     bar.finish_and_clear();
@@ -118,7 +116,12 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
         done.bytes,
         done.events as f64 / secs.max(1e-9)
     );
-    match read.failed.split_first() {
+    all_read(&read.failed)
+}
+
+/// Whether every file was read to its end; those that were not are named above.
+pub(super) fn all_read(failed: &[String]) -> Result<(), Failure> {
+    match failed.split_first() {
         None => Ok(()),
         Some((first, more)) => {
             let more = if more.is_empty() { String::new() } else { format!(" and {} more, named above,", more.len()) };
@@ -152,7 +155,20 @@ fn stdout_sink() -> SinkPlan {
     }
 }
 
-fn progress_bar(total: u64) -> ProgressBar {
+/// Shows the progress of a pipeline ten times a second.
+pub(super) fn shown_on(bar: &ProgressBar) -> Box<dyn FnMut(&Progress) + Send> {
+    let (shown, started, mut last) = (bar.clone(), Instant::now(), Instant::now());
+    Box::new(move |p: &Progress| {
+        if last.elapsed().as_millis() >= 100 {
+            last = Instant::now();
+            shown.set_position(p.bytes);
+            let rate = p.events as f64 / started.elapsed().as_secs_f64().max(1e-3);
+            shown.set_message(format!("{} events, {rate:.0} events/s, {} alerts", p.events, p.alerts));
+        }
+    })
+}
+
+pub(super) fn progress_bar(total: u64) -> ProgressBar {
     if !std::io::stderr().is_terminal() {
         return ProgressBar::hidden();
     }
@@ -164,7 +180,7 @@ fn progress_bar(total: u64) -> ProgressBar {
 }
 
 /// Bytes on disk, for the bar.
-fn total_bytes(paths: &[PathBuf]) -> u64 {
+pub(super) fn total_bytes(paths: &[PathBuf]) -> u64 {
     let size = |p: &Path| std::fs::metadata(p).map_or(0, |m| m.len());
     let of = |p: &PathBuf| match std::fs::read_dir(p) {
         Ok(entries) => entries.flatten().map(|e| size(&e.path())).sum(),

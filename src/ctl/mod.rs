@@ -11,7 +11,7 @@ pub mod page;
 mod recorded;
 mod recorded_status;
 pub mod records;
-mod table;
+pub mod table;
 pub mod view;
 
 mod alerts_follow;
