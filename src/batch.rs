@@ -91,6 +91,8 @@ pub struct RawBatch {
     pub line: u64,
     /// What the source itself refused (over-long lines, runs of NUL), in file order: offset, line, bytes, reason. Their bytes are not in `data`.
     pub refused: Vec<Refused>,
+    /// Known to hold nothing but ASCII, in `data`.
+    pub is_ascii: bool,
     /// Bytes before `offset` that are no record and were consumed with this batch: a byte order mark.
     pub skipped: u64,
     /// What to remember with the effects of this batch, in the same commit.

@@ -77,7 +77,7 @@ impl Worker {
     pub fn screen(&mut self, batch: RawBatch, parsers: &ParserTable, mut out: EventBatch) -> EventBatch {
         out.reset(&batch);
         out.columns = self.columns(&batch, parsers);
-        let RawBatch { data, offset, line, refused, skipped, format, leading_header, remember, .. } = batch;
+        let RawBatch { data, offset, line, refused, skipped, format, leading_header, remember, is_ascii, .. } = batch;
         out.remember = Some(remember);
         out.tally.bytes += skipped;
         for r in refused {
@@ -91,7 +91,7 @@ impl Worker {
         out.tally.bytes += data.len() as u64;
         out.raw = data;
         if let Some(format) = format {
-            self.records(&mut out, format, offset, line, leading_header);
+            self.records(&mut out, format, is_ascii, offset, line, leading_header);
         }
         out
     }
@@ -108,9 +108,17 @@ impl Worker {
         Some(columns)
     }
 
-    fn records(&mut self, out: &mut EventBatch, format: Format, offset: u64, mut line: u64, mut header: bool) {
+    fn records(
+        &mut self,
+        out: &mut EventBatch,
+        format: Format,
+        is_ascii: bool,
+        offset: u64,
+        mut line: u64,
+        mut header: bool,
+    ) {
         let raw = std::mem::take(&mut out.raw);
-        let all_valid = simdutf8::basic::from_utf8(&raw).is_ok();
+        let all_valid = is_ascii || simdutf8::basic::from_utf8(&raw).is_ok();
         let mut at = 0;
         while let Some(rest) = raw.get(at..).filter(|r| !r.is_empty()) {
             let (len, lines) = match format {

@@ -98,6 +98,7 @@ impl Piece {
             offset: 0,
             line: 1,
             refused: Vec::new(),
+            is_ascii: false,
             skipped: 0,
             remember: Remember::Position(Box::new(position)),
         }

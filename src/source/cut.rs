@@ -5,6 +5,7 @@
 //! over-long record began. What this file never does: move past a record that is not in a part or refused.
 
 use super::Sniff;
+use super::glance::{Glance, glance};
 use crate::batch::{Format, Refused};
 use crate::event::Reject;
 use memchr::{memchr, memchr_iter, memmem, memrchr};
@@ -41,6 +42,8 @@ pub(super) struct Part {
     pub(super) header: Option<Arc<[u8]>>,
     pub(super) leading_header: bool,
     pub(super) refused: Vec<Refused>,
+    /// Known to be ASCII.
+    pub(super) is_ascii: bool,
 }
 
 /// How much may be in a record.
@@ -103,7 +106,8 @@ impl Cutter {
         follows: Follows,
         sniff: &dyn Sniff,
     ) -> (Vec<Part>, bool) {
-        let mut work = Work { buf, base, follows, sniff, counted: (0, lines), parts: Vec::new(), open: None };
+        let seen = glance(buf);
+        let mut work = Work { buf, base, follows, sniff, seen, counted: (0, lines), parts: Vec::new(), open: None };
         let mut pos = if base == 0 && buf.starts_with(BOM) { BOM.len() } else { 0 };
         let mut more = false;
         while pos < buf.len() {
@@ -115,7 +119,7 @@ impl Cutter {
                 pos = self.leave_skip(&mut work, pos).unwrap_or(buf.len());
                 continue;
             }
-            let nul = memchr(0, work.bytes(pos, buf.len())).map(|i| pos + i);
+            let nul = if seen.has_nul { memchr(0, work.bytes(pos, buf.len())).map(|i| pos + i) } else { None };
             pos = self.text(&mut work, pos, nul.unwrap_or(buf.len()), nul.is_none() && follows == Follows::Nothing);
             if self.skip.is_some() || work.full() {
                 continue;
@@ -309,6 +313,8 @@ pub(super) struct Work<'a> {
     base: u64,
     follows: Follows,
     pub(super) sniff: &'a dyn Sniff,
+    /// What is in all of `buf`.
+    seen: Glance,
     /// Newlines of the file before an index of the buffer.
     counted: (usize, u64),
     parts: Vec<Part>,
@@ -328,7 +334,10 @@ impl<'a> Work<'a> {
     fn lines_at(&mut self, index: usize) -> u64 {
         let (from, lines) = self.counted;
         if index > from {
-            self.counted = (index, lines + memchr_iter(b'\n', self.bytes(from, index)).count() as u64);
+            // Most buffers are one part, which ends with the last newline.
+            let is_all = from == 0 && memchr(b'\n', self.bytes(index, self.buf.len())).is_none();
+            let more = if is_all { self.seen.newlines } else { count_newlines(self.bytes(from, index)) };
+            self.counted = (index, lines + more);
         }
         self.counted.1
     }
@@ -401,6 +410,7 @@ impl<'a> Work<'a> {
         if part.start == part.end {
             (part.start, part.end) = (part.upto, part.upto);
         }
+        part.is_ascii = self.seen.is_ascii;
         part.lines_before = self.lines_at(part.start);
         part.lines_upto = self.lines_at(part.upto);
         self.parts.push(part);
@@ -411,6 +421,10 @@ impl<'a> Work<'a> {
 pub(super) fn without_line_end(record: &[u8]) -> &[u8] {
     let record = record.strip_suffix(b"\n").unwrap_or(record);
     record.strip_suffix(b"\r").unwrap_or(record)
+}
+
+fn count_newlines(bytes: &[u8]) -> u64 {
+    memchr_iter(b'\n', bytes).count() as u64
 }
 
 fn sample(bytes: &[u8]) -> Vec<u8> {

@@ -11,6 +11,7 @@
 mod cut;
 mod decode;
 mod fingerprint;
+mod glance;
 mod glob;
 mod heads;
 mod live;

@@ -294,6 +294,7 @@ impl Tail {
             offset: base + part.start as u64,
             line: part.lines_before + 1,
             refused: part.refused,
+            is_ascii: part.is_ascii,
             skipped: 0,
             remember: Remember::Position(Box::new(self.position.clone())),
         }

@@ -283,6 +283,7 @@ impl Agent {
             line: 1,
             skipped: 0,
             refused: Vec::new(),
+            is_ascii: false,
             remember: Remember::Position(Box::default()),
             data: line.into_bytes(),
         };

@@ -465,6 +465,7 @@ fn empty_batch(id: FileId, position: &Position) -> RawBatch {
         offset: position.offset,
         line: position.lines + 1,
         refused: Vec::new(),
+        is_ascii: false,
         skipped: 0,
         remember: Remember::Position(Box::new(position.clone())),
     }
