@@ -1,7 +1,8 @@
 //! One client's requests and answers, each bounded in bytes and in time as a whole: a client that sends a byte a second,
 //! or never reads, loses its place like one that sends nothing.
 
-use std::io::{Error, ErrorKind, Read, Write};
+use super::listen::left;
+use std::io::{ErrorKind, Read, Write};
 use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
@@ -78,14 +79,6 @@ impl<'s> Conversation<'s> {
             }
         }
         Ok(())
-    }
-}
-
-/// What is left until then; a timeout of zero would mean none.
-fn left(until: Instant) -> std::io::Result<Duration> {
-    match until.checked_duration_since(Instant::now()) {
-        Some(left) if !left.is_zero() => Ok(left),
-        _ => Err(Error::new(ErrorKind::TimedOut, "the client is too slow")),
     }
 }
 

@@ -1,4 +1,5 @@
-//! The socket itself: made with its final mode, never put in the place of anything but a dead socket.
+//! The socket itself: made with its final mode, never put in the place of anything but a dead socket; and how long a client is
+//! waited for.
 
 use rustix::fs::Mode;
 use rustix::io::Errno;
@@ -8,6 +9,7 @@ use std::os::fd::OwnedFd;
 use std::os::unix::fs::FileTypeExt;
 use std::os::unix::net::UnixListener;
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 /// Owner and group may connect.
 const MODE: Mode = Mode::RUSR.union(Mode::WUSR).union(Mode::RGRP).union(Mode::WGRP);
@@ -51,6 +53,17 @@ pub fn poke(path: &Path) -> bool {
 
 fn socket(flags: SocketFlags) -> rustix::io::Result<OwnedFd> {
     socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)
+}
+
+/// What is left until then; a timeout of zero would mean none.
+///
+/// # Errors
+/// When the time is over.
+pub fn left(until: Instant) -> std::io::Result<Duration> {
+    match until.checked_duration_since(Instant::now()) {
+        Some(left) if !left.is_zero() => Ok(left),
+        _ => Err(Error::new(ErrorKind::TimedOut, "the client is too slow")),
+    }
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 //! else is told what to ask. A connection serves one request.
 
 use super::exposition::CONTENT_TYPE;
+use crate::control::listen::left;
 use std::io::{Error, ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::os::unix::net::UnixStream;
@@ -196,14 +197,6 @@ fn drain(connection: &impl Connection) {
         && all < MAX_DRAINED_BYTES
     {
         all += n;
-    }
-}
-
-/// What is left until then; a timeout of zero would mean none.
-fn left(until: Instant) -> std::io::Result<Duration> {
-    match until.checked_duration_since(Instant::now()) {
-        Some(left) if !left.is_zero() => Ok(left),
-        _ => Err(Error::new(ErrorKind::TimedOut, "the client is too slow")),
     }
 }
 
