@@ -21,6 +21,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     super::warn_of_strangers(Some(&arguments.config), &settings);
     settings.check_for_run(&arguments.config.display().to_string()).check(())?;
     let (content, _) = load_content(&settings)?;
+    content::notes(&content, &settings.detection.timezone).iter().for_each(|note| eprintln!("warning: {note}"));
     content::run_tests(&content).check(())?;
     let tests: usize = content.rules.iter().map(|r| r.tests.len()).sum();
     say(&format!(

@@ -145,7 +145,8 @@ impl Pipeline {
         let mut state = state.counting(maturity(&content, &settings));
         let sinks_by_name: Vec<&str> = sinks.iter().map(|sink| sink.name.as_str()).collect();
         let accept_empty = accept_empty_state;
-        let opening = Opening { dir: state_dir, accept_empty, settings: &settings, sinks: &sinks_by_name };
+        let models = &content.models;
+        let opening = Opening { dir: state_dir, accept_empty, settings: &settings, sinks: &sinks_by_name, models };
         let Restored { backing, undelivered, reports } = opening.open(&mut state)?;
 
         // Unbounded: a sink must never wait for the detect thread; there are fewer acknowledgements than queued alerts.

@@ -8,6 +8,7 @@ const RUN: &[(&str, &str)] = &[
     ("docs/quickstart.md", "package::guides::the_guides_work_to_the_letter"),
     ("docs/dtex.md", "package::guides::the_guides_work_to_the_letter"),
     ("docs/operating.md", "package::guides::the_guides_work_to_the_letter"),
+    ("docs/content.md", "overrides::the_guide_to_content_works_as_it_stands"),
 ];
 
 /// Blocks of commands that are not run: how they begin, and why.
@@ -76,7 +77,9 @@ fn every_block_of_commands_is_run_or_has_a_reason() {
         assert!(fence.is_none(), "{path}: a block has no end");
     }
     assert!(reasons.is_empty(), "no such block is left: {reasons:?}");
-    let tests = ["tests/readme.rs", "tests/package/guides.rs"].map(|f| std::fs::read_to_string(f).unwrap()).concat();
+    let tests = ["tests/readme.rs", "tests/package/guides.rs", "tests/overrides.rs"]
+        .map(|f| std::fs::read_to_string(f).unwrap())
+        .concat();
     for (document, test) in RUN {
         let name = test.rsplit("::").next().unwrap();
         assert!(tests.contains(&format!("fn {name}()")), "{test} is gone");

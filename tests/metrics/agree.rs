@@ -62,6 +62,7 @@ fn differences(page: &str, status: &Value, stats: &Value) -> String {
         ("exfil_agent_read_bytes_total", "spool", "bytes"),
         ("exfil_agent_alerts_total", "rule", "alerts"),
         ("exfil_agent_alerts_suppressed_total", "rule", "suppressed"),
+        ("exfil_agent_silenced_alerts_total", "rule", "silenced"),
     ] {
         same(field, one("", total(metric, label)), one("", status[field].as_u64().unwrap()));
     }
@@ -117,8 +118,13 @@ fn differences(page: &str, status: &Value, stats: &Value) -> String {
 #[test]
 fn the_figures_are_those_of_agentctl_in_whatever_way_they_are_asked_for() {
     let watched = Watched::new();
-    let daemon = watched.with_office(900);
     let site = &watched.site;
+    let content = site.root().join("content");
+    fs::create_dir(&content).unwrap();
+    let exception = "[[exception]]\nid = \"x\"\nrule = \"Exfil-Tunnel-Tools-Exec\"\nuser = \"user0\"\nreason = \"r\"\n";
+    fs::write(content.join("us.override.toml"), exception).unwrap();
+    site.configure(&format!("[detection]\ncontent_dir = {content:?}\n"));
+    let daemon = watched.with_office(900);
     fs::write(site.spool("b.cef"), "not an event\n").unwrap();
     wait("the rules to be reported", || site.log().matches("has not been able to fire").count() >= 4);
     let mut differ = String::new();
@@ -134,6 +140,7 @@ fn the_figures_are_those_of_agentctl_in_whatever_way_they_are_asked_for() {
     });
     let page = watched.page();
     assert_eq!(value(&page, "exfil_agent_read_lag_seconds"), 0.0);
+    assert!(value(&page, "exfil_agent_silenced_alerts_total{rule=\"Exfil-Tunnel-Tools-Exec\"}") > 0.0, "{page}");
     assert!(value(&page, "exfil_agent_alerts_total{rule=\"rule-inert\",kind=\"operational\"}") >= 4.0, "{page}");
 
     let answer = watched.ask_port(GET);

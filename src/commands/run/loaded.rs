@@ -3,7 +3,7 @@
 use crate::alert::AgentIdentity;
 use crate::commands::{load_content, settings_or_all_faults};
 use crate::config::{self, Settings};
-use crate::content::Content;
+use crate::content::{self, Content};
 use crate::enrich::Directory;
 use crate::exit::{self, Failure};
 use crate::pipeline::detecting::TimeSource;
@@ -35,6 +35,7 @@ impl Loaded {
         trust.faults.0.extend(settings.check_for_run(&path.display().to_string()).0);
         trust.faults.check(())?;
         let (content, directory) = load_content(&settings)?;
+        content::notes(&content, &settings.detection.timezone).iter().for_each(|note| warn!("{note}"));
         Ok(Loaded { settings, content, directory })
     }
 
