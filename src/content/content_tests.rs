@@ -49,7 +49,11 @@ fn a_shipped_model_with_another_definition_has_another_revision() {
     let content = load(&DetectionSettings::default(), &Limits::default()).unwrap_or_else(|f| panic!("{f}"));
     let of = |m: &ModelSpec| format!("{} {} {}", m.id, m.revision, m.definition.get(..16).unwrap());
     let all: Vec<String> = content.models.iter().map(of).collect();
-    expect_test::expect![[""]].assert_eq(&all.join("\n"));
+    expect_test::expect![[r#"
+        FA-UP-TEMP 1 49c922491f174ab2
+        WEB-OG-FS 1 214960a5ea298b0c
+        WEB-OU-FS 1 558dffd3873cc73b"#]]
+    .assert_eq(&all.join("\n"));
 }
 
 #[test]

@@ -250,7 +250,6 @@ reason = ""
         a.override.toml:1: unknown key "colour"; one of: override, exception
         override of rule WEB-SF (a.override.toml:2): reason is missing
         override of rule WEB-SF (a.override.toml:2): there is no rule "WEB-SF"; did you mean "WEB-FS"?
-        override of rule WEB-FS (a.override.toml:5): sets nothing; a rule has enabled, score, percentile, rank_days, top_share, min_bins, min_count, min_median_ratio, reaches, agent_days
         override of rule WEB-FS (a.override.toml:7): unknown key "scor"; did you mean "score"?
         override of rule WEB-FS (a.override.toml:8): reason is empty; say why, and who may be asked
         override of rule WEB-FS (a.override.toml:12): score is 101; write a number up to 100
@@ -260,13 +259,12 @@ reason = ""
         override (a.override.toml:18): an override names one rule, model or table: rule = "…", model = "…" or table = "…"; a parser or field map is replaced by a file with its id
         override of model FA-UP-TMP (a.override.toml:22): there is no model "FA-UP-TMP"; did you mean "FA-UP-TEMP"?
         override of model FA-UP-TMP (a.override.toml:25): alpha is 0; write a number above 0
-        override of model FA-UP-TEMP (a.override.toml:26): sets nothing; a model has alpha, cut_off
         override of model FA-UP-TEMP (a.override.toml:29): unknown key "scope"; one of: alpha, cut_off, based_on, reason
         override of table sanctioned_domain (a.override.toml:30): there is no table "sanctioned_domain"; did you mean "sanctioned_domains"?
         override of table sanctioned_domains (a.override.toml:37): add is empty
         override of table sanctioned_domains (a.override.toml:38): remove holds "# x", which is no entry
         override of rule WEB-OU-FS (a.override.toml:42): based_on names no version; write the revision and the digest that `agentctl content check` shows
-        b.override.toml:1: id is missing
+        exception ? (b.override.toml:1): id is missing
         exception ? (b.override.toml:1): reason is missing
         exception ? (b.override.toml:3): user: "*" is everything; leave the key out
         exception ? (b.override.toml:4): until is "soon"; write a date such as 2026-12-31
@@ -275,7 +273,7 @@ reason = ""
         exception a (b.override.toml:9): host: "corp\\ws1" has a separator; write the host's name alone, without its domain
         exception a (b.override.toml:10): unknown key "usr"; did you mean "user"?
         exception a (b.override.toml:12): is for everything; name a user, host, process or domain, or say until when one rule is silent
-        exception a (b.override.toml:12): this id is in /dev/shm/overrides/.tmp9Rdvdl/rules/b.override.toml:5 already
+        exception a (b.override.toml:12): this id is in DIR/rules/b.override.toml:5 already
         exception b (b.override.toml:17): is for everything; name a user, host, process or domain, or say until when one rule is silent
         exception c (b.override.toml:21): rule is missing; name a rule, a list of rules, or "*" for all
         exception c (b.override.toml:24): process names nothing; leave the key out

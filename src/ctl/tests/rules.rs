@@ -166,6 +166,17 @@ fn a_program_gets_what_the_page_says() {
 
 #[test]
 fn what_is_left_of_an_exception_that_is_gone_is_told() {
-    expect![[""]].assert_eq(&agentctl("content exceptions", 120));
-    expect![[""]].assert_eq(&agentctl("content exceptions --format csv", 0));
+    expect![[r#"
+        exception  for  until  state               rule   silenced    last day  last about  reason
+        ───────────────────────────────────────────────────────────────────────────────────────────
+        backup                 not in the content  R-SUM         3  2026-03-01  corp\jdoe
+
+        (running agent, pid 812, epoch 70)
+    "#]]
+    .assert_eq(&agentctl("content exceptions", 120));
+    expect![[r#"
+        exception,rules,subject,until,state,rule,silenced,last_day,last_entity,reason,place
+        backup,,,,"not in the content",R-SUM,3,2026-03-01,corp\jdoe,,
+    "#]]
+    .assert_eq(&agentctl("content exceptions --format csv", 0));
 }
