@@ -77,10 +77,10 @@ pub fn disable(rules: &mut [Rule], ids: &[String], faults: &mut Faults) {
     }
 }
 
-/// Rules that rank the same model must do it over the same days: an instance keeps one rank.
+/// Rules that are on and rank the same model must do it over the same days: an instance keeps one rank.
 pub fn agree_on_rank_days(rules: &[Rule], models: &[ModelSpec], faults: &mut Faults) {
     let mut days: BTreeMap<u16, (u32, &str)> = BTreeMap::new();
-    for rule in rules {
+    for rule in rules.iter().filter(|r| r.enabled) {
         let Verdict::Top { model, rank_days, .. } = &rule.verdict else { continue };
         let (first, other) = *days.entry(*model).or_insert((*rank_days, &rule.id));
         if first != *rank_days {

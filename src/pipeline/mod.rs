@@ -325,7 +325,7 @@ pub fn names(content: &Content) -> Names {
 pub fn bounds(content: &Content, settings: &Settings) -> Result<Vec<Bounds>, Failure> {
     let rank_days = |index: usize, model: &ModelSpec| {
         let mut found = None;
-        for rule in &content.rules {
+        for rule in content.rules.iter().filter(|r| r.enabled) {
             if let Verdict::Top { model: m, rank_days, .. } = &rule.verdict
                 && *m as usize == index
                 && found.replace(*rank_days).is_some_and(|other| other != *rank_days)
