@@ -17,7 +17,7 @@ const AGENT: &str = r".SH FILES
 The settings; every one stands there with its default.
 .TP
 /etc/exfil\-agent/content
-A place for a site's own rules, tables and parsers; used once detection.content_dir names it.
+A site's own rules, models, tables and parsers, patches and exceptions: what stands here counts instead of what is shipped.
 .TP
 /usr/share/exfil\-agent/content
 What is compiled into the program, to read and to copy from.

@@ -41,6 +41,7 @@ impl EntityKind {
 pub const MATTERS: &[&str] = &[
     "clock-differs",
     "limit-reached",
+    "model-relearns",
     "rule-inert",
     "sink-failing",
     "spool-silent",

@@ -15,33 +15,38 @@ fn succeeded(output: &Output) -> String {
     String::from_utf8(output.stdout.clone()).unwrap()
 }
 
-/// The shipped content, with a score, a switch, a threshold and a condition changed.
+/// A site's content: a score, a switch, a threshold, a condition and an exception.
 fn changed_content(dir: &Path) {
-    let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("config/content");
-    copy(&shipped, dir);
-    for (file, from, to) in [
-        ("web_fs.toml", "\nscore = 2\n", "\nscore = 3\n"),
-        ("a_certutil_encode.toml", "\nscore = 20\n", "\nscore = 20\nenabled = false\n"),
-        ("web_new_file_20.toml", "reaches = 20_000_000", "reaches = 900_000_000"),
-        ("certutil_encode.toml", "\n[condition]\n", "\n[condition]\nuser = \"nobody-of-that-name\"\n"),
-    ] {
-        let path = dir.join("rules").join(file);
-        let text = fs::read_to_string(&path).unwrap();
-        assert!(text.contains(from), "{file} has {from:?}");
-        fs::write(&path, text.replacen(from, to, 1)).unwrap();
-    }
-}
-
-fn copy(from: &Path, to: &Path) {
-    fs::create_dir_all(to).unwrap();
-    for entry in fs::read_dir(from).unwrap().map(Result::unwrap) {
-        let target = to.join(entry.file_name());
-        if entry.file_type().unwrap().is_dir() {
-            copy(&entry.path(), &target)
-        } else {
-            fs::copy(entry.path(), target).map(drop).unwrap()
-        }
-    }
+    let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("config/content/rules/certutil_encode.toml");
+    let rule = fs::read_to_string(shipped).unwrap();
+    let condition = "\n[condition]\n";
+    assert!(rule.contains(condition));
+    fs::create_dir_all(dir.join("rules")).unwrap();
+    fs::write(
+        dir.join("rules/certutil.toml"),
+        rule.replacen(condition, "\n[condition]\nuser = \"nobody-of-that-name\"\n", 1),
+    )
+    .unwrap();
+    let patches = r#"
+        [[override]]
+        rule = "WEB-FS"
+        reason = "test"
+        score = 3
+        [[override]]
+        rule = "A-Certutil-Encode"
+        reason = "test"
+        enabled = false
+        [[override]]
+        rule = "WEB-New-File-20"
+        reason = "test"
+        reaches = 900_000_000
+        [[exception]]
+        id = "tunnels"
+        rule = "Exfil-Tunnel-Tools-Exec"
+        process = ["plink", "socat", "stunnel", "httptunnel"]
+        reason = "we like tunnels"
+    "#;
+    fs::write(dir.join("site.override.toml"), patches).unwrap();
 }
 
 type Subject = (String, String, String, String);
@@ -108,6 +113,7 @@ fn what_differs_is_what_two_replays_say() {
         ("A-Certutil-Encode", "A-Certutil-Encode is switched off there"),
         ("WEB-New-File-20", "the condition holds there, too, but reaches is 900000000 there and 20000000 here"),
         ("Certutil-Encode", "the condition does not hold there: user is "),
+        ("Exfil-Tunnel-Tools-Exec", "the exception tunnels silences it there: we like tunnels"),
     ] {
         let mut of_rule = differences.iter().filter(|d| d["rule"] == rule).peekable();
         assert!(of_rule.peek().is_some(), "{rule} differs");

@@ -28,6 +28,7 @@ mod golden; // states of every schema, read for ever
 mod messages; // what is said to bad input, as data: message and exit code
 mod metrics; // figures for Prometheus: what they say, who may ask, what is shipped for them
 mod oracle; // detection against a plain judge, event by event
+mod overrides; // a site's own content on the real daemon: exceptions, bad content, models that change
 mod package; // the packages: their files, and a machine that installs, upgrades, removes and purges
 mod paging; // memory for what is learned: who leaves it comes back
 mod power_loss; // what had reached the disk when the power went

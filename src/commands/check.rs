@@ -17,10 +17,11 @@ pub struct Arguments {
 
 /// Runs the command.
 pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
-    let (_, content, _) = load_for_run(&arguments.config, |settings| {
+    let (settings, content, _) = load_for_run(&arguments.config, |settings| {
         super::warn_of_strangers(Some(&arguments.config), settings);
         Faults::default()
     })?;
+    content::notes(&content, &settings.detection.timezone).iter().for_each(|note| eprintln!("warning: {note}"));
     content::run_tests(&content).check(())?;
     let tests: usize = content.rules.iter().map(|r| r.tests.len()).sum();
     say(&format!(

@@ -52,7 +52,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
         state: StateSettings { dir: dir.join("state"), snapshots_kept: 0, ..StateSettings::default() },
         control: ControlSettings { socket: dir.join("control.sock") },
         sink_file: Some(FileSinkSettings { path: dir.join("alerts.jsonl"), ..FileSinkSettings::default() }),
-        ..Settings::default()
+        ..super::settings(None)?
     };
     let (content, directory) = load_content(&settings)?;
     let end_ms = i64::from(options.start + options.days as i32) * 86_400_000;

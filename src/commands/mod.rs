@@ -63,11 +63,16 @@ pub fn run(command: Command) -> Result<(), Failure> {
     }
 }
 
-/// The settings of a file, or the defaults when no file is named.
+/// The settings of a file, or the defaults when no file is named. Without a config nothing of the machine's counts: neither
+/// does its content.
 fn settings(path: Option<&Path>) -> Result<Settings, Failure> {
     match path {
         Some(path) => Ok(config::load(path)?),
-        None => Ok(Settings::default()),
+        None => {
+            let mut settings = Settings::default();
+            settings.detection.content_dir = None;
+            Ok(settings)
+        }
     }
 }
 

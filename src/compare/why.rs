@@ -5,8 +5,10 @@
 
 use super::Side;
 use crate::alert::Alert;
+use crate::calendar::Zone;
 use crate::enrich::Enricher;
 use crate::event::{Counts, Draft, EventType, EventView, Field, FieldSet, Span, Text};
+use crate::rule::exception::Exception;
 use crate::rule::{Rule, Scratch, Verdict};
 
 /// What keeps `there` from making an alert of `here`, one sentence.
@@ -16,8 +18,10 @@ pub(super) fn only_here(alert: &Alert, here: &Side, there: &Side) -> String {
     if !rule.enabled {
         return format!("{id} is switched off there");
     }
-    if let Some(why) = condition_fails(alert, rule, there) {
-        return format!("the condition does not hold there: {why}");
+    match judge(alert, rule, there) {
+        Judged::Fails(why) => return format!("the condition does not hold there: {why}"),
+        Judged::Silenced(why) => return why,
+        Judged::Holds => {}
     }
     let differing = self::rule(here, id).map(|own| differing(&numbers(own, here), &numbers(rule, there)));
     match differing {
@@ -32,12 +36,21 @@ fn rule<'s>(side: &'s Side, id: &str) -> Option<&'s Rule> {
     side.content.rules.iter().find(|rule| rule.id == id)
 }
 
-/// The first thing that fails when a rule is asked about the event of an alert.
-fn condition_fails(alert: &Alert, rule: &Rule, side: &Side) -> Option<String> {
-    let kind = EventType::from_name(&alert.event_type)?;
+/// What a rule says about the event of an alert.
+enum Judged {
+    /// The first thing that fails.
+    Fails(String),
+    /// The condition holds, and an exception does.
+    Silenced(String),
+    /// The condition holds.
+    Holds,
+}
+
+fn judge(alert: &Alert, rule: &Rule, side: &Side) -> Judged {
+    let Some(kind) = EventType::from_name(&alert.event_type) else { return Judged::Holds };
     if !rule.events.iter().any(|e| kind.is_a(*e)) {
         let types: Vec<&str> = rule.events.iter().map(|e| e.name()).collect();
-        return Some(format!("it is about {} events, and this is {kind}", types.join(" and ")));
+        return Judged::Fails(format!("it is about {} events, and this is {kind}", types.join(" and ")));
     }
     let (mut raw, mut draft) = (Vec::new(), Draft::empty(kind, alert.time_ms));
     for (name, value) in &alert.fields {
@@ -51,7 +64,17 @@ fn condition_fails(alert: &Alert, rule: &Rule, side: &Side) -> Option<String> {
     let all = FieldSet(u64::MAX);
     Enricher::new(&side.content.tables).enrich(&raw, &mut arena, &mut draft, all, &mut Counts::default());
     let event = EventView { draft: &draft, text: Text { raw: &raw, arena: &arena } };
-    rule.condition.why_not(event, &mut Scratch::new(side.settings.limits.max_command_chars))
+    if let Some(why) = rule.condition.why_not(event, &mut Scratch::new(side.settings.limits.max_command_chars)) {
+        return Judged::Fails(why);
+    }
+    let zone = Zone::named(&side.settings.detection.timezone).unwrap_or_else(|_| Zone::utc());
+    let silent = |e: &&Exception| e.is_for(&rule.id) && e.holds(event, zone.day_of(alert.time_ms));
+    match side.content.exceptions.all.iter().find(silent) {
+        Some(exception) => {
+            Judged::Silenced(format!("the exception {} silences it there: {}", exception.id, exception.reason))
+        }
+        None => Judged::Holds,
+    }
 }
 
 /// What a rule asks besides its condition: names and values.
@@ -88,6 +111,7 @@ fn numbers(rule: &Rule, side: &Side) -> Vec<(&'static str, String)> {
     if let Some(model) = model.and_then(|index| side.content.models.get(usize::from(index))) {
         let detection = &side.settings.detection;
         all.push(("its model", model.id.clone()));
+        all.push(("the model's revision", model.revision.to_string()));
         all.push(("cut_off", model.cut_off.to_string()));
         all.push(("alpha", model.alpha.to_string()));
         all.push(("min_confidence", detection.min_confidence.to_string()));

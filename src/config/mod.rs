@@ -36,6 +36,8 @@ pub const FACILITIES: &[(&str, u8)] = &[
 
 /// Where the config lies when nobody says otherwise.
 pub const DEFAULT_CONFIG: &str = "/etc/exfil-agent/exfil-agent.toml";
+/// Where a site's own content lies when the config does not say. It need not be there.
+pub const DEFAULT_CONTENT_DIR: &str = "/etc/exfil-agent/content";
 
 /// All settings of the agent.
 #[derive(Clone, Debug, PartialEq, Default)]
@@ -258,7 +260,7 @@ pub struct DetectionSettings {
     pub strict: bool,
     /// Ids of rules that are switched off.
     pub disabled_rules: Vec<String>,
-    /// A directory whose files replace (same name) or extend the shipped content.
+    /// The directory of the site's own content: files that replace, patch or extend what is shipped. None is shipped content alone.
     pub content_dir: Option<PathBuf>,
     /// Domains that belong to the site itself.
     pub sanctioned_domains: Vec<String>,
@@ -288,7 +290,7 @@ impl Default for DetectionSettings {
             timezone: "UTC".into(),
             strict: false,
             disabled_rules: Vec::new(),
-            content_dir: None,
+            content_dir: Some(PathBuf::from(DEFAULT_CONTENT_DIR)),
             sanctioned_domains: Vec::new(),
             tables: BTreeMap::new(),
             table_files: BTreeMap::new(),

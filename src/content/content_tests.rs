@@ -43,6 +43,19 @@ fn shipped_content_loads() {
     assert!(content.rules.iter().all(|r| r.enabled && !r.needs.is_empty()));
 }
 
+/// What an agent has learned by an older definition is mixed with none: who changes a definition raises the revision beside it.
+#[test]
+fn a_shipped_model_with_another_definition_has_another_revision() {
+    let content = load(&DetectionSettings::default(), &Limits::default()).unwrap_or_else(|f| panic!("{f}"));
+    let of = |m: &ModelSpec| format!("{} {} {}", m.id, m.revision, m.definition.get(..16).unwrap());
+    let all: Vec<String> = content.models.iter().map(of).collect();
+    expect_test::expect![[r#"
+        FA-UP-TEMP 1 49c922491f174ab2
+        WEB-OG-FS 1 214960a5ea298b0c
+        WEB-OU-FS 1 558dffd3873cc73b"#]]
+    .assert_eq(&all.join("\n"));
+}
+
 #[test]
 fn a_sites_rule_extends_and_its_files_replace() {
     let content = load_with(&[("rules/site_1.toml", RULE)]).unwrap_or_else(|f| panic!("{f}"));
@@ -107,8 +120,13 @@ fields = { comand_line = "x" }
 
 #[test]
 fn an_id_that_is_taken_names_the_other_file() {
-    let faults = faults_of(&[("rules/z.toml", &RULE.replace("Site-1", "WEB-FS"))]);
-    assert_eq!(faults, "rule WEB-FS (z.toml:1): this id is in rules/web_fs.toml already");
+    let faults = faults_of(&[("rules/a.toml", RULE), ("rules/z.toml", RULE)]);
+    assert!(faults.starts_with("rule Site-1 (z.toml:1): this id is in /"), "{faults}");
+    assert!(faults.ends_with("/rules/a.toml already"), "{faults}");
+    // Also where both would replace the same shipped one.
+    let mine = RULE.replace("Site-1", "WEB-FS");
+    let faults = faults_of(&[("rules/a.toml", &mine), ("rules/z.toml", &mine)]);
+    assert!(faults.starts_with("rule WEB-FS (z.toml:1): this id is in /"), "{faults}");
 }
 
 #[test]
@@ -140,7 +158,7 @@ fn a_shipped_rule_without_tests_is_a_fault() {
         .0
         .insert("rules/x.toml".into(), ContentFile { shown: "rules/x.toml".into(), text: RULE.into(), shipped: true });
     let mut faults = Faults::default();
-    compile(&files, &DetectionSettings::default(), &Limits::default(), &mut faults);
+    compile(Layers { files, ..Layers::default() }, &DetectionSettings::default(), &Limits::default(), &mut faults);
     assert!(faults.to_string().contains("has 0 firing and 0 non-firing [[test]] blocks"), "{faults}");
 }
 

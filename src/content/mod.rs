@@ -1,15 +1,18 @@
 //! Content: what is detected. Structured TOML and plain tables, embedded in the binary, overridable per site.
 //!
-//! `raw text → Document → Section → checked, compiled content`; every fault of every file is reported at once, with
+//! `files of each layer → layers → Document → Section → checked, compiled content → patches`; every fault of every file is reported at once, with
 //! file, line, item and what to write instead. Nothing in here judges an event.
 
 pub mod fault;
 pub mod section;
 
+pub mod based_on;
 mod commandline;
 pub mod condition;
 mod files;
+pub mod layers;
 mod models;
+pub mod overrides;
 mod rules;
 mod selftest;
 mod tables;
@@ -21,16 +24,21 @@ pub mod fuzz_written;
 
 pub use fault::{Fault, Faults};
 pub use files::{ContentFile, ContentFiles};
+pub use layers::{Kind, Layers};
 pub use selftest::run_tests;
 
-use crate::config::{DetectionSettings, Limits};
+use crate::calendar::{Zone, wall_clock_ms};
+use crate::config::{DEFAULT_CONTENT_DIR, DetectionSettings, Limits};
 use crate::enrich::{Enricher, Tables};
 use crate::event::{EventType, Field, FieldSet};
 use crate::model::ModelSpec;
 use crate::parse::ParserTable;
+use crate::rule::exception::Exceptions;
 use crate::rule::{Rule, Screen};
 use condition::Vocabulary;
+use overrides::Patches;
 use section::Document;
+use std::path::Path;
 use std::sync::Arc;
 use tables::TableTexts;
 
@@ -45,6 +53,10 @@ pub struct Content {
     pub rules: Vec<Rule>,
     /// Tables of names.
     pub tables: Tables,
+    /// For whom no alerts are made.
+    pub exceptions: Exceptions,
+    /// Where everything comes from.
+    pub layers: Layers,
 }
 
 /// Loads the shipped content and the site's on top of it.
@@ -53,34 +65,48 @@ pub struct Content {
 /// All faults of all files.
 pub fn load(settings: &DetectionSettings, limits: &Limits) -> Result<Content, Faults> {
     let mut faults = Faults::default();
-    let files = gather(settings, &mut faults);
-    let content = compile(&files, settings, limits, &mut faults);
+    let layers = match &settings.content_dir {
+        Some(dir) if dir == Path::new(DEFAULT_CONTENT_DIR) && files::is_absent(dir) => Layers::shipped(),
+        Some(dir) => Layers::with_site(dir, &mut faults),
+        None => Layers::shipped(),
+    };
+    let content = compile(layers, settings, limits, &mut faults);
     faults.check(content)
 }
 
-/// The files that [`load`] compiles: the shipped ones with the site's on top.
-pub fn gather(settings: &DetectionSettings, faults: &mut Faults) -> ContentFiles {
-    let mut files = ContentFiles::shipped();
-    if let Some(dir) = &settings.content_dir {
-        files.overlay(dir, faults);
-    }
-    files
-}
-
-fn compile(files: &ContentFiles, settings: &DetectionSettings, _limits: &Limits, faults: &mut Faults) -> Content {
+fn compile(mut layers: Layers, settings: &DetectionSettings, _limits: &Limits, faults: &mut Faults) -> Content {
+    // Texts are not kept: an agent runs for months.
+    let patches = Patches::read(&std::mem::take(&mut layers.patches), faults);
+    let files = std::mem::take(&mut layers.files);
     let tools = commandline::read(files.document("commandline.toml").as_ref(), faults);
-    let vocabulary = Vocabulary { tables: TableTexts::gather(files, settings, faults), tools: Arc::new(tools) };
-    let models = models::read(&files.documents("models/"), &vocabulary, faults);
+    let mut texts = TableTexts::gather(&files, settings, faults);
+    patches.patch_tables(&mut texts, &mut layers, faults);
+    let vocabulary = Vocabulary { tables: texts, tools: Arc::new(tools) };
+    let mut models = models::read(&files.documents("models/"), &vocabulary, faults);
     let mut rules = rules::read(&files.documents("rules/"), &models, &vocabulary, faults);
+    let exceptions = patches.apply(&mut rules, &mut models, &mut layers, faults);
     rules::disable(&mut rules, &settings.disabled_rules, faults);
+    rules::agree_on_rank_days(&rules, &models, faults);
 
-    let texts = &vocabulary.tables.texts;
-    let tables = Tables::compile(texts, &settings.tables, &settings.sanctioned_domains, faults);
-    let cef_keys = texts.get("cef_keys").map(String::as_str).unwrap_or_default();
+    let texts = &vocabulary.tables;
+    let mut of_tables = Faults::default();
+    let tables = Tables::compile(&texts.texts, texts.switches(), &settings.sanctioned_domains, &mut of_tables);
+    texts.blame(&mut of_tables);
+    faults.0.extend(of_tables.0);
+    let cef_keys = texts.texts.get("cef_keys").map(String::as_str).unwrap_or_default();
     let documents = |folder: &str| files.documents(folder).into_iter().map(|(d, _)| d).collect::<Vec<Document>>();
     let mut parsers = ParserTable::compile(&documents("fieldmaps/"), &documents("parsers/"), cef_keys, faults);
     parsers.set_wanted(wanted(&Screen::new(&rules, &models), &Enricher::new(&tables)));
-    Content { parsers, models, rules, tables }
+    Content { parsers, models, rules, tables, exceptions, layers }
+}
+
+/// What somebody should know about the content and nothing is refused for: what an upgrade has changed below a site's files,
+/// what is not read, and exceptions that have ended or will before long, by today in a zone.
+pub fn notes(content: &Content, timezone: &str) -> Vec<Fault> {
+    let zone = Zone::named(timezone).unwrap_or_else(|_| Zone::utc());
+    let mut notes = content.layers.notes.clone();
+    notes.extend(overrides::ending(content, zone.day_of(wall_clock_ms())));
+    notes
 }
 
 /// Fields to fill by event type: what rules and models read, what every event is filed under, and what enrichment makes

@@ -1,5 +1,6 @@
 //! Reads `models/*.toml`: one model a file.
 
+use super::based_on::definition_of_model;
 use super::condition::{self, Vocabulary};
 use super::fault::{Faults, suggest};
 use super::rules::{read_events, read_field};
@@ -8,7 +9,8 @@ use crate::event::FieldSet;
 use crate::model::{ModelSpec, Scope};
 use std::collections::BTreeMap;
 
-const KEYS: &[&str] = &["id", "name", "why", "scope", "feature", "events", "condition", "once_per", "alpha", "cut_off"];
+const KEYS: &[&str] =
+    &["id", "name", "revision", "why", "scope", "feature", "events", "condition", "once_per", "alpha", "cut_off"];
 const SCOPES: &[(&str, Scope)] =
     &[("user", Scope::User), ("host", Scope::Host), ("peer_group", Scope::PeerGroup), ("org", Scope::Org)];
 
@@ -33,6 +35,7 @@ fn read_model(section: &Section<'_>, vocabulary: &Vocabulary, faults: &mut Fault
     let id = section.required("id", faults);
     section.set_item(format!("model {}", id.as_deref().unwrap_or("?")));
     let name = section.required("name", faults);
+    let revision = read_revision(section, faults);
     section.string("why", faults);
     let scope = read_scope(section, faults);
     let feature = read_field(section, "feature", true, faults);
@@ -51,6 +54,8 @@ fn read_model(section: &Section<'_>, vocabulary: &Vocabulary, faults: &mut Fault
     Some(ModelSpec {
         id: id?,
         name: name?,
+        revision,
+        definition: definition_of_model(section),
         scope: scope?,
         feature,
         events,
@@ -61,6 +66,15 @@ fn read_model(section: &Section<'_>, vocabulary: &Vocabulary, faults: &mut Fault
         needs,
         file: section.file().to_owned(),
     })
+}
+
+/// The revision of an item, a number from 1.
+pub fn read_revision(section: &Section<'_>, faults: &mut Faults) -> u32 {
+    let revision = section.unsigned("revision", faults).and_then(|n| u32::try_from(n).ok()).filter(|n| *n > 0);
+    if revision.is_none() {
+        section.fault(faults, section.line_of("revision"), "revision is missing or not a number from 1");
+    }
+    revision.unwrap_or(1)
 }
 
 fn read_scope(section: &Section<'_>, faults: &mut Faults) -> Option<Scope> {

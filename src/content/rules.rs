@@ -2,6 +2,7 @@
 
 use super::condition::{self, Vocabulary};
 use super::fault::{Faults, suggest};
+use super::models::read_revision;
 use super::section::{Document, Section};
 use super::verdict;
 use crate::event::{EventType, Field, FieldSet};
@@ -33,7 +34,7 @@ const KEYS: &[&str] = &[
     "test",
 ];
 /// Highest score.
-const MAX_SCORE: u64 = 100;
+pub(super) const MAX_SCORE: u64 = 100;
 
 /// Reads all rules; their order is that of the files.
 pub fn read(
@@ -76,6 +77,22 @@ pub fn disable(rules: &mut [Rule], ids: &[String], faults: &mut Faults) {
     }
 }
 
+/// Rules that are on and rank the same model must do it over the same days: an instance keeps one rank.
+pub fn agree_on_rank_days(rules: &[Rule], models: &[ModelSpec], faults: &mut Faults) {
+    let mut days: BTreeMap<u16, (u32, &str)> = BTreeMap::new();
+    for rule in rules.iter().filter(|r| r.enabled) {
+        let Verdict::Top { model, rank_days, .. } = &rule.verdict else { continue };
+        let (first, other) = *days.entry(*model).or_insert((*rank_days, &rule.id));
+        if first != *rank_days {
+            let model = models.get(usize::from(*model)).map_or("", |m| m.id.as_str());
+            let message = format!(
+                "ranks the model {model} over {rank_days} days and {other} over {first}; give them the same rank_days"
+            );
+            faults.add(&rule.file, 0, &format!("rule {}", rule.id), message);
+        }
+    }
+}
+
 fn read_rule(
     section: &Section<'_>,
     models: &[ModelSpec],
@@ -85,10 +102,7 @@ fn read_rule(
     let id = section.required("id", faults);
     section.set_item(format!("rule {}", id.as_deref().unwrap_or("?")));
     let name = section.required("name", faults);
-    let revision = section.unsigned("revision", faults).and_then(|n| u32::try_from(n).ok()).filter(|n| *n > 0);
-    if revision.is_none() {
-        section.fault(faults, section.line_of("revision"), "revision is missing or not a number from 1");
-    }
+    let revision = read_revision(section, faults);
     // One paragraph, however the file breaks its lines.
     let why = section.required("why", faults).map(|w| w.split_whitespace().collect::<Vec<_>>().join(" "));
     let attack = read_attack(section, faults);
@@ -116,7 +130,7 @@ fn read_rule(
             .collect(),
         id: id.unwrap_or_default(),
         name: name.unwrap_or_default(),
-        revision: revision.unwrap_or(1),
+        revision,
         why: why.unwrap_or_default(),
         attack,
         score,

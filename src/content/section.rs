@@ -3,7 +3,9 @@
 //! The only module that names the toml crate's parsed documents. Lines are 1-based.
 
 use super::fault::{Faults, suggest};
+use crate::calendar::{Day, parse_day};
 use std::cell::RefCell;
+use std::fmt::Write as _;
 use toml::de::{DeTable, DeValue};
 
 /// The text of one TOML file and where its lines begin.
@@ -13,6 +15,8 @@ pub struct Document {
     pub file: String,
     text: String,
     line_starts: Vec<usize>,
+    /// Keys of the top table that somebody else reads.
+    header: &'static [&'static str],
 }
 
 impl Document {
@@ -22,7 +26,13 @@ impl Document {
         let line_starts = std::iter::once(0)
             .chain(text.bytes().enumerate().filter(|(_, b)| *b == b'\n').map(|(i, _)| i + 1))
             .collect();
-        Document { file: file.into(), text, line_starts }
+        Document { file: file.into(), text, line_starts, header: &[] }
+    }
+
+    /// These keys of the top table are somebody else's: they are not unknown.
+    pub fn with_header(mut self, keys: &'static [&'static str]) -> Document {
+        self.header = keys;
+        self
     }
 
     /// The 1-based line of a byte offset.
@@ -35,6 +45,7 @@ impl Document {
         match DeTable::parse(&self.text) {
             Ok(root) => {
                 let section = Section::new(self, root.get_ref(), 1, String::new());
+                section.taken.borrow_mut().extend(self.header);
                 read(&section, faults)
             }
             Err(e) => {
@@ -211,6 +222,32 @@ impl<'d> Section<'d> {
         parsed
     }
 
+    /// A day, written as a date of TOML (`2026-12-31`) or as the same in quotes; `None` when missing.
+    pub fn day(&self, key: &str, faults: &mut Faults) -> Option<Day> {
+        let value = self.take(key)?;
+        let text = match value {
+            DeValue::Datetime(date) => date.to_string(),
+            DeValue::String(text) => text.to_string(),
+            other => {
+                self.wrong_type(key, other, "a date such as 2026-12-31", faults);
+                return None;
+            }
+        };
+        let day = parse_day(&text).filter(|_| text.len() == "2026-12-31".len());
+        if day.is_none() {
+            self.fault(faults, self.line_of(key), format!("{key} is {text:?}; write a date such as 2026-12-31"));
+        }
+        day
+    }
+
+    /// What the table says, the same for every way to write it: keys in alphabetical order, without comments and without the
+    /// top keys of `except`. For digests; nothing counts as taken.
+    pub fn canonical(&self, except: &[&str]) -> String {
+        let mut out = String::new();
+        put_table(&mut out, self.table, except);
+        out
+    }
+
     /// Whatever scalar or list of texts stands there, for keys whose type depends on something else.
     pub fn value(&self, key: &str, faults: &mut Faults) -> Option<Value> {
         let peek = self.table.iter().find(|(k, _)| k.get_ref() == key).map(|(_, v)| v.get_ref())?;
@@ -303,6 +340,49 @@ impl<'d> Section<'d> {
     }
 }
 
+fn put_table(out: &mut String, table: &DeTable<'_>, except: &[&str]) {
+    let mut keys: Vec<_> = table.iter().map(|(k, v)| (k.get_ref().as_ref(), v.get_ref())).collect();
+    keys.retain(|(key, _)| !except.contains(key));
+    keys.sort_unstable_by_key(|(key, _)| *key);
+    out.push('{');
+    for (key, value) in keys {
+        let _ = write!(out, "{key:?}=");
+        put_value(out, value);
+        out.push(',');
+    }
+    out.push('}');
+}
+
+fn put_value(out: &mut String, value: &DeValue<'_>) {
+    // Writing into a text does not fail.
+    let _ = match value {
+        DeValue::String(s) => write!(out, "{s:?}"),
+        DeValue::Integer(n) => match i64::from_str_radix(n.as_str(), n.radix()) {
+            Ok(n) => write!(out, "{n}"),
+            Err(_) => write!(out, "{}", n.as_str()),
+        },
+        DeValue::Float(f) => match f.as_str().parse::<f64>() {
+            Ok(f) => write!(out, "{f:?}"),
+            Err(_) => write!(out, "{}", f.as_str()),
+        },
+        DeValue::Boolean(b) => write!(out, "{b}"),
+        DeValue::Datetime(d) => write!(out, "{d}"),
+        DeValue::Array(items) => {
+            out.push('[');
+            for item in items.iter() {
+                put_value(out, item.get_ref());
+                out.push(',');
+            }
+            out.push(']');
+            Ok(())
+        }
+        DeValue::Table(table) => {
+            put_table(out, table, &[]);
+            Ok(())
+        }
+    };
+}
+
 /// A member of a mixed list.
 pub enum TextOrTable<'d> {
     /// A text and its line.
@@ -333,6 +413,40 @@ mod tests {
             "rule A (a.toml:1): id is a integer; write a text in quotes\n\
              rule A (a.toml:2): unknown key \"scor\"; did you mean \"score\"?"
         );
+    }
+
+    #[test]
+    fn what_a_table_says_does_not_depend_on_how_it_is_written() {
+        let canonical = |text: &str| {
+            let read = |s: &Section<'_>, _: &mut Faults| Some(s.canonical(&["why"]));
+            Document::new("a.toml", text).read(&mut Faults::default(), read).unwrap()
+        };
+        let one = canonical("id = 'x'\nwhy = \"a\"\nn = 0x10 # sixteen\n[condition]\nimage = ['a', \"b\"]\n");
+        assert_eq!(one, canonical("n = 16\nwhy = 'b'\ncondition = { image = ['a', 'b'] }\nid = \"x\""));
+        for other in [
+            "n = 16\nid = 'x'\ncondition = { image = ['b', 'a'] }",
+            "n = 17\nid = 'x'\ncondition = { image = ['a', 'b'] }",
+            "n = 16\nid = 'x'\ncondition = { image = ['a', 'b'], why = 'x' }",
+        ] {
+            assert_ne!(one, canonical(other), "{other}");
+        }
+    }
+
+    #[test]
+    fn days_are_dates_with_and_without_quotes() {
+        let mut faults = Faults::default();
+        let doc = Document::new(
+            "a.toml",
+            "a = 2026-12-31\nb = \"2026-12-31\"\nc = 3\nd = \"soon\"\ne = 2026-12-31T10:00:00Z\n",
+        );
+        doc.read(&mut faults, |s, f| {
+            assert_eq!(s.day("a", f), s.day("b", f));
+            assert!(s.day("a", f).is_some());
+            assert_eq!((s.day("c", f), s.day("d", f), s.day("e", f)), (None, None, None));
+            Some(())
+        });
+        let lines: Vec<usize> = faults.0.iter().map(|f| f.line).collect();
+        assert_eq!(lines, [3, 4, 5], "{faults}");
     }
 
     #[test]

@@ -1,20 +1,21 @@
 //! `agentctl content …`: what detection is made of: checked, tested, and written out to start from. Asks no agent.
 
 use super::Desk;
+use super::content_export;
+use super::escape::for_terminal;
 use super::output::{Output, Row};
 use super::page::Page;
 use super::view::ViewError;
 use crate::config::Settings;
+use crate::content::layers::Item;
 use crate::content::{self, Faults};
-use crate::content::{ContentFile, ContentFiles};
 use serde::{Deserialize, Serialize};
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::io::Write as _;
 
 /// `agentctl content …`.
 #[derive(Debug, clap::Subcommand)]
 pub enum ContentCommand {
-    /// Which file of the content is in force, and every fault at once
+    /// Which file or patch is in force for each item, every fault at once, and what an upgrade or a date has overtaken
     #[command(
         after_help = "Examples:\n  agentctl content check\n  agentctl content check --config ./exfil-agent.toml --format csv"
     )]
@@ -22,37 +23,37 @@ pub enum ContentCommand {
     /// Run the tests beside rules and parsers
     #[command(after_help = "Examples:\n  agentctl content test\n  agentctl content test --config ./exfil-agent.toml")]
     Test,
-    /// Write the shipped content into a directory, to read or to start from
-    Export(Exporting),
+    /// For whom no alerts are made, until when, and what that has silenced
+    #[command(after_help = "Examples:\n  agentctl content exceptions\n  agentctl content exceptions --format csv\n\n\
+Counts are of alerts: the same alert counts once in its day or month, as it would have been made once.")]
+    Exceptions,
+    /// Write the shipped content, or one rule of it, into a directory, to read or to start from
+    Export(content_export::Exporting),
 }
 
-/// Arguments of `content export`.
-#[derive(Clone, Debug, clap::Args)]
-#[command(
-    after_help = "Examples:\n  agentctl content export ./content\n  agentctl content export ./to-compare --format json\n\n\
-Keep only what is changed in detection.content_dir: a file there replaces the shipped one of its name, and does not change with upgrades."
-)]
-pub struct Exporting {
-    /// The directory; it must not exist, or be empty
-    #[arg(value_name = "DIR")]
-    dir: PathBuf,
-}
-
-/// A file of the content.
+/// An item of the content.
 #[derive(Default, Serialize, Deserialize)]
-struct FileRow {
-    /// Name in the content's tree.
-    name: String,
-    /// `shipped`, `replaces the shipped one` or `the site's own`.
+struct ItemRow {
+    /// What it is: `rule`, `model`, `parser`, `field map`, `table`, `file`.
+    kind: String,
+    /// Its id, or its name.
+    id: String,
+    /// `shipped` or the site's file, and the places of its patches.
     origin: String,
-    /// Where it was read.
+    /// The file in force.
     file: String,
+    /// The shipped file that it replaces.
+    replaces: Option<String>,
+    /// What patches set, and why.
+    patches: Vec<String>,
+    /// The shipped version: what `based_on` names.
+    shipped: Option<String>,
 }
 
-impl Row for FileRow {
-    const HEAD: &'static [&'static str] = &["name", "origin", "file"];
+impl Row for ItemRow {
+    const HEAD: &'static [&'static str] = &["kind", "id", "origin", "shipped version"];
     fn cells(&self) -> Vec<String> {
-        vec![self.name.clone(), self.origin.clone(), self.file.clone()]
+        vec![self.kind.clone(), self.id.clone(), self.origin.clone(), self.shipped.clone().unwrap_or_default()]
     }
 }
 
@@ -67,20 +68,13 @@ struct Tested {
     ms: u64,
 }
 
-/// What was written.
-#[derive(Serialize)]
-struct Written<'a> {
-    /// Files.
-    files: usize,
-    /// Where.
-    dir: &'a Path,
-}
-
 pub(super) fn run(command: &ContentCommand, settings: &Settings, output: &mut Output<'_>) -> Result<(), ViewError> {
     match command {
         ContentCommand::Check => check(settings, output),
         ContentCommand::Test => test(settings, output),
-        ContentCommand::Export(arguments) => export(arguments, output),
+        ContentCommand::Export(arguments) => content_export::run(arguments, output),
+        // Asks the agent, so that it is answered where agents are opened.
+        ContentCommand::Exceptions => Ok(()),
     }
 }
 
@@ -90,23 +84,20 @@ fn faulty(faults: &Faults) -> ViewError {
 }
 
 fn check(settings: &Settings, output: &mut Output<'_>) -> Result<(), ViewError> {
-    let mut faults = Faults::default();
-    let files = content::gather(&settings.detection, &mut faults);
-    // Its own faults first: what cannot be read is missing in what is compiled.
-    faults.check(()).map_err(|f| faulty(&f))?;
-    Desk::new(settings)?;
-    let shipped = ContentFiles::shipped();
-    let row = |(name, file): (&String, &ContentFile)| FileRow {
-        name: name.clone(),
-        origin: match (file.shipped, shipped.0.contains_key(name)) {
-            (true, _) => "shipped",
-            (false, true) => "replaces the shipped one",
-            (false, false) => "the site's own",
-        }
-        .into(),
-        file: file.shown.clone(),
+    let content = content::load(&settings.detection, &settings.limits).map_err(|f| faulty(&f))?;
+    for note in content::notes(&content, &settings.detection.timezone) {
+        let _ = writeln!(std::io::stderr(), "agentctl: {}", for_terminal(&format!("warning: {note}")));
+    }
+    let row = |item: &Item| ItemRow {
+        kind: item.kind.name().into(),
+        id: item.id.clone(),
+        origin: item.origin(),
+        file: item.file.clone(),
+        replaces: item.replaces.clone(),
+        patches: item.patches.iter().map(|p| format!("{} in {}: {}", p.keys.join(", "), p.place, p.reason)).collect(),
+        shipped: item.shipped.as_ref().map(ToString::to_string),
     };
-    let rows: Vec<FileRow> = files.0.iter().map(row).collect();
+    let rows: Vec<ItemRow> = content.layers.items.iter().map(row).collect();
     output.list(&rows, "no content").map_err(ViewError::Output)
 }
 
@@ -130,27 +121,4 @@ fn test(settings: &Settings, output: &mut Output<'_>) -> Result<(), ViewError> {
         page.finish()
     };
     output.thing(&tested, page).map_err(ViewError::Output)
-}
-
-fn export(arguments: &Exporting, output: &mut Output<'_>) -> Result<(), ViewError> {
-    let dir = &arguments.dir;
-    let cannot = |e: std::io::Error| ViewError::Failed(format!("{}: {e}", dir.display()));
-    if fs::read_dir(dir).is_ok_and(|mut entries| entries.next().is_some()) {
-        return Err(ViewError::Usage(format!("{} is not empty; name another directory", dir.display())));
-    }
-    let files = ContentFiles::shipped();
-    for (name, file) in &files.0 {
-        let path = dir.join(name);
-        if let Some(parent) = path.parent() {
-            fs::create_dir_all(parent).map_err(cannot)?;
-        }
-        fs::write(&path, &file.text).map_err(cannot)?;
-    }
-    let written = Written { files: files.0.len(), dir };
-    let page = |look| {
-        let mut page = Page::new(look);
-        page.text(&format!("{} files in {}.", files.0.len(), dir.display()));
-        page.finish()
-    };
-    output.thing(&written, page).map_err(ViewError::Output)
 }

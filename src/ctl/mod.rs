@@ -20,6 +20,8 @@ mod alerts_show;
 mod audit;
 mod change;
 mod content;
+mod content_exceptions;
+mod content_export;
 mod coverage;
 mod explain;
 mod health;
@@ -220,6 +222,7 @@ pub fn answer(cli: &Cli, settings: &Settings, open: Open<'_>, output: &mut Outpu
         Command::State(StateCommand::Forget(arguments)) => {
             change::run(arguments.change()?, &cli.place, settings, output)
         }
+        Command::Content(content::ContentCommand::Exceptions) => content_exceptions::run(open(), &content()?, output),
         Command::Content(command) => content::run(command, settings, output),
         Command::Coverage(arguments) => coverage::run(arguments, open(), &content()?, output),
         Command::Reload => change::run(Change::Reload, &cli.place, settings, output),

@@ -2,17 +2,18 @@
 
 use super::records::{Records, RecordsError};
 use super::view::{
-    AlertRow, Delivery, DumpFilter, InstanceRow, ModelStats, RuleRow, SourceLine, StateStats, StatusReport,
-    StoredAlert, TakeRecord, View, ViewError,
+    AlertRow, Delivery, DumpFilter, InstanceRow, ModelStats, RuleRow, SilencedRow, SourceLine, StateStats,
+    StatusReport, StoredAlert, TakeRecord, View, ViewError,
 };
 use crate::alert::Alert;
-use crate::calendar::{format_instant, parse_day};
+use crate::calendar::{format_day, format_instant, parse_day};
 use crate::config::Settings;
-use crate::content::Content;
+use crate::content::layers::Item;
+use crate::content::{Content, Kind};
 use crate::rule::Rule;
 use crate::state::dump::{Dumper, InstanceSummary, ModelFacts, Row};
-use crate::state::key::{ALERTS, ENTITIES, GuardKey, Key};
-use crate::state::record::{AgentRecord, FileRecord, GuardRecord, SinkRecord};
+use crate::state::key::{ALERTS, ENTITIES, GuardKey, Key, SILENCED};
+use crate::state::record::{AgentRecord, FileRecord, GuardRecord, SilencedRecord, SinkRecord};
 use crate::store::{StoreError, codec};
 use serde::de::DeserializeOwned;
 use std::collections::{BTreeMap, VecDeque};
@@ -257,9 +258,9 @@ impl View for Recorded {
         trouble.map_or(Ok(()), |e| Err(ViewError::Output(e)))
     }
 
-    fn records(&mut self, each: TakeRecord<'_>) -> Result<(), ViewError> {
+    fn records(&mut self, prefix: &[u8], each: TakeRecord<'_>) -> Result<(), ViewError> {
         let mut failed = None;
-        self.records.each(b"", |key, value| {
+        self.records.each(prefix, |key, value| {
             failed = each(key, value).err();
             failed.is_none()
         })?;
@@ -396,6 +397,7 @@ impl View for Recorded {
         let carried = self.get::<AgentRecord>(&Key::Agent)?.unwrap_or_default().carried;
         let mut counts: BTreeMap<String, u64> = BTreeMap::new();
         self.kept_alerts(|_, alert| *counts.entry(alert.rule.id).or_default() += 1)?;
+        let (silenced, layers) = (self.silenced()?, &self.content.layers);
         let row = |rule: &Rule| RuleRow {
             id: rule.id.clone(),
             name: rule.name.clone(),
@@ -405,11 +407,28 @@ impl View for Recorded {
             enabled: rule.enabled,
             inert: rule.inert(&carried),
             alerts: counts.get(&rule.id).copied().unwrap_or(0),
+            silenced: silenced.iter().filter(|row| row.rule == rule.id).map(|row| row.count).sum(),
             file: rule.file.clone(),
+            origin: layers.item(Kind::Rule, &rule.id).map_or_else(|| rule.file.clone(), Item::origin),
         };
         let mut rows: Vec<RuleRow> = self.content.rules.iter().map(row).collect();
         rows.sort_by(|a, b| a.id.cmp(&b.id));
         Ok(rows)
+    }
+
+    fn silenced(&mut self) -> Result<Vec<SilencedRow>, ViewError> {
+        let records: Vec<(Key, SilencedRecord)> = self.table(SILENCED)?;
+        let row = |(key, record): (Key, SilencedRecord)| match key {
+            Key::Silenced(exception, rule) => Some(SilencedRow {
+                exception,
+                rule,
+                count: record.count,
+                last_day: format_day(record.last_day),
+                last_entity: String::from_utf8_lossy(&record.last_entity).into_owned(),
+            }),
+            _ => None,
+        };
+        Ok(records.into_iter().filter_map(row).collect())
     }
 }
 

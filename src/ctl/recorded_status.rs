@@ -5,12 +5,13 @@ use super::health;
 use super::recorded::Recorded;
 use super::view::{InertRule, LastCommit, ModelProgress, Process, Queue, SinkRow, StatusReport, View, ViewError};
 use crate::batch::Tally;
-use crate::calendar::{Day, Zone, format_day, format_instant};
+use crate::calendar::{Day, Zone, format_day, format_instant, parse_day, wall_clock_ms};
+use crate::content::overrides;
 use crate::control::{Live, SinkProgress, Summary};
 use crate::event::{Counts, EventType, Oddity, Reject};
-use crate::state::key::{Key, guards_of};
-use crate::state::record::{AgentRecord, GuardRecord, SinkRecord};
-use std::collections::BTreeMap;
+use crate::state::key::{Key, MODELS, guards_of};
+use crate::state::record::{AgentRecord, GuardRecord, ModelRecord, SinkRecord};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Makes the report.
 pub(super) fn report(view: &mut Recorded) -> Result<StatusReport, ViewError> {
@@ -72,12 +73,18 @@ fn committed(view: &mut Recorded, live: Option<&Live>) -> Result<StatusReport, V
         },
         ..StatusReport::default()
     };
+    let silenced = view.silenced()?;
+    report.silenced = silenced.iter().map(|row| row.count).sum();
+    report.silencing = silenced.iter().map(|row| &row.exception).collect::<BTreeSet<_>>().len() as u64;
     let Tally { bytes, records, headers, blank, .. } = total;
     (report.bytes, report.records, report.headers, report.blank) = (bytes, records, headers, blank);
     if let Some(live) = live {
         running(&mut report, live);
     }
     warn(&mut report, &agent, view.settings.detection.maturity_days, live);
+    let today = Zone::named(&view.settings.detection.timezone).unwrap_or_else(|_| Zone::utc()).day_of(wall_clock_ms());
+    report.warnings.extend(overrides::ending(&view.content, today).iter().map(ToString::to_string));
+    report.warnings.extend(relearning(&report.models, &agent, view.settings.detection.maturity_days));
     report.warnings.extend(sanction_hints(view, &agent, live)?);
     report.source = view.source();
     Ok(report)
@@ -116,11 +123,30 @@ fn models(view: &mut Recorded, live: Option<&Live>) -> Result<Vec<ModelProgress>
             }
         }
     }
+    // On a disk that cannot be read the rest is still an answer.
+    for (key, record) in view.table::<ModelRecord>(MODELS).unwrap_or_default() {
+        let Key::Model(id) = key else { continue };
+        let Some(entry) = out.get_mut(&id) else { continue };
+        (entry.revision, entry.anew_since) = (record.revision, record.anew_since.map(format_day));
+    }
     let named = |(model, progress): (String, ModelProgress)| {
         let learning = progress.instances.saturating_sub(progress.converged);
         ModelProgress { model, learning, ..progress }
     };
     Ok(out.into_iter().map(named).collect())
+}
+
+/// Models whose definition has changed lately: their rules are silent for a while.
+fn relearning(models: &[ModelProgress], agent: &AgentRecord, maturity_days: u32) -> Vec<String> {
+    let young = |since: &str| {
+        let since = parse_day(since).unwrap_or(Day::MIN);
+        agent.newest_day.is_none_or(|day| day <= since.saturating_add_unsigned(maturity_days))
+    };
+    let of = |m: &ModelProgress| {
+        let since = m.anew_since.as_deref().filter(|since| young(since))?;
+        Some(format!("the model {} learns anew since {since}: it has revision {} now", m.model, m.revision))
+    };
+    models.iter().filter_map(of).collect()
 }
 
 /// Share of a day's users from which a service looks like the site's own.

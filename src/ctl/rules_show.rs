@@ -3,9 +3,13 @@
 use super::explain::{self, technique_link};
 use super::output::Output;
 use super::page::{Look, Page, Tone};
-use super::view::{RuleRow, View, ViewError};
+use super::view::{RuleRow, SilencedRow, View, ViewError};
 use super::{Desk, say_source};
+use crate::calendar::format_day;
+use crate::content::Kind;
 use crate::content::fault::suggest;
+use crate::content::layers::Item;
+use crate::rule::exception::Exception;
 use crate::rule::{Period, Rule};
 use serde::Serialize;
 
@@ -62,6 +66,31 @@ struct RuleDetails<'r> {
     license: Option<&'r str>,
     /// The content file it came from.
     file: &'r str,
+    /// Whether it is as shipped, what it replaces, and what patches set.
+    origin: Vec<String>,
+    /// For whom no alerts of it are made.
+    exceptions: Vec<ExceptionDetails<'r>>,
+}
+
+/// An exception of the rule.
+#[derive(Serialize)]
+struct ExceptionDetails<'r> {
+    /// Its name.
+    id: &'r str,
+    /// For whom and where.
+    subject: String,
+    /// The last day on which it holds.
+    until: Option<String>,
+    /// Why it is there.
+    reason: &'r str,
+    /// Where it stands.
+    place: String,
+    /// Alerts of this rule that it has silenced; null when no agent could be asked.
+    silenced: Option<u64>,
+    /// The latest day of which one was, or the first of the month.
+    last_day: Option<String>,
+    /// Whom that one would have been about.
+    last_entity: Option<String>,
 }
 
 /// The agent is asked for what only it knows; without one, the content still tells the rest.
@@ -76,12 +105,16 @@ pub(super) fn run(
         let hint = suggest(&arguments.id, rules.iter().map(|r| r.id.as_str()));
         ViewError::NotFound(format!("no rule {:?}{hint}; `agentctl rules list` names them", arguments.id))
     })?;
-    let (row, source, why_not) = match view {
-        Ok(mut view) => (view.rules()?.into_iter().find(|r| r.id == rule.id), Some(view.source()), None),
-        Err(e @ (ViewError::Unreachable(_) | ViewError::NotFound(_))) => (None, None, Some(e.to_string())),
+    let (row, silenced, source, why_not) = match view {
+        Ok(mut view) => {
+            let row = view.rules()?.into_iter().find(|r| r.id == rule.id);
+            (row, Some(view.silenced()?), Some(view.source()), None)
+        }
+        Err(e @ (ViewError::Unreachable(_) | ViewError::NotFound(_))) => (None, None, None, Some(e.to_string())),
         Err(e) => return Err(e),
     };
-    let details = details(rule, row.as_ref(), desk);
+    let details =
+        RuleDetails { exceptions: exceptions(rule, silenced.as_deref(), desk), ..details(rule, row.as_ref(), desk) };
     output.thing(&details, |look| page(&details, row.as_ref(), why_not.as_deref(), look)).map_err(ViewError::Output)?;
     source.map_or(Ok(()), |source| say_source(&source, output))
 }
@@ -111,7 +144,26 @@ fn details<'r>(rule: &'r Rule, row: Option<&RuleRow>, desk: &Desk) -> RuleDetail
         references: &rule.references,
         license: rule.license.as_deref(),
         file: &rule.file,
+        origin: desk.content.layers.item(Kind::Rule, &rule.id).map(Item::story).unwrap_or_default(),
+        exceptions: Vec::new(),
     }
+}
+
+fn exceptions<'d>(rule: &Rule, silenced: Option<&[SilencedRow]>, desk: &'d Desk) -> Vec<ExceptionDetails<'d>> {
+    let of = |e: &'d Exception| {
+        let count = silenced.and_then(|rows| rows.iter().find(|s| s.exception == e.id && s.rule == rule.id));
+        ExceptionDetails {
+            id: &e.id,
+            subject: e.subject(),
+            until: e.until.map(format_day),
+            reason: &e.reason,
+            place: format!("{}:{}", e.file, e.line),
+            silenced: silenced.map(|_| count.map_or(0, |c| c.count)),
+            last_day: count.map(|c| c.last_day.clone()),
+            last_entity: count.map(|c| c.last_entity.clone()).filter(|e| !e.is_empty()),
+        }
+    };
+    desk.content.exceptions.all.iter().filter(|e| e.is_for(&rule.id)).map(of).collect()
 }
 
 fn page(rule: &RuleDetails<'_>, row: Option<&RuleRow>, why_not: Option<&str>, look: Look) -> String {
@@ -124,6 +176,7 @@ fn page(rule: &RuleDetails<'_>, row: Option<&RuleRow>, why_not: Option<&str>, lo
     page.value("events", &rule.events.join(", "));
     page.value("fires once per", &format!("{}, {per}{}", rule.entity, rule.period));
     page.value("file", &format!("{}, revision {}", rule.file, rule.revision));
+    rule.origin.iter().for_each(|line| page.value("origin", line));
     match (row, why_not) {
         (Some(row), _) => {
             page.value("state", &row.state());
@@ -137,9 +190,29 @@ fn page(rule: &RuleDetails<'_>, row: Option<&RuleRow>, why_not: Option<&str>, lo
     }
     page.heading("Fires when");
     rule.fires_when.iter().for_each(|line| page.item(line));
+    if !rule.exceptions.is_empty() {
+        page.heading("Except for");
+        rule.exceptions.iter().for_each(|e| page.item(&e.in_words()));
+    }
     advice(&mut page, rule.triage, rule.false_positives);
     sources(&mut page, rule.attack, rule.author, rule.references, rule.license);
     page.finish()
+}
+
+impl ExceptionDetails<'_> {
+    fn in_words(&self) -> String {
+        let subject = if self.subject.is_empty() { "everything" } else { &self.subject };
+        let until = self.until.as_ref().map_or_else(String::new, |day| format!(" until {day}"));
+        let silenced = match (self.silenced, &self.last_day) {
+            (None, _) => String::new(),
+            (Some(0), _) | (_, None) => "; it has silenced nothing".to_owned(),
+            (Some(n), Some(day)) => {
+                let about = self.last_entity.as_ref().map_or_else(String::new, |e| format!(" about {e}"));
+                format!("; it has silenced {n} alerts, the last{about} on {day}")
+            }
+        };
+        format!("{subject}{until}: {} ({}, {}){silenced}", self.reason, self.id, self.place)
+    }
 }
 
 /// What to do next, and what it often is instead.

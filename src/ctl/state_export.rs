@@ -7,7 +7,9 @@ use super::status::bytes;
 use super::view::{View, ViewError};
 use crate::alert::AgentIdentity;
 use crate::calendar::{format_instant, wall_clock_ms};
+use crate::state::key::MODELS;
 use crate::upkeep::{Head, VERSION, Writer};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 /// Arguments of `state export`.
@@ -24,13 +26,15 @@ pub struct Arguments {
 
 pub(super) fn run(arguments: &Arguments, view: &mut dyn View, output: &mut Output<'_>) -> Result<(), ViewError> {
     let cannot = |e: std::io::Error| ViewError::Failed(format!("{}: {e}", arguments.file.display()));
-    let head = Head {
+    let mut head = Head {
         exfil_agent_export: VERSION,
         host: AgentIdentity::here().host,
         exported_at: format_instant(wall_clock_ms()),
+        models: BTreeMap::new(),
     };
+    view.records(MODELS, &mut |key, value| head.note_model(key, value))?;
     let mut writer = Writer::create(&arguments.file, &head).map_err(cannot)?;
-    if let Err(e) = view.records(&mut |key, value| writer.add(key, value)) {
+    if let Err(e) = view.records(b"", &mut |key, value| writer.add(key, value)) {
         writer.abandon();
         return Err(e);
     }

@@ -82,6 +82,7 @@ fn page(report: &StatusReport, look: Look) -> String {
     reading(report, &mut page);
     judging(report, &mut page);
     delivery(report, &mut page);
+    silenced(report, &mut page);
     let mut text = page.finish();
     text.push_str(&files(report, look));
     if !report.inert.is_empty() {
@@ -128,6 +129,15 @@ fn reading(report: &StatusReport, page: &mut Page) {
             "late, future",
             &format!("{}, {}: judged without a model, nothing learned", report.late, report.future),
         );
+    }
+}
+
+/// What exceptions have silenced since the state began.
+fn silenced(report: &StatusReport, page: &mut Page) {
+    if report.silenced > 0 {
+        let (alerts, exceptions) = (report.silenced, report.silencing);
+        let of = if exceptions == 1 { "1 exception".to_owned() } else { format!("{exceptions} exceptions") };
+        page.value("silenced", &format!("{alerts} alerts by {of} (agentctl content exceptions)"));
     }
 }
 

@@ -3,6 +3,7 @@
 //! The rows are the public face: their names are those of the JSON and CSV output. Instants are RFC 3339 in UTC, days
 //! `2026-03-01` in the configured zone, shares and confidences fractions from 0 to 1, sizes bytes.
 
+pub use super::content_exceptions::SilencedRow;
 use super::files::{FileRow, Lag};
 pub use super::origin::{SourceLine, to_the_minute, to_the_second};
 use super::output::Row;
@@ -36,11 +37,11 @@ pub trait View {
     /// See [`ViewError`].
     fn stats(&mut self) -> Result<StateStats, ViewError>;
 
-    /// Every committed record, in the order of the keys, until `each` fails.
+    /// Every committed record whose key begins with `prefix`, in the order of the keys, until `each` fails.
     ///
     /// # Errors
     /// See [`ViewError`]; those of `each` as [`ViewError::Failed`].
-    fn records(&mut self, each: TakeRecord<'_>) -> Result<(), ViewError>;
+    fn records(&mut self, prefix: &[u8], each: TakeRecord<'_>) -> Result<(), ViewError>;
 
     /// How the agent does.
     ///
@@ -72,6 +73,12 @@ pub trait View {
     /// # Errors
     /// See [`ViewError`].
     fn rules(&mut self) -> Result<Vec<RuleRow>, ViewError>;
+
+    /// What exceptions silenced, by exception and rule; also what is left of exceptions that the content no longer has.
+    ///
+    /// # Errors
+    /// See [`ViewError`].
+    fn silenced(&mut self) -> Result<Vec<SilencedRow>, ViewError>;
 }
 
 /// Why a question has no answer.
@@ -245,6 +252,10 @@ pub struct InertRule {
 pub struct ModelProgress {
     /// The model.
     pub model: String,
+    /// The revision by which it learns.
+    pub revision: u32,
+    /// The day since which it learns anew, where its definition has changed.
+    pub anew_since: Option<String>,
     /// Instances.
     pub instances: u64,
     /// Converged.
@@ -362,6 +373,10 @@ pub struct StatusReport {
     pub suppressed: u64,
     /// What left because of a limit: the setting's name in `[limits]` and how often.
     pub limits: BTreeMap<String, u64>,
+    /// Alerts that exceptions have silenced.
+    pub silenced: u64,
+    /// Of these exceptions, those that silenced something.
+    pub silencing: u64,
     /// Rules that cannot fire.
     pub inert: Vec<InertRule>,
     /// Models.
@@ -465,12 +480,16 @@ pub struct RuleRow {
     pub inert: Option<String>,
     /// How many of the kept alerts are its own.
     pub alerts: u64,
+    /// How many alerts exceptions have silenced.
+    pub silenced: u64,
     /// The content file it came from.
     pub file: String,
+    /// `shipped` or the site's file, and the places of its patches.
+    pub origin: String,
 }
 
 impl Row for RuleRow {
-    const HEAD: &'static [&'static str] = &["id", "score", "att&ck", "events", "alerts", "state"];
+    const HEAD: &'static [&'static str] = &["id", "score", "att&ck", "events", "alerts", "silenced", "state", "origin"];
     fn cells(&self) -> Vec<String> {
         vec![
             self.id.clone(),
@@ -478,7 +497,9 @@ impl Row for RuleRow {
             self.attack.join(" "),
             self.events.join(" "),
             self.alerts.to_string(),
+            self.silenced.to_string(),
             self.state(),
+            self.origin.clone(),
         ]
     }
 }

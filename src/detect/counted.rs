@@ -18,6 +18,8 @@ pub struct Counted {
     pub parsers: Counts,
     /// Alerts by rule: raised, and of these held back. Of the agent's own, by their matter.
     pub alerts: BTreeMap<(AlertKind, String), (u64, u64)>,
+    /// Alerts that exceptions silenced, by rule.
+    pub silenced: BTreeMap<String, u64>,
     /// Events too old to train.
     pub late: u64,
     /// Events ahead of the clock.
@@ -56,6 +58,11 @@ impl Counted {
         let (raised, suppressed) = self.alerts.entry((alert.kind, alert.rule.id.clone())).or_default();
         *raised += 1;
         *suppressed += u64::from(alert.suppressed);
+    }
+
+    /// An exception silenced an alert of a rule.
+    pub(super) fn silenced(&mut self, rule: &str) {
+        *self.silenced.entry(rule.to_owned()).or_default() += 1;
     }
 
     /// The same with what the state counts, less what it had counted at the start.

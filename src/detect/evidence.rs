@@ -8,7 +8,8 @@ use crate::calendar::Day;
 use crate::event::EventView;
 use crate::rule::{Period, Rule};
 use crate::state::guard::Untold;
-use crate::state::key::{GuardKey, Key};
+use crate::state::key::{Guard, GuardKey, Key};
+use crate::state::silenced::guard_name;
 use crate::store::codec;
 
 /// Longest field value kept in an alert, bytes.
@@ -73,6 +74,24 @@ impl Detector {
         self.outbox(alert, raised);
         // Only the day's end lets old guards go: a late event's own guard must not leave with the next alert.
         self.age_guards(Day::MIN, s.event, raised);
+    }
+
+    /// Whether an exception silences the alert that is about to be made; if so, it is counted, once in its period. The rule's
+    /// guard stays open and training goes on: when the exception has ended, the rule speaks about what it knows by then.
+    pub(super) fn is_silenced(&mut self, s: &Subject<'_>, rule: u16, guard: &GuardKey) -> bool {
+        let mut found = None;
+        self.extractor.full(s.batch, s.event, |view| {
+            found = s.content.exceptions.find(rule, view, s.event.day);
+        });
+        let Some(exception) = found else { return false };
+        let name = guard_name(&guard.rule, &exception.id);
+        let counted = Guard { rule: &name, ..guard.as_guard() };
+        if self.state.guards.is_fresh(counted) {
+            self.state.guards.set(counted);
+            self.state.silenced.count(&exception.id, &guard.rule, (guard.day, &guard.entity));
+            self.counted.silenced(&guard.rule);
+        }
+        true
     }
 
     /// Guards of days up to `last_gone` leave, and the oldest when there are too many.

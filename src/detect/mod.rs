@@ -305,7 +305,9 @@ impl Detector {
         for untold in self.state.guards.take_untold(is_closed) {
             self.raise_summary(event, &untold, raised);
         }
-        self.age_guards(event.day.saturating_sub_unsigned(self.settings.window_days), event, raised);
+        let last_gone = event.day.saturating_sub_unsigned(self.settings.window_days);
+        self.state.silenced.age(last_gone);
+        self.age_guards(last_gone, event, raised);
     }
 
     /// What tells later which rules cannot fire: the fields that came, and since when.

@@ -52,6 +52,10 @@ impl Detector {
         };
         if self.state.guards.is_fresh(guard) {
             let guard = guard.to_key();
+            if s.content.exceptions.has(hit.rule) && self.is_silenced(s, hit.rule, &guard) {
+                self.age_guards(Day::MIN, s.event, raised);
+                return;
+            }
             self.fire(s, rule, guard, sequence, evidence, raised);
         }
     }

@@ -5,7 +5,7 @@
 
 /// One pattern.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Glob {
+pub struct Glob {
     text: Box<[u8]>,
 }
 

@@ -59,7 +59,7 @@ impl Names {
 impl Lists {
     /// Reads the file's text.
     pub fn parse(text: &str, faults: &mut Faults) -> Lists {
-        let document = Document::new("enrichment.toml", text);
+        let document = Document::new("enrichment.toml", text).with_header(&["based_on"]);
         document.read(faults, |top, faults| Some(read(top, faults))).unwrap_or_default()
     }
 }

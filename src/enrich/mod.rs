@@ -20,6 +20,7 @@ mod url;
 
 pub use case::lower;
 pub use directory::Directory;
+pub use glob::Glob;
 pub use tables::{NameSet, Tables};
 
 use crate::event::{Counts, Draft, Field, FieldSet};

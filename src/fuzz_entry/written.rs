@@ -4,7 +4,8 @@
 
 #![allow(clippy::panic, clippy::indexing_slicing)] // a property that does not hold is a panic
 
-use super::{ContentFile, ContentFiles, Faults, compile, run_tests};
+use super::section::Document;
+use super::{ContentFile, ContentFiles, Faults, Layers, compile, run_tests};
 use crate::config::{DetectionSettings, Limits};
 use crate::fuzz_entry::split_choice;
 use std::sync::OnceLock;
@@ -48,9 +49,15 @@ pub fn content(data: &[u8]) {
     for (n, t) in small() {
         files.0.insert(n.clone(), ContentFile { shown: n.clone(), text: t.clone(), shipped: false });
     }
-    files.0.insert((*name).into(), ContentFile { shown: (*name).into(), text: text.clone(), shipped: false });
+    let mut layers = Layers::default();
+    if name.ends_with(".override.toml") {
+        layers.patches.push(Document::new(*name, text.clone()));
+    } else {
+        files.0.insert((*name).into(), ContentFile { shown: (*name).into(), text: text.clone(), shipped: false });
+    }
+    layers.files = files.clone();
     let mut faults = Faults::default();
-    let compiled = compile(&files, &DetectionSettings::default(), &Limits::default(), &mut faults);
+    let compiled = compile(layers, &DetectionSettings::default(), &Limits::default(), &mut faults);
     faults.0.extend(run_tests(&compiled).0);
     let lines = text.lines().count() + 1;
     for fault in &faults.0 {

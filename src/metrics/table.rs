@@ -116,6 +116,12 @@ pub const METRICS: &[Metric] = &[
     counter("exfil_agent_parsed_events_total", &["parser"], "Events by the parser that made them.", |f, s| {
         f.parsers.iter().enumerate().for_each(|(at, id)| s.at(&[id], f.counted.parsers.get(at)));
     }),
+    counter(
+        "exfil_agent_silenced_alerts_total",
+        &["rule"],
+        "Alerts that were not made because of an exception of the site.",
+        |f, s| f.rules.iter().for_each(|(id, _)| s.at(&[id], f.counted.silenced.get(id).copied().unwrap_or(0))),
+    ),
     counter("exfil_agent_late_events_total", &[], "Events too old to train.", |f, s| s.one(f.counted.late)),
     counter("exfil_agent_future_events_total", &[], "Events ahead of the collector's clock.", |f, s| {
         s.one(f.counted.future);

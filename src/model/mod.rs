@@ -25,6 +25,10 @@ pub struct ModelSpec {
     pub id: String,
     /// Name, as the seed spells it.
     pub name: String,
+    /// Goes up when what it learns changes: it then learns anew.
+    pub revision: u32,
+    /// Digest of what it learns, and from which events: kept with what was learned.
+    pub definition: String,
     /// Whose habits.
     pub scope: Scope,
     /// The field whose values are counted (`user_key` for "which user").

@@ -145,7 +145,8 @@ impl Pipeline {
         let mut state = state.counting(maturity(&content, &settings));
         let sinks_by_name: Vec<&str> = sinks.iter().map(|sink| sink.name.as_str()).collect();
         let accept_empty = accept_empty_state;
-        let opening = Opening { dir: state_dir, accept_empty, settings: &settings, sinks: &sinks_by_name };
+        let models = &content.models;
+        let opening = Opening { dir: state_dir, accept_empty, settings: &settings, sinks: &sinks_by_name, models };
         let Restored { backing, undelivered, reports } = opening.open(&mut state)?;
 
         // Unbounded: a sink must never wait for the detect thread; there are fewer acknowledgements than queued alerts.
@@ -324,7 +325,7 @@ pub fn names(content: &Content) -> Names {
 pub fn bounds(content: &Content, settings: &Settings) -> Result<Vec<Bounds>, Failure> {
     let rank_days = |index: usize, model: &ModelSpec| {
         let mut found = None;
-        for rule in &content.rules {
+        for rule in content.rules.iter().filter(|r| r.enabled) {
             if let Verdict::Top { model: m, rank_days, .. } = &rule.verdict
                 && *m as usize == index
                 && found.replace(*rank_days).is_some_and(|other| other != *rank_days)

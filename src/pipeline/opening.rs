@@ -5,10 +5,12 @@ use crate::alert::Alert;
 use crate::calendar::{format_instant, wall_clock_ms};
 use crate::config::Settings;
 use crate::exit::{self, Failure};
+use crate::model::ModelSpec;
 use crate::state::State;
 use crate::state::key::Key;
 use crate::state::record::SCHEMA;
 use crate::store::{OnDamage, Opened, Recovered, Store, StoreOptions, codec};
+use crate::upkeep::{Anew, Definition, InLine, UpkeepError, bring_in_line};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -22,6 +24,8 @@ pub(super) struct Opening<'a> {
     pub settings: &'a Settings,
     /// Names of the sinks that will deliver.
     pub sinks: &'a [&'a str],
+    /// The models of the content.
+    pub models: &'a [ModelSpec],
 }
 
 /// What was found.
@@ -46,8 +50,12 @@ impl Opening<'_> {
             on_damage: if self.accept_empty { OnDamage::RestoreOrEmpty } else { OnDamage::Restore },
             snapshots_kept: self.settings.state.snapshots_kept,
         };
-        let (store, opened) =
+        let (mut store, opened) =
             Store::open(&dir, &options).map_err(|e| Failure::new(i32::from(e.exit_code()), e.to_string()))?;
+        let InLine { anew, adopted } = bring_in_line(&mut store, &definitions(self.models)).map_err(|e| {
+            let code = if matches!(e, UpkeepError::Refused(_)) { exit::CONFIG } else { exit::STATE };
+            Failure::new(code, e.to_string())
+        })?;
         let unusable =
             |e: String| Failure::new(exit::STATE, format!("the state in {} cannot be used: {e}", dir.display()));
         let mut undelivered = Vec::new();
@@ -72,7 +80,11 @@ impl Opening<'_> {
             return Err(unusable(bad));
         }
         restoring.finish();
-        let reports = reports(&dir, &opened, state);
+        for (key, record) in adopted {
+            state.put(&key, Some(&codec::encode(&record)));
+        }
+        let mut reports = reports(&dir, &opened, state);
+        reports.extend(anew.iter().map(learns_anew));
         let backing = Backing::Durable {
             store: Box::new(store),
             dir,
@@ -85,6 +97,28 @@ impl Opening<'_> {
         };
         Ok(Restored { backing, undelivered, reports })
     }
+}
+
+fn definitions(models: &[ModelSpec]) -> Vec<Definition> {
+    let of = |m: &ModelSpec| Definition {
+        id: m.id.clone(),
+        revision: m.revision,
+        digest: m.definition.clone(),
+        file: m.file.clone(),
+    };
+    models.iter().map(of).collect()
+}
+
+/// Reports a model that has forgotten what it had learned by an older definition.
+fn learns_anew(anew: &Anew) -> Alert {
+    let Anew { model, from, to, instances, .. } = anew;
+    let was = if *from == 0 { "an older one".to_owned() } else { format!("revision {from}") };
+    let sentence = format!(
+        "the model {model} has revision {to} and had learned by {was}: {instances} instances are forgotten, it learns anew; \
+         its rules are silent until it has converged or matured again"
+    );
+    log::warn!("{sentence}");
+    Alert::operational("model-relearns", model, sentence, wall_clock_ms())
 }
 
 /// What was odd about the store when it was opened, as alerts. A store that began anew makes the agent quiet about the past.

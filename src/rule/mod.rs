@@ -6,6 +6,7 @@
 mod anchor;
 pub mod command_line;
 pub mod condition;
+pub mod exception;
 mod explain;
 mod literals;
 pub mod operator;

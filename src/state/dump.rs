@@ -5,7 +5,7 @@
 
 use super::BadRecord;
 use super::key::{GuardKey, Key};
-use super::record::{BinRecord, EntityRecord, GuardRecord, InstanceRecord, SuppressedRecord};
+use super::record::{BinRecord, EntityRecord, GuardRecord, InstanceRecord, SilencedRecord, SuppressedRecord};
 use crate::alert::EntityKind;
 use crate::calendar::{Day, format_day, format_instant};
 use crate::event::EventType;
@@ -36,6 +36,19 @@ pub enum Row {
         entity: String,
         /// How many.
         count: u64,
+    },
+    /// What an exception silenced of a rule.
+    Silenced {
+        /// The exception.
+        exception: String,
+        /// The rule.
+        rule: String,
+        /// How many alerts.
+        count: u64,
+        /// The latest day of which one was.
+        last_day: String,
+        /// Whom that one would have been about.
+        last_entity: String,
     },
 }
 
@@ -200,6 +213,16 @@ impl Dumper {
                             rule,
                             entity: text(&entity),
                             count: record.count,
+                        });
+                    }
+                    Key::Silenced(exception, rule) => {
+                        let record: SilencedRecord = super::read(key, value)?;
+                        each(Row::Silenced {
+                            exception,
+                            rule,
+                            count: record.count,
+                            last_day: format_day(record.last_day),
+                            last_entity: text(&record.last_entity),
                         });
                     }
                     _ => {}

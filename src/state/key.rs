@@ -1,8 +1,8 @@
 //! Keys of the records in the store: sorted so that what is read together lies together.
 //!
 //! `a` the agent's own record · `e` kind entity tag … an entity, its model instances and their bins · `f` id a spool
-//! file · `g` day rule kind entity value a guard · `i` digest an import · `k` name a sink · `o` seq an alert · `s` day rule kind entity a
-//! suppression. Numbers are big-endian, days offset so that they sort; texts are escaped (`00` → `00 FF`) and ended by
+//! file · `g` day rule kind entity value a guard · `i` digest an import · `k` name a sink · `m` id a model's definition · `o` seq an
+//! alert · `s` day rule kind entity a suppression · `x` exception rule what an exception silenced. Numbers are big-endian, days offset so that they sort; texts are escaped (`00` → `00 FF`) and ended by
 //! `00 01`, so that one text never runs into the next.
 
 use crate::alert::EntityKind;
@@ -28,10 +28,14 @@ pub enum Key {
     Import(String),
     /// A sink.
     Sink(String),
+    /// The definition that a model learns by.
+    Model(String),
     /// An alert in the outbox.
     Alert(u64),
     /// How many alerts were held back.
     Suppressed(Day, String, EntityKind, Vec<u8>),
+    /// What an exception silenced of a rule.
+    Silenced(String, String),
 }
 
 /// What has fired: the same again within the period is a repeat.
@@ -106,6 +110,10 @@ pub(super) const TAG_BIN: u8 = 3;
 pub const ENTITIES: &[u8] = b"e";
 /// Prefix of all guards.
 pub const GUARDS: &[u8] = b"g";
+/// Prefix of the definitions of models.
+pub const MODELS: &[u8] = b"m";
+/// Prefix of what exceptions silenced.
+pub const SILENCED: &[u8] = b"x";
 /// Prefix of all alerts.
 pub const ALERTS: &[u8] = b"o";
 
@@ -199,6 +207,10 @@ impl Key {
                 out.push(b'k');
                 out.extend_from_slice(name.as_bytes());
             }
+            Key::Model(id) => {
+                out.extend_from_slice(MODELS);
+                out.extend_from_slice(id.as_bytes());
+            }
             Key::Alert(seq) => {
                 out.push(b'o');
                 out.extend_from_slice(&seq.to_be_bytes());
@@ -209,6 +221,11 @@ impl Key {
                 put_text(out, rule.as_bytes());
                 out.push(kind_byte(*kind));
                 out.extend_from_slice(entity);
+            }
+            Key::Silenced(exception, rule) => {
+                out.extend_from_slice(SILENCED);
+                put_text(out, exception.as_bytes());
+                out.extend_from_slice(rule.as_bytes());
             }
         }
     }
@@ -251,12 +268,17 @@ impl Key {
             }
             b'i' => Some(Key::Import(String::from_utf8(rest.to_vec()).ok()?)),
             b'k' => Some(Key::Sink(String::from_utf8(rest.to_vec()).ok()?)),
+            b'm' => Some(Key::Model(String::from_utf8(rest.to_vec()).ok()?)),
             b'o' => Some(Key::Alert(u64::from_be_bytes(rest.try_into().ok()?))),
             b's' => {
                 let (day, rest) = take_day(rest)?;
                 let (rule, rest) = take_text(rest)?;
                 let (kind, entity) = take_kind(rest)?;
                 Some(Key::Suppressed(day, string(rule)?, kind, entity.to_vec()))
+            }
+            b'x' => {
+                let (exception, rule) = take_text(rest)?;
+                Some(Key::Silenced(string(exception)?, String::from_utf8(rule.to_vec()).ok()?))
             }
             _ => None,
         }
@@ -355,6 +377,7 @@ mod tests {
                 Key::Bin(kind, a.clone(), "M".into(), b.clone()), Key::File(n), Key::Alert(n), Key::Sink("file".into()),
                 Key::Guard(GuardKey { day, rule: "R".into(), kind, entity: a.clone(), value: b.clone() }),
                 Key::Suppressed(day, "R".into(), kind, b.clone()),
+                Key::Model("M".into()), Key::Silenced("e\0x".into(), "R".into()),
             ] {
                 prop_assert_eq!(Key::decode(&key.encode()), Some(key));
             }

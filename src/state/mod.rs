@@ -20,6 +20,7 @@ pub mod paging;
 mod put;
 pub mod record;
 mod restoring;
+pub mod silenced;
 mod slots;
 
 use crate::alert::EntityKind;
@@ -35,6 +36,7 @@ use names::Names;
 use put::Put;
 use record::{AgentRecord, FileRecord, SinkRecord};
 use restoring::ModelKeys;
+use silenced::Silenced;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// About what one changed guard adds to a commit, bytes.
@@ -47,6 +49,8 @@ pub struct State {
     pub entities: Entities,
     /// What has fired.
     pub guards: Guards,
+    /// What exceptions silenced.
+    pub silenced: Silenced,
     /// Counters and marks.
     pub agent: AgentRecord,
     /// Whether `agent` changed since the last drain.
@@ -81,6 +85,7 @@ impl State {
         State {
             guards: Guards::new(hasher.clone()),
             entities: Entities::new(hasher, names.models.len()),
+            silenced: Silenced::default(),
             agent: AgentRecord::default(),
             agent_dirty: false,
             agent_slot: None,
@@ -155,7 +160,11 @@ impl State {
 
     /// How many records wait for the next commit (the agent's own and the sinks' not counted).
     pub fn pending(&self) -> usize {
-        self.entities.dirty_count() + self.guards.dirty_count() + self.files_dirty.len() + self.extra.len()
+        self.entities.dirty_count()
+            + self.guards.dirty_count()
+            + self.silenced.dirty_count()
+            + self.files_dirty.len()
+            + self.extra.len()
     }
 
     /// About how many bytes they have.
@@ -169,6 +178,7 @@ impl State {
         let mut put = Put(&mut delta);
         self.entities.drain(&self.names, &mut put);
         self.guards.drain(&mut put);
+        self.silenced.drain(&mut put);
         for id in std::mem::take(&mut self.files_dirty) {
             match self.files.get(&id) {
                 Some(record) => put.keyed(&Key::File(id), record),

@@ -8,7 +8,7 @@ use crate::model::histogram::DayCounts;
 use serde::{Deserialize, Serialize};
 
 /// Version of all record types below. The store refuses a newer one.
-pub const SCHEMA: u16 = 1;
+pub const SCHEMA: u16 = 2;
 
 /// An entity: a user, a host, a peer group, or the agent itself.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -62,6 +62,28 @@ pub struct SuppressedRecord {
     pub count: u64,
     /// How many of them summary alerts have told.
     pub told: u64,
+}
+
+/// What an exception silenced of one rule.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SilencedRecord {
+    /// Alerts that were not made: as many as there would have been.
+    pub count: u64,
+    /// The latest day of which one was, or the first of the month.
+    pub last_day: Day,
+    /// Whom that one would have been about: the key of the user or host. Empty when it has been forgotten.
+    pub last_entity: Vec<u8>,
+}
+
+/// The definition by which a model has learned.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ModelRecord {
+    /// Its revision; 0 while what an older one has learned is on its way out.
+    pub revision: u32,
+    /// Digest of its definition.
+    pub definition: String,
+    /// The newest event day when it began to learn anew; `None` when it has learned from the beginning.
+    pub anew_since: Option<Day>,
 }
 
 /// What left the working set because of a limit, by the setting's name in `[limits]`.

@@ -127,7 +127,8 @@ impl State {
             Key::Suppressed(day, rule, kind, entity) => {
                 self.guards.restore_suppressed(day, rule, kind, entity, read(key, value)?);
             }
-            Key::Alert(_) | Key::Import(_) | Key::Entity(..) | Key::Instance(..) | Key::Bin(..) => {}
+            Key::Silenced(exception, rule) => self.silenced.restore(exception, rule, read(key, value)?),
+            Key::Alert(_) | Key::Import(_) | Key::Model(_) | Key::Entity(..) | Key::Instance(..) | Key::Bin(..) => {}
         }
         Ok(())
     }

@@ -5,7 +5,7 @@ use crate::alert::{Alert, EntityKind};
 use crate::content::fault::suggest;
 use crate::event::Field;
 use crate::state::key::Key;
-use crate::state::record::EntityRecord;
+use crate::state::record::{EntityRecord, SilencedRecord};
 use crate::store::{Delta, Store, StoreError, codec};
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -153,6 +153,19 @@ impl Target {
                 &mut forgotten.instances
             }
             (Key::Bin(_, _, model, _), Target::Model(id)) if model == id => &mut forgotten.bins,
+            // What is learned from here on is learned by whatever definition there is then.
+            (Key::Model(model), Target::Model(id)) if model == id => {
+                delta.remove(|out| out.extend_from_slice(key));
+                return Ok(());
+            }
+            (Key::Silenced(..), Target::Entity(_, name, _)) => {
+                let mut record: SilencedRecord = codec::decode(value).map_err(|e| unreadable(&e))?;
+                if record.last_entity == *name {
+                    record.last_entity.clear();
+                    delta.put(key, &codec::encode(&record));
+                }
+                return Ok(());
+            }
             (Key::Entity(..), Target::Model(id)) => {
                 let mut record: EntityRecord = codec::decode(value).map_err(|e| unreadable(&e))?;
                 let before = record.once.len();

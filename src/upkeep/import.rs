@@ -9,7 +9,7 @@ use crate::calendar::{format_instant, wall_clock_ms};
 use crate::model::days::DaySet;
 use crate::state::key::{ENTITIES, GUARDS, Key};
 use crate::state::record::{
-    AgentRecord, BinRecord, EntityRecord, GuardRecord, ImportRecord, InstanceRecord, SuppressedRecord,
+    AgentRecord, BinRecord, EntityRecord, GuardRecord, ImportRecord, InstanceRecord, ModelRecord, SuppressedRecord,
 };
 use crate::store::{Delta, Store, StoreError, codec};
 use serde::de::DeserializeOwned;
@@ -49,6 +49,7 @@ pub(super) fn import(store: &mut Store, export: &Export, merge: bool) -> Result<
         }
         _ => {}
     }
+    let adopted = same_definitions(store, export)?;
     let mut record = before.unwrap_or_default();
     record.host.clone_from(&export.head.host);
     let mut imported = Imported {
@@ -58,6 +59,9 @@ pub(super) fn import(store: &mut Store, export: &Export, merge: bool) -> Result<
         exported_at: export.head.exported_at.clone(),
     };
     let mut delta = Delta::default();
+    for (key, value) in adopted {
+        delta.put(&key.encode(), &codec::encode(&value));
+    }
     export.each(record.done, |portable| {
         let key = portable.key.encode();
         let old = store.get(&key)?;
@@ -74,6 +78,27 @@ pub(super) fn import(store: &mut Store, export: &Export, merge: bool) -> Result<
     delta.put(&Key::Agent.encode(), &codec::encode(&agent));
     commit(store, &mut delta, &export.digest, &mut record)?;
     Ok(imported)
+}
+
+/// Counts of two definitions of a model are not added. Gives the records of models that are new here.
+fn same_definitions(store: &Store, export: &Export) -> Result<Vec<(Key, ModelRecord)>, UpkeepError> {
+    let (mut new, mut others) = (Vec::new(), Vec::new());
+    for (id, (revision, definition)) in &export.head.models {
+        let key = Key::Model(id.clone());
+        let theirs = ModelRecord { revision: *revision, definition: definition.clone(), anew_since: None };
+        match get::<ModelRecord>(store, &key)? {
+            None => new.push((key, theirs)),
+            Some(ours) if (ours.revision, &ours.definition) == (*revision, definition) => {}
+            Some(ours) => others.push(format!("{id} (revision {revision} there, {} here)", ours.revision)),
+        }
+    }
+    if others.is_empty() {
+        return Ok(new);
+    }
+    Err(UpkeepError::Refused(format!(
+        "the export was learned by another definition of {}; give both agents the same content and export again",
+        others.join(", ")
+    )))
 }
 
 fn commit(store: &mut Store, delta: &mut Delta, digest: &str, record: &mut ImportRecord) -> Result<(), StoreError> {

@@ -3,10 +3,12 @@
 //! Works on the store's records, not on the working set: what is changed is read back by whoever opens the state next. Each
 //! change ends durable, or fails and can be repeated; stopping halfway leaves a sound state.
 
+mod definitions;
 mod forget;
 mod import;
 mod portable;
 
+pub use definitions::{Anew, Definition, InLine, bring_in_line};
 pub use forget::{Forgotten, Subject};
 pub use import::Imported;
 pub use portable::{Exported, Head, VERSION, Writer};

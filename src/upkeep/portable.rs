@@ -8,17 +8,20 @@ use super::UpkeepError;
 use crate::alert::EntityKind;
 use crate::calendar::Day;
 use crate::state::key::{GuardKey, Key};
-use crate::state::record::{AgentRecord, BinRecord, EntityRecord, GuardRecord, InstanceRecord, SuppressedRecord};
+use crate::state::record::{
+    AgentRecord, BinRecord, EntityRecord, GuardRecord, InstanceRecord, ModelRecord, SuppressedRecord,
+};
 use crate::store::codec;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader, BufWriter, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 /// The newest version of exports that this program reads, and the one that it writes.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 /// Longest line that is read, bytes: the largest record, and some.
 const MAX_LINE_BYTES: u64 = 64 << 20;
 const COMPRESSION: i32 = 3;
@@ -33,6 +36,23 @@ pub struct Head {
     pub host: String,
     /// When it was made, RFC 3339.
     pub exported_at: String,
+    /// By which revision and definition each model has learned; version 1 does not say.
+    #[serde(default)]
+    pub models: BTreeMap<String, (u32, String)>,
+}
+
+impl Head {
+    /// Notes the definition of a model, from its record in the store.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn note_model(&mut self, key: &[u8], value: &[u8]) -> io::Result<()> {
+        if let Some(Key::Model(id)) = Key::decode(key) {
+            let ModelRecord { revision, definition, .. } = read(value)?;
+            self.models.insert(id, (revision, definition));
+        }
+        Ok(())
+    }
 }
 
 /// The lines after it.
@@ -154,7 +174,9 @@ impl Writer {
                 self.newest_day = read::<AgentRecord>(value)?.newest_day;
                 return Ok(());
             }
-            Key::File(_) | Key::Sink(_) | Key::Alert(_) | Key::Import(_) => return Ok(()),
+            Key::File(_) | Key::Sink(_) | Key::Alert(_) | Key::Import(_) | Key::Model(_) | Key::Silenced(..) => {
+                return Ok(());
+            }
         };
         let mut text = serde_json::to_vec(&line)?;
         text.push(b'\n');

@@ -55,7 +55,12 @@ fn exported(dir: &Path, day: i32, user: &str) -> PathBuf {
     records(day, user).iter().for_each(|(key, value)| delta.put(&key.encode(), value));
     store.commit(&mut delta).unwrap();
     let path = dir.join(format!("{user}.zst"));
-    let head = Head { exfil_agent_export: VERSION, host: user.into(), exported_at: "2026-03-01T00:00:00.000Z".into() };
+    let head = Head {
+        exfil_agent_export: VERSION,
+        host: user.into(),
+        exported_at: "2026-03-01T00:00:00.000Z".into(),
+        models: [("M".to_owned(), (1, "a".to_owned()))].into(),
+    };
     let mut writer = Writer::create(&path, &head).unwrap();
     store.each(|key, value| writer.add(key, value).is_ok()).unwrap();
     assert_eq!(writer.finish().unwrap().records, 5, "what is a collector's own is left out");
@@ -151,7 +156,7 @@ fn a_file_that_is_not_whole_or_not_known_changes_nothing() {
         ("no end", packed(text.trim_end().rsplit_once('\n').unwrap().0), "ends in the middle"),
         ("plain text", b"hello\n".to_vec(), "no export"),
         ("other zst", packed("hello\n"), "no export"),
-        ("newer", packed(&text.replacen("\"exfil_agent_export\":1", "\"exfil_agent_export\":2", 1)), "newer agent"),
+        ("newer", packed(&text.replacen("\"exfil_agent_export\":2", "\"exfil_agent_export\":3", 1)), "newer agent"),
         ("changed", packed(&text.replacen("Sales", "Sails", 1)), "not those that were written"),
         ("one less", packed(&text.replacen("{\"record\":\"guard\"", "{\"record\":\"gourd\"", 1)), "line 6"),
     ] {

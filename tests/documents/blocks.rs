@@ -9,6 +9,7 @@ const RUN: &[(&str, &str)] = &[
     ("docs/dtex.md", "package::guides::the_guides_work_to_the_letter"),
     ("docs/operating.md", "package::guides::the_guides_work_to_the_letter"),
     ("docs/backtest.md", "compare::the_commands_of_the_document_work_as_they_stand_there"),
+    ("docs/content.md", "overrides::the_guide_to_content_works_as_it_stands"),
 ];
 
 /// Blocks of commands that are not run: how they begin, and why.
@@ -77,7 +78,7 @@ fn every_block_of_commands_is_run_or_has_a_reason() {
         assert!(fence.is_none(), "{path}: a block has no end");
     }
     assert!(reasons.is_empty(), "no such block is left: {reasons:?}");
-    let tests = ["tests/readme.rs", "tests/package/guides.rs", "tests/compare.rs"]
+    let tests = ["tests/readme.rs", "tests/package/guides.rs", "tests/compare.rs", "tests/overrides.rs"]
         .map(|f| std::fs::read_to_string(f).unwrap())
         .concat();
     for (document, test) in RUN {

@@ -35,9 +35,10 @@ const WRITTEN: &[(&[&str], &str, &str)] = &[
     (&["rules list"], "src/ctl/view.rs", "RuleRow"),
     (&["rules show ID"], "src/ctl/rules_show.rs", "RuleDetails"),
     (&["rules test --line TEXT"], "src/ctl/rules_test.rs", "Report"),
-    (&["content check"], "src/ctl/content.rs", "FileRow"),
+    (&["content check"], "src/ctl/content.rs", "ItemRow"),
+    (&["content exceptions"], "src/ctl/content_exceptions.rs", "ExceptionRow"),
     (&["content test"], "src/ctl/content.rs", "Tested"),
-    (&["content export DIR"], "src/ctl/content.rs", "Written"),
+    (&["content export DIR"], "src/ctl/content_export.rs", "Written"),
     (&["coverage"], "src/ctl/coverage.rs", "Technique"),
     (&["reload"], "src/control/change.rs", "Reloaded"),
 ];
@@ -56,6 +57,7 @@ const PARTS: &[(&str, &str)] = &[
     ("Memory", "src/state/paging.rs"),
     ("Judged", "src/ctl/rules_test.rs"),
     ("OtherParser", "src/ctl/rules_test.rs"),
+    ("ExceptionDetails", "src/ctl/rules_show.rs"),
     ("Matched", "src/alert.rs"),
 ];
 
@@ -190,6 +192,11 @@ fn assert_documented(value: &Value, file: &str, name: &str, seen: &mut BTreeSet<
 fn agentctl_writes_what_is_documented() {
     let site = Site::new();
     fs::create_dir(site.root().join("spool")).unwrap();
+    let own = site.root().join("own");
+    fs::create_dir(&own).unwrap();
+    let exception = "[[exception]]\nid = \"x\"\nrule = \"WEB-FS\"\nuser = \"user0\"\nreason = \"r\"\n";
+    fs::write(own.join("us.override.toml"), exception).unwrap();
+    site.configure(&format!("[detection]\ncontent_dir = {own:?}\n"));
     let text = office(900).join("\n") + "\n";
     fs::write(site.spool("a.cef"), &text).unwrap();
     let daemon = site.start();

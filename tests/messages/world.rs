@@ -71,7 +71,7 @@ impl World {
         let whole = self.site.root().join("whole.zst");
         assert!(self.site.ctl(&["state", "export", "whole.zst"]).status.success());
         let text = String::from_utf8(zstd::decode_all(File::open(&whole).unwrap()).unwrap()).unwrap();
-        let newer = text.replacen("\"exfil_agent_export\":1", "\"exfil_agent_export\":9", 1);
+        let newer = text.replacen("\"exfil_agent_export\":2", "\"exfil_agent_export\":9", 1);
         for (name, text) in [("changed.zst", text.replace("jdoe", "jdeo")), ("newer.zst", newer)] {
             fs::write(self.site.root().join(name), zstd::encode_all(text.as_bytes(), 3).unwrap()).unwrap();
         }

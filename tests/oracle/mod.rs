@@ -151,7 +151,7 @@ fn content() -> &'static (Arc<Content>, DetectionSettings, Limits) {
             write(
                 format!("models/{}.toml", model.id.to_lowercase().replace('-', "_")),
                 format!(
-                    "id = '{}'\nname = 'n'\nscope = '{scope}'\nfeature = '{feature}'\nevents = '{events}'\n{once}alpha = {:?}\n\
+                    "id = '{}'\nname = 'n'\nrevision = 1\nscope = '{scope}'\nfeature = '{feature}'\nevents = '{events}'\n{once}alpha = {:?}\n\
                      cut_off = {}\n[condition]\n{condition} = true\n",
                     model.id, model.alpha, model.cut_off
                 ),

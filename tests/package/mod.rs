@@ -110,6 +110,7 @@ fn the_deb_holds_what_its_unit_its_pages_and_its_readme_name() {
     }
     for (below, files) in [
         ("config/content", "/usr/share/exfil-agent/content"),
+        ("packaging/content", "/etc/exfil-agent/content"),
         ("packaging/drop-ins", "/usr/share/doc/exfil-agent/examples"),
         ("packaging/metrics", "/usr/share/exfil-agent/metrics"),
     ] {
@@ -234,7 +235,11 @@ fn installed(machine: &Machine, deb: &Path) {
     // What is shipped for reading is what is compiled in: whole, and free of faults.
     let shipped = fs::read_to_string(machine.path(CONFIG)).unwrap();
     let content_dir = "content_dir = \"/usr/share/exfil-agent/content\"";
-    fs::write(machine.path("tmp/all.toml"), shipped.replace("#content_dir = \"\"", content_dir)).unwrap();
+    fs::write(
+        machine.path("tmp/all.toml"),
+        shipped.replace("#content_dir = \"/etc/exfil-agent/content\"", content_dir),
+    )
+    .unwrap();
     machine.run(&["exfil-agent", "check", "--config", "/tmp/all.toml"]);
     machine.run(&["exfil-agent", "check", "--config", "/usr/share/doc/exfil-agent/examples/second.toml"]);
     machine.run(&["logrotate", "--debug", "/etc/logrotate.d/exfil-agent"]);

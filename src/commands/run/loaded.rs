@@ -3,7 +3,7 @@
 use crate::alert::AgentIdentity;
 use crate::commands::load_for_run;
 use crate::config::{self, Settings};
-use crate::content::Content;
+use crate::content::{self, Content};
 use crate::enrich::Directory;
 use crate::exit::{self, Failure};
 use crate::pipeline::detecting::TimeSource;
@@ -34,6 +34,7 @@ impl Loaded {
             trust.warnings.iter().for_each(|w| warn!("{w}"));
             trust.faults
         })?;
+        content::notes(&content, &settings.detection.timezone).iter().for_each(|note| warn!("{note}"));
         Ok(Loaded { settings, content, directory })
     }
 

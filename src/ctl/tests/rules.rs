@@ -22,12 +22,14 @@ fn show(
 #[test]
 fn a_list_says_which_rules_can_never_fire() {
     expect![[r#"
-        id       score  att&ck               events                alerts  state
-        ─────────────────────────────────────────────────────────────────────────────────────────────────────────
-        R-FIRST     10  T1204                file-write                 1  enabled
-        R-TOP        8  T1071.001 T1567.002  web-activity-allowed       2  enabled
-        R-SUM       30  T1030                web-activity-allowed       0  inert: no event has carried bytes_out
-        R-OFF       40                       process-created            0  disabled
+        id       score  att&ck               events                alerts  silenced  state            origin
+        ──────────────────────────────────────────────────────────────────────────────────────────────────────────────
+        R-FIRST     10  T1204                file-write                 1         0  enabled          shipped
+        R-TOP        8  T1071.001 T1567.002  web-activity-allowed       2         0  enabled          shipped
+        R-SUM       30  T1030                web-activity-allowed       0         3  inert: no event  shipped + us.ov
+                                                                                     has carried      erride.toml:3
+                                                                                     bytes_out
+        R-OFF       40                       process-created            0         0  disabled         shipped
 
         (running agent, pid 812, epoch 70)
     "#]]
@@ -37,11 +39,11 @@ fn a_list_says_which_rules_can_never_fire() {
 #[test]
 fn a_list_for_spreadsheets_joins_techniques() {
     expect![[r#"
-        id,name,attack,score,events,enabled,inert,alerts,file
-        R-FIRST,"First time of a process",T1204,10,file-write,true,,1,rules/r-first.toml
-        R-TOP,"One of the top users",T1071.001;T1567.002,8,web-activity-allowed,true,,2,rules/r-top.toml
-        R-SUM,"A lot of data",T1030,30,web-activity-allowed,true,"no event has carried bytes_out",0,rules/r-sum.toml
-        R-OFF,"Switched off",,40,process-created,false,,0,rules/r-off.toml
+        id,name,attack,score,events,enabled,inert,alerts,silenced,file,origin
+        R-FIRST,"First time of a process",T1204,10,file-write,true,,1,0,rules/r-first.toml,shipped
+        R-TOP,"One of the top users",T1071.001;T1567.002,8,web-activity-allowed,true,,2,0,rules/r-top.toml,shipped
+        R-SUM,"A lot of data",T1030,30,web-activity-allowed,true,"no event has carried bytes_out",0,3,rules/r-sum.toml,"shipped + us.override.toml:3"
+        R-OFF,"Switched off",,40,process-created,false,,0,0,rules/r-off.toml,shipped
     "#]]
     .assert_eq(&agentctl("rules list --format csv", 0));
 }
@@ -160,4 +162,21 @@ fn a_program_gets_what_the_page_says() {
     assert_eq!(value["alerts"], 1);
     assert_eq!(value["per"], "process_key");
     assert_eq!(value["fires_when"].as_array().unwrap().len(), 4);
+}
+
+#[test]
+fn what_is_left_of_an_exception_that_is_gone_is_told() {
+    expect![[r#"
+        exception  for  until  state               rule   silenced    last day  last about  reason
+        ───────────────────────────────────────────────────────────────────────────────────────────
+        backup                 not in the content  R-SUM         3  2026-03-01  corp\jdoe
+
+        (running agent, pid 812, epoch 70)
+    "#]]
+    .assert_eq(&agentctl("content exceptions", 120));
+    expect![[r#"
+        exception,rules,subject,until,state,rule,silenced,last_day,last_entity,reason,place
+        backup,,,,"not in the content",R-SUM,3,2026-03-01,corp\jdoe,,
+    "#]]
+    .assert_eq(&agentctl("content exceptions --format csv", 0));
 }

@@ -24,7 +24,7 @@ pub struct Sample {
 }
 
 impl View for Sample {
-    fn records(&mut self, _: TakeRecord<'_>) -> Result<(), ViewError> {
+    fn records(&mut self, _: &[u8], _: TakeRecord<'_>) -> Result<(), ViewError> {
         Ok(())
     }
 
@@ -102,6 +102,16 @@ impl View for Sample {
         }
     }
 
+    fn silenced(&mut self) -> Result<Vec<SilencedRow>, ViewError> {
+        Ok(vec![SilencedRow {
+            exception: "backup".into(),
+            rule: "R-SUM".into(),
+            count: 3,
+            last_day: "2026-03-01".into(),
+            last_entity: "corp\\jdoe".into(),
+        }])
+    }
+
     fn rules(&mut self) -> Result<Vec<RuleRow>, ViewError> {
         let inert = [None, None, Some("no event has carried bytes_out".to_owned()), None];
         let counts = [1, 2, 0, 0];
@@ -110,7 +120,7 @@ impl View for Sample {
             .zip(inert)
             .zip(counts)
             .map(|((rule, inert), alerts)| RuleRow {
-                id: rule.id,
+                id: rule.id.clone(),
                 name: rule.name,
                 attack: rule.attack,
                 score: rule.score,
@@ -118,6 +128,8 @@ impl View for Sample {
                 enabled: rule.enabled,
                 inert,
                 alerts,
+                silenced: if rule.id == "R-SUM" { 3 } else { 0 },
+                origin: if rule.id == "R-SUM" { "shipped + us.override.toml:3".into() } else { "shipped".into() },
                 file: rule.file,
             })
             .collect())
@@ -136,6 +148,8 @@ pub fn desk() -> Desk {
 fn model(id: &str, scope: Scope) -> ModelSpec {
     ModelSpec {
         id: id.into(),
+        revision: 1,
+        definition: String::new(),
         name: format!("What {} is used to", if scope == Scope::Org { "everyone" } else { "a user" }),
         scope,
         feature: Field::ProcessKey,
@@ -362,6 +376,8 @@ fn row(stored: &StoredAlert) -> AlertRow {
 pub fn status() -> StatusReport {
     let counts = |all: &[(&str, u64)]| all.iter().map(|(k, n)| ((*k).to_owned(), *n)).collect();
     StatusReport {
+        silenced: 3,
+        silencing: 1,
         limits: counts(&[("max_bins", 3)]),
         source: SourceLine::Running { pid: 812, first_epoch: 77, last_epoch: 77 },
         health: "attention".into(),
@@ -415,8 +431,24 @@ pub fn status() -> StatusReport {
         suppressed: 12,
         inert: vec![InertRule { rule: "R-SUM".into(), reason: "no event has carried bytes_out".into() }],
         models: vec![
-            ModelProgress { model: "M-USER".into(), instances: 120, converged: 60, learning: 60, saturated: 1 },
-            ModelProgress { model: "M-ORG".into(), instances: 1, converged: 0, learning: 1, saturated: 0 },
+            ModelProgress {
+                model: "M-USER".into(),
+                revision: 1,
+                anew_since: None,
+                instances: 120,
+                converged: 60,
+                learning: 60,
+                saturated: 1,
+            },
+            ModelProgress {
+                model: "M-ORG".into(),
+                revision: 2,
+                anew_since: Some("2026-02-27".into()),
+                instances: 1,
+                converged: 0,
+                learning: 1,
+                saturated: 0,
+            },
         ],
         queues: vec![
             Queue { name: "batches".into(), depth: 1, limit: Some(8) },

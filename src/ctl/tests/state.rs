@@ -138,7 +138,7 @@ struct Endless {
 }
 
 impl crate::ctl::view::View for Endless {
-    fn records(&mut self, _: crate::ctl::view::TakeRecord<'_>) -> Result<(), ViewError> {
+    fn records(&mut self, _: &[u8], _: crate::ctl::view::TakeRecord<'_>) -> Result<(), ViewError> {
         Ok(())
     }
 
@@ -171,6 +171,9 @@ impl crate::ctl::view::View for Endless {
         Err(ViewError::NotFound("no".into()))
     }
     fn rules(&mut self) -> Result<Vec<crate::ctl::view::RuleRow>, ViewError> {
+        Err(ViewError::Failed("no".into()))
+    }
+    fn silenced(&mut self) -> Result<Vec<crate::ctl::view::SilencedRow>, ViewError> {
         Err(ViewError::Failed("no".into()))
     }
 }

@@ -27,6 +27,7 @@ fn the_page_begins_with_what_needs_attention() {
           alerts            312, 12 of them held back
           sink file         300 delivered, 12 held back
           sink syslog       100 delivered, 196 below min_score, 4 waiting, 9 failed attempts
+          silenced          3 alerts by 1 exception (agentctl content exceptions)
 
         file                                  format  lines  behind   event time  rejects  state
         ──────────────────────────────────────────────────────────────────────────────────────────────
@@ -94,6 +95,9 @@ fn the_page_fits_a_narrow_terminal() {
           sink syslog
             100 delivered, 196 below min_score,
             4 waiting, 9 failed attempts
+          silenced
+            3 alerts by 1 exception (agentctl
+            content exceptions)
 
           file          …, "x"\r\n\x9b31m.csv
           format        -
