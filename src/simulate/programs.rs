@@ -105,8 +105,16 @@ pub const DEFENDER: u8 = 0;
 pub const DROPPER: u8 = 1;
 /// Index of the tool that an insider runs from a temporary directory.
 pub const COLLECTOR_TOOL: u8 = 2;
-/// The updaters that people have: `UPDATERS_FROM..TEMPORARY.len()`.
+/// The updaters that people have: `UPDATERS_FROM..UPDATERS_TO`.
 pub const UPDATERS_FROM: u8 = 3;
+/// See [`UPDATERS_FROM`].
+pub const UPDATERS_TO: u8 = 15;
+/// Programs that are rolled out to every machine.
+pub const ROLLED_OUT: [u8; 2] = [15, 16];
+/// Programs that come with another department.
+pub const OF_ANOTHER_DEPARTMENT: [u8; 3] = [17, 18, 19];
+/// Programs that attackers bring.
+pub const BROUGHT: [u8; 7] = [DROPPER, 20, 21, 22, 23, 24, 25];
 
 /// Programs that run from temporary directories.
 pub const TEMPORARY: &[Temporary] = &[
@@ -183,6 +191,57 @@ pub const TEMPORARY: &[Temporary] = &[
         r"C:\Users\%u\AppData\Local\Temp\Rar$EX%d",
         "install printer.exe",
         r"c:\users\%user%\appdata\local\temp\*\install printer.exe",
+        "",
+    ),
+    temporary(
+        r"C:\Users\%u\AppData\Local\Temp\EndpointAgent",
+        "agent-setup.exe",
+        r"c:\users\%user%\appdata\local\temp\endpointagent\agent-setup.exe",
+        "Endpoint Agent",
+    ),
+    temporary(
+        r"C:\Users\%u\AppData\Local\Temp",
+        "vpnclient-update-%v.exe",
+        r"c:\users\%user%\appdata\local\temp\vpnclient-update-*.exe",
+        "VPN client",
+    ),
+    temporary(
+        r"C:\Users\%u\AppData\Local\Temp\SapGui",
+        "sapsetup.exe",
+        r"c:\users\%user%\appdata\local\temp\sapgui\sapsetup.exe",
+        "SAP GUI",
+    ),
+    temporary(
+        r"C:\Users\%u\AppData\Local\Temp\Tableau",
+        "tabsetup.exe",
+        r"c:\users\%user%\appdata\local\temp\tableau\tabsetup.exe",
+        "Tableau",
+    ),
+    temporary(
+        r"C:\Users\%u\AppData\Local\Temp\Figma",
+        "figma_update.exe",
+        r"c:\users\%user%\appdata\local\temp\figma\figma_update.exe",
+        "Figma",
+    ),
+    temporary(
+        r"C:\Users\%u\AppData\Local\Temp\Rar$EX%d",
+        "scan_0412.exe",
+        r"c:\users\%user%\appdata\local\temp\*\scan_0412.exe",
+        "",
+    ),
+    temporary(r"C:\Users\%u\AppData\Local\Temp", "svch0st.exe", r"c:\users\%user%\appdata\local\temp\svch0st.exe", ""),
+    temporary(r"C:\Windows\Temp", "rclone-sync.exe", r"c:\windows\temp\rclone-sync.exe", ""),
+    temporary(
+        r"C:\Users\%u\AppData\Local\Microsoft\Windows\INetCache\IE\%x",
+        "update_player.exe",
+        r"c:\users\%user%\appdata\local\microsoft\windows\inetcache\ie\*\update_player.exe",
+        "",
+    ),
+    temporary(r"C:\Temp", "pack-and-send.exe", r"c:\temp\pack-and-send.exe", ""),
+    temporary(
+        r"C:\Users\%u\AppData\Local\Temp\_MEI%d",
+        "grabber.exe",
+        r"c:\users\%user%\appdata\local\temp\*\grabber.exe",
         "",
     ),
 ];
