@@ -3,6 +3,7 @@
 mod check;
 mod demo;
 mod replay;
+mod replay_stats;
 mod run;
 mod simulate;
 

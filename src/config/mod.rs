@@ -258,6 +258,8 @@ pub struct DetectionSettings {
     pub strict: bool,
     /// Ids of rules that are switched off.
     pub disabled_rules: Vec<String>,
+    /// Names of optional content that is switched on.
+    pub options: Vec<String>,
     /// A directory whose files replace (same name) or extend the shipped content.
     pub content_dir: Option<PathBuf>,
     /// Domains that belong to the site itself.
@@ -288,6 +290,7 @@ impl Default for DetectionSettings {
             timezone: "UTC".into(),
             strict: false,
             disabled_rules: Vec::new(),
+            options: Vec::new(),
             content_dir: None,
             sanctioned_domains: Vec::new(),
             tables: BTreeMap::new(),

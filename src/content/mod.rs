@@ -10,6 +10,8 @@ mod commandline;
 pub mod condition;
 mod files;
 mod models;
+mod options;
+mod prevalence;
 mod rules;
 mod selftest;
 mod tables;
@@ -30,6 +32,7 @@ use crate::model::ModelSpec;
 use crate::parse::ParserTable;
 use crate::rule::{Rule, Screen};
 use condition::Vocabulary;
+use options::SiteOptions;
 use section::Document;
 use std::sync::Arc;
 use tables::TableTexts;
@@ -70,8 +73,10 @@ pub fn gather(settings: &DetectionSettings, faults: &mut Faults) -> ContentFiles
 fn compile(files: &ContentFiles, settings: &DetectionSettings, _limits: &Limits, faults: &mut Faults) -> Content {
     let tools = commandline::read(files.document("commandline.toml").as_ref(), faults);
     let vocabulary = Vocabulary { tables: TableTexts::gather(files, settings, faults), tools: Arc::new(tools) };
-    let models = models::read(&files.documents("models/"), &vocabulary, faults);
-    let mut rules = rules::read(&files.documents("rules/"), &models, &vocabulary, faults);
+    let mut options = SiteOptions::new(&settings.options);
+    let models = models::read(&files.documents("models/"), &vocabulary, &mut options, faults);
+    let mut rules = rules::read(&files.documents("rules/"), &models, &vocabulary, &mut options, faults);
+    options.check(faults);
     rules::disable(&mut rules, &settings.disabled_rules, faults);
 
     let texts = &vocabulary.tables.texts;
