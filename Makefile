@@ -59,7 +59,7 @@ micro:
 # How good the rules are: recall, precision and volume on five simulated offices whose truth is known; writes the tables of
 # docs/quality.md. QUALITY="--users 60 --days 40" does less and prints only; QUALITY=--tune tries numbers on the tuning seed.
 quality:
-	$(CARGO) bench --locked --profile test --bench quality -- $(QUALITY)
+	$(CARGO) bench --locked --profile dev --bench quality -- $(QUALITY)
 
 # Man pages and completions from the tables of arguments, and the licences of what is compiled in.
 # cargo install --locked --features cli cargo-about

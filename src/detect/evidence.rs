@@ -159,7 +159,9 @@ impl Detector {
 /// What a summary says. One about the agent is about a value that is common: its alerts were grouped.
 fn held_back(count: u64, kind: EntityKind, period: &str) -> String {
     match kind {
-        EntityKind::Agent => format!("{count} more alerts of this rule about this value were grouped in {period}"),
+        EntityKind::Agent => {
+            format!("{count} more alerts of this rule about this value were grouped with the first of {period}")
+        }
         _ => format!("{count} more alerts of this rule and {} were held back in {period}", kind.name()),
     }
 }

@@ -311,7 +311,13 @@ impl Detector {
         let open_from = event.day.saturating_sub_unsigned(self.settings.late_days);
         let content = Arc::clone(&self.content);
         let by_month = |rule: &str| content.rules.iter().any(|r| r.id == rule && r.period == Period::Month);
-        let is_closed = |day: Day, rule: &str| day < if by_month(rule) { first_of_month(open_from) } else { open_from };
+        let is_closed = |day: Day, rule: &str, kind: EntityKind| {
+            let open_from = if by_month(rule) { first_of_month(open_from) } else { open_from };
+            day < match kind {
+                EntityKind::Agent => open_from.saturating_sub_unsigned(prevalence::group_days(&content, rule)),
+                _ => open_from,
+            }
+        };
         for untold in self.state.guards.take_untold(is_closed) {
             self.raise_summary(event, &untold, raised);
         }

@@ -1,7 +1,7 @@
 //! What is common: a second model is asked how often it has counted a value lately, and the alert is grouped with others or
 //! has another score.
 //!
-//! Asked before the event trains anything, as all models are. The group of a day is kept as a guard and a count of what was
+//! Asked before the event trains anything, as all models are. A group is kept as a guard of its first day and a count of what was
 //! held back, of the agent as entity: so it is durable, bounded and in the dump as those are.
 
 use super::verdict::{feature_of, window_start};
@@ -9,6 +9,7 @@ use super::{Detector, Subject, kind_of};
 use crate::alert::{EntityKind, Evidence};
 use crate::batch::Hit;
 use crate::calendar::format_day;
+use crate::content::Content;
 use crate::model::Scope;
 use crate::rule::{Common, Rule};
 use crate::state::key::{Guard, GuardKey};
@@ -16,8 +17,16 @@ use crate::state::key::{Guard, GuardKey};
 /// A value that is common.
 pub(super) struct Weighed {
     then: Common,
+    /// Days for which a group lasts.
+    days: u32,
     /// Why, as a sentence.
     why: String,
+}
+
+/// For how many days after its first a group of a rule's alerts is open.
+pub(super) fn group_days(content: &Content, rule: &str) -> u32 {
+    let clause = content.rules.iter().find(|r| r.id == rule).and_then(|r| r.prevalence);
+    clause.map_or(0, |clause| clause.within_days)
 }
 
 impl Detector {
@@ -49,7 +58,7 @@ impl Detector {
             clause.at_least,
             clause.within_days
         );
-        Some(Weighed { then: clause.then, why })
+        Some(Weighed { then: clause.then, days: clause.within_days, why })
     }
 
     /// Notes what is common in the evidence. The alert's score; `None` when it belongs to a group that has been told.
@@ -68,18 +77,18 @@ impl Detector {
             }
             Common::Group => {
                 let group =
-                    Guard { day: guard.day, rule: &rule.id, kind: EntityKind::Agent, entity: &guard.value, value: b"" };
-                if self.state.guards.is_fresh(group) {
-                    let key = group.to_key();
-                    self.state.guards.set(key.as_guard());
-                    evidence
-                        .notes
-                        .push("the first of a group: more of this day are held back and told in a summary".into());
-                    return Some(rule.score);
+                    |day| Guard { day, rule: &rule.id, kind: EntityKind::Agent, entity: &guard.value, value: b"" };
+                let days = window_start(guard.day, weighed.days)..=guard.day;
+                let guards = &mut self.state.guards;
+                if let Some(day) = days.rev().find(|day| !guards.is_fresh(group(*day))) {
+                    guards.suppress(&group(day).to_key());
+                    evidence.notes.push(format!("held back: grouped with the first of {}", format_day(day)));
+                    return None;
                 }
-                self.state.guards.suppress(&group.to_key());
-                evidence.notes.push("held back: grouped with the first of this day".into());
-                None
+                guards.set(group(guard.day));
+                let more = format!("the first of a group: more within {} days are held back and counted", weighed.days);
+                evidence.notes.push(more);
+                Some(rule.score)
             }
         }
     }

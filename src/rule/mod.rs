@@ -101,7 +101,8 @@ pub struct NoHistory {
 /// What becomes of alerts about a value that is common.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Common {
-    /// The day's first is raised and says so; the rest are held back, counted, and told in a summary.
+    /// The next is raised and says so; those that follow within the days of the clause are held back, counted, and told in a
+    /// summary.
     Group,
     /// They have this score.
     Score(u32),

@@ -11,15 +11,21 @@ use super::life::{add_person, night};
 use super::more_commands::{command_at, variants_of};
 use super::office::{ENGINEERING, MARKETING, Person, Role, SALES, Sharing, WEB01, WEB02};
 use super::plan::{Plan, SceneKind};
-use super::programs::{BROUGHT, TEMPORAL, TEMPORARY};
+use super::programs::{BROUGHT_FROM, TEMPORAL, TEMPORARY};
 use super::rules::Rule;
 use super::sites::{BY_CATEGORY, DYNAMIC, MORE_DYNAMIC, PROVIDERS, SHARING, SUITES, site_at};
 use super::stage::{Part, Stage};
 use crate::calendar::Day;
+use std::collections::BTreeSet;
 
 const MEGABYTE: u64 = 1_000_000;
 /// Working days before which nothing that needs history is planted.
 const HISTORY_WORKDAYS: usize = 15;
+
+/// Programs that attackers bring in a round.
+const PROGRAMS_A_ROUND: usize = 7;
+/// Whose machine has met which program that attackers bring.
+type Met = BTreeSet<(u32, u8)>;
 
 /// Plants everything.
 pub fn plant(plan: &mut Plan) {
@@ -27,12 +33,13 @@ pub fn plant(plan: &mut Plan) {
     // Each variant so often; of a large office more often.
     let rounds = (user_days / 2_600).clamp(1, 40) as usize;
     let mut stage = Stage::new(plan);
+    let mut met = Met::new();
     heavy_sharers(&mut stage);
     for round in 0..rounds {
         for rule in Rule::ALL.iter().copied() {
             match rule {
                 Rule::WebShell => web_shells(&mut stage, round),
-                Rule::TempFirst => programs(&mut stage),
+                Rule::TempFirst => programs(&mut stage, round, &mut met),
                 Rule::ExfilAsset => large_uploads(&mut stage),
                 Rule::NewUpload => new_accounts(&mut stage, round),
                 Rule::Sharing => sharing(&mut stage),
@@ -112,20 +119,24 @@ fn web_shells(stage: &mut Stage<'_>, round: usize) {
 }
 
 /// Programs that attackers bring: new for somebody whose habits are known, and once more some days later.
-fn programs(stage: &mut Stage<'_>) {
-    for program in BROUGHT {
+fn programs(stage: &mut Stage<'_>, round: usize, met: &mut Met) {
+    let all = TEMPORARY.len() - usize::from(BROUGHT_FROM);
+    for i in 0..PROGRAMS_A_ROUND {
+        // Attackers rarely bring what others have brought.
+        let program = BROUGHT_FROM + ((round * PROGRAMS_A_ROUND + i) % all.max(1)) as u8;
         let key = TEMPORARY.get(usize::from(program)).map(|t| t.key);
         let Some(day) = stage.some_workday(HISTORY_WORKDAYS + 5) else { return };
         let worked = days_worked(stage, day);
-        if let Some(part) = stage.part(day, |p| plain(p) && worked(p) >= 14) {
+        if let Some(part) = stage.part(day, |p| plain(p) && worked(p) >= 14 && !met.contains(&(p.host, program))) {
+            met.insert((part.host, program));
             let scene =
                 stage.scene_of(SceneKind::Attack, "program from a temporary directory", key.unwrap_or_default());
             stage.write(scene, part, Image::Temporary(program));
             stage.write(scene, part.minutes_later(1), Image::Temporary(program));
             stage.must_fire(scene, part, Rule::TempFirst, key);
         }
-        comes_back(stage, program, key);
-        young_history(stage, program, key);
+        comes_back(stage, program, key, met);
+        young_history(stage, program, key, met);
     }
     let Some(day) = stage.some_workday(HISTORY_WORKDAYS) else { return };
     if let Some(part) = stage.part(day, plain) {
@@ -137,12 +148,14 @@ fn programs(stage: &mut Stage<'_>) {
 }
 
 /// For developers, whose daily tools are well known, the program is rare the second time; for clerks nothing is rare.
-fn comes_back(stage: &mut Stage<'_>, program: u8, key: Option<&'static str>) {
+fn comes_back(stage: &mut Stage<'_>, program: u8, key: Option<&'static str>, met: &mut Met) {
     for (role, kind) in [(Role::Developer, SceneKind::Attack), (Role::Clerk, SceneKind::BlindSpot)] {
         let Some(day) = stage.some_workday(HISTORY_WORKDAYS + 5) else { return };
         let (worked, days) = (days_worked(stage, day), works_again(stage, day));
-        let fits = |p: &Person| plain(p) && p.role == role && worked(p) >= 14 && days(p).is_some();
+        let is_new = |p: &Person| !met.contains(&(p.host, program));
+        let fits = |p: &Person| plain(p) && is_new(p) && p.role == role && worked(p) >= 14 && days(p).is_some();
         let Some(part) = stage.part(day, fits) else { continue };
+        met.insert((part.host, program));
         let Actor::Person(index) = part.actor else { continue };
         let Some(again) = stage.plan.office.person(index).and_then(&days) else { continue };
         let scene = stage.scene_of(kind, "program that comes back", key.unwrap_or_default());
@@ -158,10 +171,11 @@ fn comes_back(stage: &mut Stage<'_>, program: u8, key: Option<&'static str>) {
 }
 
 /// Before two weeks of history nothing is new.
-fn young_history(stage: &mut Stage<'_>, program: u8, key: Option<&'static str>) {
+fn young_history(stage: &mut Stage<'_>, program: u8, key: Option<&'static str>, met: &mut Met) {
     let Some(day) = stage.workday(3) else { return };
-    let clerk = |p: &Person| plain(p) && p.role == Role::Clerk;
+    let clerk = |p: &Person| plain(p) && p.role == Role::Clerk && !met.contains(&(p.host, program));
     if let Some(part) = stage.part(day, clerk) {
+        met.insert((part.host, program));
         let scene = stage.scene_of(SceneKind::BlindSpot, "program before there is history", key.unwrap_or_default());
         stage.write(scene, part, Image::Temporary(program));
         stage.is_unseen(scene, part, Rule::TempFirst, key);
