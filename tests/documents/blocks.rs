@@ -29,7 +29,7 @@ const NOT_RUN: &[(&str, &str, &str)] = &[
     ),
     ("docs/metrics.md", "ln -s /run/exfil-agent-metrics", "takes a node_exporter; promtool reads the file in a test"),
     ("docs/quality.md", "make quality", "takes minutes; `quality` runs a small one through the same code"),
-    ("docs/quality.md", "exfil-agent replay --stats", "a test of messages replays a spool with --stats"),
+    ("docs/quality.md", "exfil-agent replay --stats", "`quality` replays a spool with --stats in both forms"),
     ("docs/performance.md", "make bench", "takes an hour and wants a quiet machine; `make torture` and releases do it"),
 ];
 
