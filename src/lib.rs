@@ -54,6 +54,7 @@ pub mod control;
 pub mod ctl;
 pub mod metrics;
 pub mod simulate;
+pub mod stats;
 
 #[cfg(any(test, fuzzing))]
 pub mod fuzz_entry;

@@ -32,6 +32,7 @@ mod overrides; // a site's own content on the real daemon: exceptions, bad conte
 mod package; // the packages: their files, and a machine that installs, upgrades, removes and purges
 mod paging; // memory for what is learned: who leaves it comes back
 mod power_loss; // what had reached the disk when the power went
+mod quality; // a small run of make quality
 mod readme; // every command of the README
 mod recovery; // the real daemon with a damaged state: snapshots, learning anew
 mod seed; // the shipped content against the published list of rules and models

@@ -33,7 +33,11 @@ pub struct Stage {
 
 impl Stage {
     pub fn new() -> Stage {
-        let settings = Settings::default();
+        Stage::with(Settings::default())
+    }
+
+    /// Under other settings than the default.
+    pub fn with(settings: Settings) -> Stage {
         let content = Arc::new(content::load(&settings.detection, &settings.limits).unwrap_or_else(|f| panic!("{f}")));
         let screen = Arc::new(Screen::new(&content.rules, &content.models));
         let wanted = content::wanted(&screen, &Enricher::new(&content.tables));
@@ -126,7 +130,7 @@ pub fn text_of(format: Format) -> Vec<u8> {
 }
 
 /// A file in pieces of about the size of a batch.
-fn pieces((name, text): (String, Vec<u8>)) -> Vec<Piece> {
+pub fn pieces((name, text): (String, Vec<u8>)) -> Vec<Piece> {
     let format = if name.ends_with(".csv") { Format::Csv } else { Format::Cef };
     let path: Arc<str> = name.into();
     let mut pieces: Vec<Piece> = Vec::new();

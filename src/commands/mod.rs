@@ -4,6 +4,7 @@ mod check;
 mod demo;
 mod replay;
 mod replay_compare;
+mod replay_stats;
 mod run;
 mod simulate;
 

@@ -1,8 +1,9 @@
 //! `exfil-agent replay`: the same pipeline over files, to the end.
 
+use super::replay_stats::{self, Counting, StatsFormat};
 use super::{existing, load_content, parse_now, settings, warn_of_strangers};
 use crate::alert::AgentIdentity;
-use crate::calendar::wall_clock_ms;
+use crate::calendar::{Zone, wall_clock_ms};
 use crate::compare::Input;
 use crate::config::{FileSinkSettings, FormatSetting, FsyncSetting};
 use crate::exit::{self, Failure};
@@ -13,12 +14,13 @@ use crate::source::Mode;
 use indicatif::{ProgressBar, ProgressStyle};
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Instant;
 
 /// Arguments of `replay`.
 #[derive(clap::Args)]
 #[command(
-    after_help = "Examples:\n  exfil-agent replay ./spool --out alerts.jsonl\n  exfil-agent replay monday.cef tuesday.cef --state baseline --now 2026-03-04T00:00:00Z\n  exfil-agent replay --compare shipped ./content ./spool --explain"
+    after_help = "Examples:\n  exfil-agent replay ./spool --out alerts.jsonl\n  exfil-agent replay monday.cef tuesday.cef --state baseline --now 2026-03-04T00:00:00Z\n  exfil-agent replay --stats ./spool\n  exfil-agent replay --stats=json ./spool --config ./exfil-agent.toml\n  exfil-agent replay --compare shipped ./content ./spool --explain"
 )]
 pub struct Arguments {
     /// Files and directories, read in this order; a directory's files oldest first
@@ -39,6 +41,10 @@ pub struct Arguments {
     /// Format of the files
     #[arg(long, value_enum, default_value_t = FormatArgument::Auto)]
     format: FormatArgument,
+    /// Tell how many alerts there were, of which rules, about whom and on which days, instead of the alerts themselves
+    /// (with --out they go to that file besides)
+    #[arg(long, value_enum, value_name = "FORMAT", num_args = 0..=1, require_equals = true, default_missing_value = "table")]
+    stats: Option<StatsFormat>,
     /// Worker threads (0: one a core)
     #[arg(long, value_name = "N")]
     workers: Option<usize>,
@@ -78,10 +84,15 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
         return super::replay_compare::run(&arguments.comparison, &settings, [a, b], &input);
     }
     let (content, directory) = load_content(&settings)?;
-    let sink = match &arguments.out {
-        Some(path) => file_sink(path, arguments.state.is_some())?,
-        None => stdout_sink(),
-    };
+    let zone = Zone::named(&settings.detection.timezone).map_err(|e| Failure::new(exit::CONFIG, e))?;
+    let counting = arguments.stats.map(|_| Counting::new(zone));
+    let mut sinks: Vec<SinkPlan> = counting.iter().map(Counting::sink).collect();
+    match &arguments.out {
+        Some(path) => sinks.push(file_sink(path, arguments.state.is_some())?),
+        None if counting.is_none() => sinks.push(stdout_sink()),
+        None => {}
+    }
+    let (told, detection) = (Arc::clone(&content), settings.detection.clone());
     settings.sink_file = None;
     let plan = Plan {
         settings,
@@ -90,15 +101,15 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
         mode: Mode::Once { paths: arguments.paths.clone(), format },
         state_dir: arguments.state.clone(),
         accept_empty_state: false,
-        sinks: vec![sink],
+        sinks,
         time: TimeSource::Fixed(now),
         drain_fully: true,
     };
     let bar = progress_bar(total_bytes(&arguments.paths));
     let started = Instant::now();
     let pipeline = Pipeline::start(plan, shown_on(&bar))?;
-    let source = std::sync::Arc::clone(&pipeline.source);
-    let (_, done) = pipeline.join()?;
+    let source = Arc::clone(&pipeline.source);
+    let (detector, done) = pipeline.join()?;
     bar.finish_and_clear();
     let read = source.snapshot();
     for path in &read.skipped {
@@ -116,6 +127,9 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
         done.bytes,
         done.events as f64 / secs.max(1e-9)
     );
+    if let (Some(counting), Some(format)) = (&counting, arguments.stats) {
+        super::say(&replay_stats::text(&counting.taken(), &detector, &told, &detection, format))?;
+    }
     all_read(&read.failed)
 }
 

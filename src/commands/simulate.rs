@@ -1,13 +1,13 @@
 //! `exfil-agent simulate`: the spool of a made-up office.
 
 use crate::exit::{self, Failure};
-use crate::simulate::{self, Options};
+use crate::simulate::{self, Life, Options};
 use std::path::PathBuf;
 
 /// Arguments of `simulate`.
 #[derive(clap::Args)]
 #[command(
-    after_help = "Examples:\n  exfil-agent simulate --out office\n  exfil-agent simulate --seed 7 --users 200 --days 28 --out larger-office"
+    after_help = "Examples:\n  exfil-agent simulate --out office\n  exfil-agent simulate --seed 7 --users 200 --days 28 --out larger-office\n  exfil-agent simulate --life --users 300 --days 60 --out living-office"
 )]
 pub struct Arguments {
     /// Seed: the same options give the same bytes
@@ -19,6 +19,9 @@ pub struct Arguments {
     /// Days
     #[arg(long, default_value_t = Options::demo().days)]
     days: u32,
+    /// With all that goes on in an office: people come, leave and move, programs are rolled out, honest work looks like attacks
+    #[arg(long)]
+    life: bool,
     /// Where to write spool/, truth.jsonl and plan.json (must be empty or new)
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
@@ -26,7 +29,9 @@ pub struct Arguments {
 
 /// Runs the command.
 pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
-    let options = Options { seed: arguments.seed, users: arguments.users, days: arguments.days, ..Options::demo() };
+    let life = if arguments.life { Life::ALL } else { Life::NONE };
+    let options =
+        Options { seed: arguments.seed, users: arguments.users, days: arguments.days, life, ..Options::demo() };
     if std::fs::read_dir(&arguments.out).is_ok_and(|mut entries| entries.next().is_some()) {
         return Err(Failure::new(
             exit::USAGE,

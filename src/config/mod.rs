@@ -260,6 +260,8 @@ pub struct DetectionSettings {
     pub strict: bool,
     /// Ids of rules that are switched off.
     pub disabled_rules: Vec<String>,
+    /// Names of optional content that is switched on.
+    pub options: Vec<String>,
     /// The directory of the site's own content: files that replace, patch or extend what is shipped. None is shipped content alone.
     pub content_dir: Option<PathBuf>,
     /// Domains that belong to the site itself.
@@ -290,6 +292,7 @@ impl Default for DetectionSettings {
             timezone: "UTC".into(),
             strict: false,
             disabled_rules: Vec::new(),
+            options: Vec::new(),
             content_dir: Some(PathBuf::from(DEFAULT_CONTENT_DIR)),
             sanctioned_domains: Vec::new(),
             tables: BTreeMap::new(),

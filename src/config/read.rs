@@ -204,6 +204,7 @@ fn read_detection(mut t: Table<'_, '_, '_>) -> DetectionSettings {
     t.zone("timezone", &mut s.timezone);
     t.flag("strict", &mut s.strict);
     t.texts("disabled_rules", &mut s.disabled_rules);
+    t.texts("options", &mut s.options);
     t.optional_path("content_dir", &mut s.content_dir);
     t.texts("sanctioned_domains", &mut s.sanctioned_domains);
     for domain in s.sanctioned_domains.iter().filter(|d| !is_domain(d)) {

@@ -80,6 +80,7 @@ fn write_detection(page: &mut Page, detection: &DetectionSettings) {
         timezone,
         strict,
         disabled_rules,
+        options,
         content_dir,
         sanctioned_domains,
         tables,
@@ -96,6 +97,7 @@ fn write_detection(page: &mut Page, detection: &DetectionSettings) {
     page.text("timezone", timezone);
     page.plain("strict", strict);
     page.texts("disabled_rules", disabled_rules);
+    page.texts("options", options);
     page.path("content_dir", content_dir.as_deref());
     page.texts("sanctioned_domains", sanctioned_domains);
     page.plain("late_days", late_days);

@@ -204,3 +204,70 @@ fn a_test_that_fails_says_what_was_in_the_way() {
         ]
     );
 }
+
+/// A rule with a clause about what is common, and its model.
+fn with_prevalence(clause: &str, model: &str) -> String {
+    let rule = RULE.replace("condition =", "per = \"image\"\ncondition =");
+    let rule = format!("{rule}\n[prevalence]\n{clause}\n");
+    let model = format!(
+        "id = \"M\"\nname = \"m\"\nrevision = 1\nscope = \"org\"\nevents = \"process-created\"\nalpha = 0.8\ncut_off = 3\n\
+         condition = {{ image = \"x\" }}\n{model}\n"
+    );
+    faults_of(&[("rules/site_1.toml", &rule), ("models/m.toml", &model)])
+}
+
+#[test]
+fn faults_in_what_is_common_and_in_new_to_are_named() {
+    let good = "model = \"M\"\nat_least = 2\nwithin_days = 5\nthen = \"group\"";
+    for (clause, model, said) in [
+        (good, "feature = \"image\"", ""),
+        (good, "feature = \"user_key\"", ""),
+        ("model = \"M\"\nat_least = 2\nwithin_days = 5\nthen = \"score\"\nscore = 3", "feature = \"image\"", ""),
+        (good, "feature = \"process_key\"", "the model M counts process_key: the rule needs per = \"process_key\""),
+        ("model = \"N\"\nat_least = 0\nwithin_days = 5\nthen = \"group\"", "feature = \"image\"", "at_least is 0"),
+        (
+            "model = \"N\"\nat_least = 1\nwithin_days = 5\nthen = \"group\"",
+            "feature = \"image\"",
+            "unknown model \"N\"",
+        ),
+        (
+            "model = \"M\"\nat_least = 1\nthen = \"groop\"",
+            "feature = \"image\"",
+            "cannot be \"groop\"; did you mean \"group\"?",
+        ),
+        ("model = \"M\"\nat_least = 1\nthen = \"group\"", "feature = \"image\"", "within_days is missing"),
+        (
+            "option = \"o\"\nmodel = \"N\"\nat_lest = 1\nwithin_days = 5\nthen = \"group\"",
+            "feature = \"image\"",
+            "unknown key \"at_lest\"",
+        ),
+        (good, "feature = \"image\"\nnew_to = \"FA-UP-TEMP\"", "FA-UP-TEMP counts another field"),
+        (
+            good,
+            "feature = \"image\"\nnew_to = \"FA-UP-TEMPO\"",
+            "unknown model \"FA-UP-TEMPO\"; did you mean \"FA-UP-TEMP\"?",
+        ),
+        (good, "feature = \"image\"\nnew_to = \"M\"", "M asks another model itself"),
+    ] {
+        let faults = with_prevalence(clause, model);
+        assert!(if said.is_empty() { faults.is_empty() } else { faults.contains(said) }, "{clause}\n{model}: {faults}");
+    }
+}
+
+#[test]
+fn options_are_off_until_they_are_named_and_unknown_ones_are_a_fault() {
+    let with = |options: &[&str]| {
+        let options = options.iter().map(|o| (*o).to_owned()).collect();
+        load(&DetectionSettings { options, ..DetectionSettings::default() }, &Limits::default())
+    };
+    let shipped = with(&[]).unwrap_or_else(|f| panic!("{f}"));
+    assert!(shipped.rules.iter().all(|r| r.prevalence.is_none()));
+    let on = with(&["known-tools", "prevalence"]).unwrap_or_else(|f| panic!("{f}"));
+    assert_eq!(on.models.len(), shipped.models.len() + 2);
+    assert_eq!(on.rules.iter().filter(|r| r.prevalence.is_some()).count(), 5);
+    // What asks another model stands before it.
+    let first = &on.models[0];
+    assert_eq!(first.new_to.map(|m| on.models[usize::from(m)].id.as_str()), Some("FA-UP-TEMP"), "{}", first.id);
+    let faults = with(&["known-tool"]).unwrap_err().to_string();
+    assert!(faults.contains("no content has the option \"known-tool\"; did you mean \"known-tools\"?"), "{faults}");
+}

@@ -3,24 +3,50 @@
 use super::based_on::definition_of_model;
 use super::condition::{self, Vocabulary};
 use super::fault::{Faults, suggest};
+use super::options::SiteOptions;
 use super::rules::{read_events, read_field};
 use super::section::{Document, Section};
-use crate::event::FieldSet;
+use crate::event::{Field, FieldSet};
 use crate::model::{ModelSpec, Scope};
 use std::collections::BTreeMap;
 
-const KEYS: &[&str] =
-    &["id", "name", "revision", "why", "scope", "feature", "events", "condition", "once_per", "alpha", "cut_off"];
+const KEYS: &[&str] = &[
+    "id",
+    "name",
+    "revision",
+    "why",
+    "scope",
+    "feature",
+    "events",
+    "condition",
+    "once_per",
+    "new_to",
+    "option",
+    "alpha",
+    "cut_off",
+];
 const SCOPES: &[(&str, Scope)] =
     &[("user", Scope::User), ("host", Scope::Host), ("peer_group", Scope::PeerGroup), ("org", Scope::Org)];
 
 /// Reads all models; their order is that of the files.
-pub fn read(documents: &[(Document, bool)], vocabulary: &Vocabulary, faults: &mut Faults) -> Vec<ModelSpec> {
+pub fn read(
+    documents: &[(Document, bool)],
+    vocabulary: &Vocabulary,
+    options: &mut SiteOptions,
+    faults: &mut Faults,
+) -> Vec<ModelSpec> {
     let mut models: Vec<ModelSpec> = Vec::new();
+    // What each is new to: by id, with the place where that stands.
+    let mut asked: BTreeMap<String, (String, String, usize)> = BTreeMap::new();
     let mut seen: BTreeMap<String, String> = BTreeMap::new();
     for (document, _) in documents {
         let model = document.read(faults, |section, faults| {
-            let model = read_model(section, vocabulary, faults)?;
+            let is_included = options.include(section, faults);
+            let new_to = section.string("new_to", faults);
+            let model = read_model(section, vocabulary, faults).filter(|_| is_included)?;
+            if let Some(other) = new_to {
+                asked.insert(model.id.clone(), (other, document.file.clone(), section.line_of("new_to")));
+            }
             if let Some(other) = seen.insert(model.id.clone(), document.file.clone()) {
                 section.fault(faults, section.line_of("id"), format!("this id is in {other} already"));
             }
@@ -28,7 +54,29 @@ pub fn read(documents: &[(Document, bool)], vocabulary: &Vocabulary, faults: &mu
         });
         models.extend(model);
     }
+    // Those that ask another stand before it, so that an event is new to it when they train.
+    models.sort_by_key(|m| !asked.contains_key(&m.id));
+    resolve_new_to(&mut models, &asked, faults);
     models
+}
+
+fn resolve_new_to(models: &mut [ModelSpec], asked: &BTreeMap<String, (String, String, usize)>, faults: &mut Faults) {
+    let known: Vec<(String, Field)> = models.iter().map(|m| (m.id.clone(), m.feature)).collect();
+    for model in models {
+        let Some((other, file, line)) = asked.get(&model.id) else { continue };
+        let mut fault = |message: String| faults.add(file, *line, &format!("model {}", model.id), message);
+        match known.iter().position(|(id, _)| id == other) {
+            None => {
+                let hint = suggest(other, known.iter().map(|(id, _)| id.as_str()));
+                fault(format!("unknown model {other:?}{hint}"));
+            }
+            Some(_) if asked.contains_key(other) => fault(format!("{other} asks another model itself")),
+            Some(at) if known.get(at).is_some_and(|(_, feature)| *feature != model.feature) => {
+                fault(format!("{other} counts another field; both must have the same feature"));
+            }
+            Some(at) => model.new_to = u16::try_from(at).ok(),
+        }
+    }
 }
 
 fn read_model(section: &Section<'_>, vocabulary: &Vocabulary, faults: &mut Faults) -> Option<ModelSpec> {
@@ -61,6 +109,7 @@ fn read_model(section: &Section<'_>, vocabulary: &Vocabulary, faults: &mut Fault
         events,
         condition,
         once_per,
+        new_to: None,
         alpha: alpha?,
         cut_off: cut_off?,
         needs,

@@ -3,6 +3,8 @@
 use super::condition::{self, Vocabulary};
 use super::fault::{Faults, suggest};
 use super::models::read_revision;
+use super::options::SiteOptions;
+use super::prevalence;
 use super::section::{Document, Section};
 use super::verdict;
 use crate::event::{EventType, Field, FieldSet};
@@ -28,6 +30,7 @@ const KEYS: &[&str] = &[
     "condition",
     "model",
     "sum",
+    "prevalence",
     "references",
     "license",
     "source",
@@ -41,13 +44,14 @@ pub fn read(
     documents: &[(Document, bool)],
     models: &[ModelSpec],
     vocabulary: &Vocabulary,
+    options: &mut SiteOptions,
     faults: &mut Faults,
 ) -> Vec<Rule> {
     let mut rules: Vec<Rule> = Vec::new();
     let mut seen: BTreeMap<String, String> = BTreeMap::new();
     for (document, shipped) in documents {
         let rule = document.read(faults, |section, faults| {
-            let rule = read_rule(section, models, vocabulary, faults)?;
+            let rule = read_rule(section, models, vocabulary, options, faults)?;
             if let Some(other) = seen.insert(rule.id.clone(), document.file.clone()) {
                 section.fault(faults, section.line_of("id"), format!("this id is in {other} already"));
             }
@@ -97,6 +101,7 @@ fn read_rule(
     section: &Section<'_>,
     models: &[ModelSpec],
     vocabulary: &Vocabulary,
+    options: &mut SiteOptions,
     faults: &mut Faults,
 ) -> Option<Rule> {
     let id = section.required("id", faults);
@@ -113,6 +118,7 @@ fn read_rule(
     let period = read_period(section, faults);
     let condition = condition::read(section, vocabulary, faults);
     let verdict = verdict::read(section, models, per, faults);
+    let prevalence = prevalence::read(section, models, per, options, faults);
     let sources = read_sources(section, faults);
     let tests = read_tests(section, &events, faults);
     let rule = Rule {
@@ -140,6 +146,7 @@ fn read_rule(
         period,
         condition,
         verdict,
+        prevalence,
         file: section.file().to_owned(),
         tests,
     };

@@ -31,7 +31,7 @@ pub fn read(rule: &Section<'_>, models: &[ModelSpec], per: Option<Field>, faults
 }
 
 fn read_model(section: &Section<'_>, models: &[ModelSpec], faults: &mut Faults) -> Option<Verdict> {
-    let model = find_model(section, models, faults);
+    let model = find_model(section, "id", models, faults);
     let says = section.required("says", faults)?;
     let model = || model.ok_or(());
     let verdict = match says.as_str() {
@@ -66,12 +66,13 @@ fn read_model(section: &Section<'_>, models: &[ModelSpec], faults: &mut Faults) 
     verdict.ok()
 }
 
-fn find_model(section: &Section<'_>, models: &[ModelSpec], faults: &mut Faults) -> Option<u16> {
-    let id = section.required("id", faults)?;
+/// The model named at a key that must be there.
+pub(super) fn find_model(section: &Section<'_>, key: &str, models: &[ModelSpec], faults: &mut Faults) -> Option<u16> {
+    let id = section.required(key, faults)?;
     let found = models.iter().position(|m| m.id == id).and_then(|at| u16::try_from(at).ok());
     if found.is_none() {
         let hint = suggest(&id, models.iter().map(|m| m.id.as_str()));
-        section.fault(faults, section.line_of("id"), format!("unknown model {id:?}{hint}"));
+        section.fault(faults, section.line_of(key), format!("unknown model {id:?}{hint}"));
     }
     found
 }
@@ -104,7 +105,7 @@ fn read_history(section: &Section<'_>, per: Option<Field>, faults: &mut Faults) 
 }
 
 /// A whole number from 0 that must be there.
-fn required_count(section: &Section<'_>, key: &str, faults: &mut Faults) -> Option<u64> {
+pub(super) fn required_count(section: &Section<'_>, key: &str, faults: &mut Faults) -> Option<u64> {
     if !section.has(key) {
         section.fault(faults, section.line, format!("{key} is missing"));
         return None;

@@ -47,7 +47,8 @@ impl Detector {
     /// Whether the event trains a model, or meets a rule that asks for more than a guard.
     fn asks(&self, batch: &EventBatch, event: &BatchEvent) -> bool {
         let needs_state = |rule: u16| {
-            !self.content.rules.get(rule as usize).is_some_and(|rule| matches!(rule.verdict, Verdict::Always))
+            let rule = self.content.rules.get(rule as usize);
+            !rule.is_some_and(|rule| matches!(rule.verdict, Verdict::Always) && rule.prevalence.is_none())
         };
         !slice(&batch.trainings, event.trainings).is_empty()
             || slice(&batch.hits, event.hits).iter().any(|hit| needs_state(hit.rule))

@@ -26,6 +26,10 @@ pub struct Counted {
     pub future: u64,
     /// What left because of a limit.
     pub limits: LimitCounts,
+    /// Users that a day of events began for, each once a day; accounts of machines are not among them.
+    pub user_days: u64,
+    /// The same of hosts.
+    pub host_days: u64,
 }
 
 /// What came from one spool.

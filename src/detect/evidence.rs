@@ -1,8 +1,9 @@
 //! From a verdict to an alert: evidence, identity, flood suppression, and the place in the outbox.
 
+use super::prevalence::Weighed;
 use super::verdict::lossy;
 use super::{Detector, Subject};
-use crate::alert::{Alert, AlertKind, AlertRule, Evidence, Origin, Sequence, alert_id};
+use crate::alert::{Alert, AlertKind, AlertRule, EntityKind, Evidence, Origin, Sequence, alert_id};
 use crate::batch::BatchEvent;
 use crate::calendar::Day;
 use crate::event::EventView;
@@ -21,9 +22,9 @@ impl Detector {
         &mut self,
         s: &Subject<'_>,
         rule: &Rule,
-        guard: GuardKey,
-        sequence: Sequence,
+        (guard, sequence): (GuardKey, Sequence),
         mut evidence: Evidence,
+        common: Option<Weighed>,
         raised: &mut Vec<(u64, Alert)>,
     ) {
         let mut fields = Vec::new();
@@ -47,7 +48,17 @@ impl Detector {
         } else if quiet {
             evidence.notes.push("held back: the agent had lost its state and was learning the past anew".into());
         }
-        let suppressed = flood || quiet;
+        let mut score = rule.score;
+        // What is held back anyway is not told twice.
+        let grouped = match common.filter(|_| !flood && !quiet) {
+            Some(weighed) => {
+                let kept = self.weigh(rule, &guard, weighed, &mut evidence);
+                score = kept.unwrap_or(score);
+                kept.is_none()
+            }
+            None => false,
+        };
+        let suppressed = flood || quiet || grouped;
         self.state.agent.suppressed += u64::from(suppressed);
         let alert = Alert {
             id: alert_id(&rule.id, rule.revision, rule.entity, &entity, &value, sequence),
@@ -55,7 +66,7 @@ impl Detector {
             detected_ms: self.clock.detected_ms.unwrap_or(s.event.time_ms),
             kind: AlertKind::Detection,
             rule: alert_rule(rule),
-            score: rule.score,
+            score,
             entity_kind: rule.entity,
             entity,
             value: (!value.is_empty()).then_some(value),
@@ -128,14 +139,7 @@ impl Detector {
             peer_group: None,
             event_type: String::new(),
             fields: Vec::new(),
-            evidence: Evidence {
-                notes: vec![format!(
-                    "{count} more alerts of this rule and {} were held back in {}",
-                    kind.name(),
-                    sequence.label()
-                )],
-                ..Evidence::default()
-            },
+            evidence: Evidence { notes: vec![held_back(*count, kind, &sequence.label())], ..Evidence::default() },
             origin: None,
             suppressed: false,
         };
@@ -168,6 +172,16 @@ impl Detector {
             self.state.agent.oldest_alert = old + 1;
         }
         raised.push((seq, alert));
+    }
+}
+
+/// What a summary says. One about the agent is about a value that is common: its alerts were grouped.
+fn held_back(count: u64, kind: EntityKind, period: &str) -> String {
+    match kind {
+        EntityKind::Agent => {
+            format!("{count} more alerts of this rule about this value were grouped with the first of {period}")
+        }
+        _ => format!("{count} more alerts of this rule and {} were held back in {period}", kind.name()),
     }
 }
 

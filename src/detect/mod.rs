@@ -7,6 +7,7 @@ mod absent;
 pub mod counted;
 mod evidence;
 mod history;
+mod prevalence;
 pub mod services;
 mod verdict;
 mod warm;
@@ -236,7 +237,11 @@ impl Detector {
             self.state.agent.future += 1;
             self.state.agent_dirty = true;
         } else {
+            let before = self.counted.user_days;
             user_stale = user.is_some_and(|id| self.arrive(id, event.day));
+            if self.counted.user_days != before && is_of_machine(text.get(event.user), text.get(event.host)) {
+                self.counted.user_days = before;
+            }
             host_stale = host.is_some_and(|id| self.arrive(id, event.day));
             if user_stale || host_stale {
                 self.state.agent.late += 1;
@@ -273,6 +278,11 @@ impl Detector {
         match entity.latest {
             Some(latest) if day <= latest => i64::from(day) < i64::from(latest) - i64::from(self.settings.late_days),
             _ => {
+                match entity.kind {
+                    EntityKind::User => self.counted.user_days += 1,
+                    EntityKind::Host => self.counted.host_days += 1,
+                    EntityKind::Group | EntityKind::Agent => {}
+                }
                 let oldest_open = day.saturating_sub_unsigned(self.settings.late_days);
                 self.state.entities.begin_day(id, day, oldest_open);
                 false
@@ -301,7 +311,13 @@ impl Detector {
         let open_from = event.day.saturating_sub_unsigned(self.settings.late_days);
         let content = Arc::clone(&self.content);
         let by_month = |rule: &str| content.rules.iter().any(|r| r.id == rule && r.period == Period::Month);
-        let is_closed = |day: Day, rule: &str| day < if by_month(rule) { first_of_month(open_from) } else { open_from };
+        let is_closed = |day: Day, rule: &str, kind: EntityKind| {
+            let open_from = if by_month(rule) { first_of_month(open_from) } else { open_from };
+            day < match kind {
+                EntityKind::Agent => open_from.saturating_sub_unsigned(prevalence::group_days(&content, rule)),
+                _ => open_from,
+            }
+        };
         for untold in self.state.guards.take_untold(is_closed) {
             self.raise_summary(event, &untold, raised);
         }
@@ -339,6 +355,11 @@ impl Detector {
         let (Some(scope), false) = (self.scope_entity(s, model), s.stale(kind_of(model.scope))) else { return };
         let text = s.batch.text();
         let (value, day) = (text.get(training.value), s.event.day);
+        if let Some(other) = model.new_to
+            && self.count_of(s, other, training.value).is_none_or(|count| count > 0)
+        {
+            return;
+        }
         let place = self.place(training.model, scope, training.value, value);
         if model.counts_by_day() {
             let bin = self.state.entities.get(scope).and_then(|e| e.instance(training.model)?.at(place));
@@ -402,6 +423,15 @@ impl Detector {
         true
     }
 
+    /// How often a model has counted a value for the event's scope; `None` where the event has no such scope.
+    fn count_of(&mut self, s: &Subject<'_>, model: u16, span: Span) -> Option<u64> {
+        let spec = s.content.models.get(usize::from(model))?;
+        let scope = self.scope_entity(s, spec)?;
+        let place = self.place(model, scope, span, s.batch.text().get(span));
+        let bin = self.state.entities.get(scope).and_then(|e| e.instance(model)?.at(place));
+        Some(bin.map_or(0, |b| b.total))
+    }
+
     /// The entity whose instance of a model an event belongs to.
     fn scope_entity(&mut self, s: &Subject<'_>, model: &ModelSpec) -> Option<EntityId> {
         match model.scope {
@@ -449,6 +479,11 @@ impl Detector {
         self.asked = Some(Asked { model, scope, value: span, place });
         place
     }
+}
+
+/// Whether an account belongs to the host: its key begins with the host's.
+fn is_of_machine(user: &[u8], host: &[u8]) -> bool {
+    user.strip_prefix(host).is_some_and(|rest| rest.first() == Some(&b'\\')) && !host.is_empty()
 }
 
 /// Whose lateness a model goes by.

@@ -56,7 +56,8 @@ impl Detector {
                 self.age_guards(Day::MIN, s.event, raised);
                 return;
             }
-            self.fire(s, rule, guard, sequence, evidence, raised);
+            let common = self.common(s, rule, hit);
+            self.fire(s, rule, (guard, sequence), evidence, common, raised);
         }
     }
 
@@ -200,7 +201,7 @@ impl Detector {
 }
 
 /// The value of the model's feature: the rule's own value where it is the same field, else the training's.
-fn feature_of(s: &Subject<'_>, model: u16, feature: Field, rule: &Rule, hit: &Hit) -> Option<Span> {
+pub(super) fn feature_of(s: &Subject<'_>, model: u16, feature: Field, rule: &Rule, hit: &Hit) -> Option<Span> {
     let of_model = |t: &&Training| t.model == model;
     let span = match feature {
         Field::UserKey => s.event.user,
@@ -243,7 +244,7 @@ fn is_top(instance: &Instance, bin: Option<&Bin>, verdict: &Verdict, said: &mut 
 }
 
 /// The first day of the window that ends with `day`.
-fn window_start(day: Day, window_days: u32) -> Day {
+pub(super) fn window_start(day: Day, window_days: u32) -> Day {
     day.saturating_sub_unsigned(window_days.saturating_sub(1))
 }
 

@@ -39,6 +39,9 @@ pub struct ModelSpec {
     pub condition: Condition,
     /// What makes a training unique within a sequence besides model, scope and value; `None` is once per value.
     pub once_per: Option<Field>,
+    /// Index of another model: only values that it has not counted, for the event's scope, train this one. So a model of the
+    /// organisation counts for how many users a value was new.
+    pub new_to: Option<u16>,
     /// Exponent of the confidence factor.
     pub alpha: f64,
     /// N from which the model may converge.

@@ -99,6 +99,29 @@ pub struct NoHistory {
     pub agent_days: u32,
 }
 
+/// What becomes of alerts about a value that is common.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Common {
+    /// The next is raised and says so; those that follow within the days of the clause are held back, counted, and told in a
+    /// summary.
+    Group,
+    /// They have this score.
+    Score(u32),
+}
+
+/// When a value is common, and what then: a second model is asked how often it has counted the value lately.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Prevalence {
+    /// Index of the model that is asked.
+    pub model: u16,
+    /// A count from which the value is common.
+    pub at_least: u64,
+    /// Days that count, the event's own included.
+    pub within_days: u32,
+    /// What becomes of the alert.
+    pub then: Common,
+}
+
 /// A rule, checked and compiled.
 #[derive(Debug)]
 pub struct Rule {
@@ -130,6 +153,8 @@ pub struct Rule {
     pub condition: condition::Condition,
     /// What state must say.
     pub verdict: Verdict,
+    /// What becomes of alerts about what is common.
+    pub prevalence: Option<Prevalence>,
     /// Fields without which it can never fire on events of its types (inert when none ever carried one of them). Each inner set is "one of".
     pub needs: Vec<FieldSet>,
     /// Authors of what it re-expresses.

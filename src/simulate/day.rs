@@ -6,9 +6,10 @@
 use super::Profile;
 use super::action::{Action, Actor, Deed, FileOp, Image, Method, Start};
 use super::collector::COLLECTORS;
+use super::life::{self, Life};
 use super::office::{APP01, Person, Role, WEB01, WEB02, weekday};
 use super::plan::{DAY_MS, Plan, day_of};
-use super::programs::{DEFENDER, EXPLORER, ROUTINE, ROUTINE_INSTALLED, SERVICE_HOST, TEMPORARY, UPDATERS_FROM};
+use super::programs::{DEFENDER, EXPLORER, ROUTINE, ROUTINE_INSTALLED, SERVICE_HOST, UPDATERS_FROM, UPDATERS_TO};
 use super::rng::Rng;
 use super::sites::{ORDINARY, SHARING, SUITES};
 use crate::calendar::Day;
@@ -34,19 +35,25 @@ const TRAINING: Mix = Mix { write: 400, read: 60, delete: 20, run: 160, browse: 
 
 /// Writes one person's actions of one day into `out`, if they work on it.
 pub fn working_day(plan: &Plan, index: u32, day: Day, out: &mut Vec<Action>) {
-    let Some(person) = plan.office.person(index).filter(|p| p.works_on(day)) else { return };
+    let Some(person) = plan.office.person(index).filter(|p| plan.works(p, day)) else { return };
     let mut rng = Rng::of(&[plan.seed, 0xda1, u64::from(index), day as u64]);
     let weekend = weekday(day) >= 5;
     let begin = i64::from(day) * DAY_MS + i64::from(person.from_hour) * HOUR_MS + i64::from(rng.below(2_400_000));
     let hours = if weekend { 2 } else { person.hours };
     let end = begin + i64::from(hours) * HOUR_MS;
     let from = out.len();
-    let mut work = Work { person, index, begin, end, rng, out };
+    let host = plan.host_of(person, index, day);
+    let mut work = Work { person, index, host, begin, end, rng, out };
+    if person.role == Role::Service {
+        work.besides(plan, day);
+        return;
+    }
     work.log_on_and_off(hours);
     work.machine_in_the_morning();
-    work.updaters();
+    work.updaters(day);
     work.share();
     work.routine(plan, hours);
+    work.besides(plan, day);
     if let Some((first, last)) = person.offline {
         hold_back(out.get_mut(from..).unwrap_or_default(), first, last, day);
     }
@@ -66,6 +73,7 @@ fn hold_back(actions: &mut [Action], first: Day, last: Day, day: Day) {
 struct Work<'a> {
     person: &'a Person,
     index: u32,
+    host: u32,
     begin: i64,
     end: i64,
     rng: Rng,
@@ -105,14 +113,14 @@ impl Work<'_> {
         }
     }
 
-    fn updaters(&mut self) {
+    fn updaters(&mut self, day: Day) {
         for updater in &self.person.updaters {
-            if self.rng.chance(updater.chance) {
+            if day >= updater.since && self.rng.chance(updater.chance) {
                 let when = self.any_time();
                 for i in 0..=i64::from(self.rng.below(2)) {
                     let op = if i == 0 { FileOp::Created } else { FileOp::Modified };
                     let deed = Deed::File { op, image: Image::Temporary(updater.program), removable: false };
-                    self.at(when + i * 3_000, Actor::Person(self.index), deed, 0);
+                    self.at(when + i * 3_000, Actor::Person(self.index), deed, updater.scene);
                 }
             }
         }
@@ -133,6 +141,18 @@ impl Work<'_> {
                     self.at(when + i * 50_000, Actor::Person(self.index), deed, sharing.scene);
                 }
             }
+        }
+    }
+
+    /// What life adds to the routine, with dice of its own.
+    fn besides(&mut self, plan: &Plan, day: Day) {
+        if plan.life == Life::NONE {
+            return;
+        }
+        self.rng = Rng::of(&[plan.seed, 0x11fe, u64::from(self.index), day as u64]);
+        for (deed, scene) in life::of_day(plan, self.person, day, &mut self.rng) {
+            let when = self.any_time();
+            self.at(when, Actor::Person(self.index), deed, scene);
         }
     }
 
@@ -172,7 +192,7 @@ impl Work<'_> {
 
     fn write(&mut self, mix: &Mix) -> Deed {
         if self.rng.chance(mix.temporary) {
-            let programs = TEMPORARY.len() as u32 - u32::from(UPDATERS_FROM);
+            let programs = u32::from(UPDATERS_TO - UPDATERS_FROM);
             // Everybody has a handful of them.
             let program = (self.index + self.rng.below(5)) % programs + u32::from(UPDATERS_FROM);
             return Deed::File { op: FileOp::Created, image: Image::Temporary(program as u8), removable: false };
@@ -226,7 +246,7 @@ impl Work<'_> {
     }
 
     fn at(&mut self, at_ms: i64, actor: Actor, deed: Deed, scene: u16) {
-        self.act(at_ms, actor, self.person.host, deed, scene);
+        self.act(at_ms, actor, self.host, deed, scene);
     }
 
     fn act(&mut self, at_ms: i64, actor: Actor, host: u32, deed: Deed, scene: u16) {

@@ -3,7 +3,7 @@
 //! One `Details` is filled again and again, so that writing a record allocates nothing once its strings have grown.
 
 use super::action::{Action, Actor, Deed, FileOp, Image, Start};
-use super::commands::COMMANDS;
+use super::more_commands::command_at;
 use super::plan::Plan;
 use super::programs::{INSTALLED, ROUTINE, TEMPORARY};
 use super::rng::Rng;
@@ -180,9 +180,7 @@ impl Details {
     fn process_start(&mut self, start: Start, rng: &mut Rng) {
         let (dir, name, line, parent) = match start {
             Start::Routine(i) => ROUTINE.get(usize::from(i)).map_or(("", "", "", ""), |p| (p.dir, p.name, p.line, "")),
-            Start::Planted(i) => {
-                COMMANDS.get(usize::from(i)).map_or(("", "", "", ""), |p| (p.dir, p.name, p.line, p.parent))
-            }
+            Start::Planted(i) => command_at(i).map_or(("", "", "", ""), |p| (p.dir, p.name, p.line, p.parent)),
         };
         self.process_dir.clear();
         self.process_name.clear();

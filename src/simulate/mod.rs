@@ -14,6 +14,7 @@
 //! filter's category (London), parent processes (the two web servers). See [`collector`].
 
 pub mod action;
+mod attacks;
 mod cef_line;
 mod clock;
 pub mod collector;
@@ -22,22 +23,25 @@ mod csv_line;
 pub mod day;
 mod details;
 mod facts;
+pub mod life;
+mod more_commands;
 mod noise;
 pub mod office;
 mod peers;
 pub mod plan;
-mod programs;
+pub mod programs;
 mod rng;
 pub mod rules;
 pub mod scenarios;
-mod sites;
-mod spool;
+pub mod sites;
+pub mod spool;
 mod stage;
 pub mod truth;
 
 #[cfg(test)]
 mod tests;
 
+pub use life::Life;
 pub use plan::Plan;
 
 use crate::calendar::Day;
@@ -93,6 +97,8 @@ pub struct Options {
     pub profile: Profile,
     /// How the files look.
     pub files: FileLayout,
+    /// What goes on besides the routine. With [`Life::NONE`] the scenes of the demo are planted.
+    pub life: Life,
 }
 
 impl Default for Options {
@@ -112,6 +118,21 @@ impl Options {
             rate: 2.0,
             profile: Profile::Office,
             files: FileLayout { csv_exports: true, malformed: true },
+            life: Life::NONE,
+        }
+    }
+
+    /// What quality is measured on: sixty days of 300 people, with all that goes on in an office.
+    pub const fn life(seed: u64) -> Options {
+        Options {
+            seed,
+            users: 300,
+            days: 60,
+            start: DEFAULT_START,
+            rate: 2.0,
+            profile: Profile::Office,
+            files: FileLayout { csv_exports: false, malformed: false },
+            life: Life::ALL,
         }
     }
 }
@@ -229,7 +250,10 @@ fn write_truth(plan: &Plan, ledger: &Ledger<'_>, path: &Path) -> io::Result<()> 
         writeln!(file, "{}", truth.to_json(plan))?;
     }
     for miss in &plan.near_misses {
-        writeln!(file, "{}", miss.to_json(plan))?;
+        writeln!(file, "{}", miss.to_json("near_miss", plan))?;
+    }
+    for unseen in &plan.blind_spots {
+        writeln!(file, "{}", unseen.to_json("blind_spot", plan))?;
     }
     file.flush()
 }

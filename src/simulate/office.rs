@@ -3,8 +3,9 @@
 //! Facts only: who works when, in which department, with which habits. Everything follows from the seed.
 //! Units: hours of the day in UTC; probabilities per working day.
 
+use super::action::Deed;
 use super::collector::{AUSTIN, DATACENTER, HQ, LONDON};
-use super::programs::{TEMPORARY, UPDATERS_FROM};
+use super::programs::{UPDATERS_FROM, UPDATERS_TO};
 use super::rng::Rng;
 use super::sites::SHARING;
 use crate::calendar::Day;
@@ -55,6 +56,8 @@ pub enum Role {
     Administrator,
     /// From outside: no department, an account without a domain.
     Contractor,
+    /// An account of a service: no person, works by night.
+    Service,
 }
 
 impl Role {
@@ -65,6 +68,7 @@ impl Role {
             Role::Developer => "developer",
             Role::Administrator => "administrator",
             Role::Contractor => "contractor",
+            Role::Service => "service",
         }
     }
 }
@@ -76,6 +80,23 @@ pub struct Updater {
     pub program: u8,
     /// Probability on a working day.
     pub chance: f64,
+    /// Not before this day.
+    pub since: Day,
+    /// The scene of the plan this belongs to; 0 is routine.
+    pub scene: u16,
+}
+
+/// Honest work that looks like an attack, now and then.
+#[derive(Clone, Debug)]
+pub struct Habit {
+    /// What.
+    pub deed: Deed,
+    /// Probability on a working day.
+    pub chance: f64,
+    /// Weekdays on which it may happen: bit 0 is Monday.
+    pub weekdays: u8,
+    /// The scene of the plan this belongs to.
+    pub scene: u16,
 }
 
 /// Somebody's use of file-sharing services.
@@ -126,6 +147,12 @@ pub struct Person {
     pub uses_sticks: bool,
     /// A laptop that is off the net for these days; what happened reaches the collector on the day after.
     pub offline: Option<(Day, Day)>,
+    /// Moves to another department on a day.
+    pub moves: Option<(Day, u8)>,
+    /// Works at whichever shared machine is free.
+    pub uses_kiosks: bool,
+    /// Honest work that looks like an attack.
+    pub habits: Vec<Habit>,
 }
 
 impl Person {
@@ -190,6 +217,8 @@ pub struct Office {
     pub people: Vec<Person>,
     /// Every machine: collectors, servers, then one workstation a person.
     pub hosts: Vec<Host>,
+    /// Shared machines.
+    pub kiosks: Vec<u32>,
     /// From this day on Research belongs to Engineering and sits in Munich.
     pub move_day: Day,
 }
@@ -224,7 +253,7 @@ impl Office {
             people.push(hire(&mut rng, i, department, place, size, first, days, &mut hosts));
         }
         name_twins(&mut people);
-        Office { people, hosts, move_day: first + 9 }
+        Office { people, hosts, kiosks: Vec::new(), move_day: first + 9 }
     }
 
     /// A host by its index.
@@ -239,7 +268,11 @@ impl Office {
 
     /// Somebody's department on a day.
     pub fn department_on(&self, person: &Person, day: Day) -> Option<u8> {
-        match person.department {
+        let department = match person.moves {
+            Some((from, to)) if day >= from => Some(to),
+            _ => person.department,
+        };
+        match department {
             Some(RESEARCH) if day >= self.move_day => Some(ENGINEERING),
             other => other,
         }
@@ -265,7 +298,7 @@ fn servers() -> Vec<Host> {
 }
 
 /// By quota, not by dice: a department of a given size has the same size with every seed.
-fn department_of(place: u32, people: u32) -> u8 {
+pub(super) fn department_of(place: u32, people: u32) -> u8 {
     let percent = u64::from(place) * 100 / u64::from(people.max(1));
     let mut sum = 0;
     for (i, row) in DEPARTMENTS.iter().enumerate() {
@@ -339,6 +372,9 @@ fn hire(
         sharing: if place * 100 < quota * size { sharer(rng) } else { Sharing::default() },
         uses_sticks: rng.chance(0.2),
         offline: None,
+        moves: None,
+        uses_kiosks: false,
+        habits: Vec::new(),
     }
 }
 
@@ -361,12 +397,12 @@ fn holiday(rng: &mut Rng, first: Day, days: u32) -> Option<(Day, Day)> {
 }
 
 fn updaters(rng: &mut Rng, role: Role) -> Vec<Updater> {
-    let last = (TEMPORARY.len() as u64).saturating_sub(1);
+    let last = u64::from(UPDATERS_TO) - 1;
     let shared = u64::from(UPDATERS_FROM) + 3; // the three before are developers' tools
     let mut list = Vec::new();
     let mut add = |program: u64, chance: f64| {
         if list.iter().all(|u: &Updater| u64::from(u.program) != program) {
-            list.push(Updater { program: program as u8, chance });
+            list.push(Updater { program: program as u8, chance, since: Day::MIN, scene: 0 });
         }
     };
     if role == Role::Developer {

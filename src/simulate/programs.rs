@@ -105,8 +105,16 @@ pub const DEFENDER: u8 = 0;
 pub const DROPPER: u8 = 1;
 /// Index of the tool that an insider runs from a temporary directory.
 pub const COLLECTOR_TOOL: u8 = 2;
-/// The updaters that people have: `UPDATERS_FROM..TEMPORARY.len()`.
+/// The updaters that people have: `UPDATERS_FROM..UPDATERS_TO`.
 pub const UPDATERS_FROM: u8 = 3;
+/// See [`UPDATERS_FROM`].
+pub const UPDATERS_TO: u8 = 15;
+/// Programs that are rolled out to every machine.
+pub const ROLLED_OUT: [u8; 2] = [15, 16];
+/// Programs that come with another department.
+pub const OF_ANOTHER_DEPARTMENT: [u8; 3] = [17, 18, 19];
+/// Programs that attackers bring: from here to the end of the table.
+pub const BROUGHT_FROM: u8 = 20;
 
 /// Programs that run from temporary directories.
 pub const TEMPORARY: &[Temporary] = &[
@@ -185,6 +193,164 @@ pub const TEMPORARY: &[Temporary] = &[
         r"c:\users\%user%\appdata\local\temp\*\install printer.exe",
         "",
     ),
+    temporary(
+        r"C:\Users\%u\AppData\Local\Temp\EndpointAgent",
+        "agent-setup.exe",
+        r"c:\users\%user%\appdata\local\temp\endpointagent\agent-setup.exe",
+        "Endpoint Agent",
+    ),
+    temporary(
+        r"C:\Users\%u\AppData\Local\Temp",
+        "vpnclient-update-%v.exe",
+        r"c:\users\%user%\appdata\local\temp\vpnclient-update-*.exe",
+        "VPN client",
+    ),
+    temporary(
+        r"C:\Users\%u\AppData\Local\Temp\SapGui",
+        "sapsetup.exe",
+        r"c:\users\%user%\appdata\local\temp\sapgui\sapsetup.exe",
+        "SAP GUI",
+    ),
+    temporary(
+        r"C:\Users\%u\AppData\Local\Temp\Tableau",
+        "tabsetup.exe",
+        r"c:\users\%user%\appdata\local\temp\tableau\tabsetup.exe",
+        "Tableau",
+    ),
+    temporary(
+        r"C:\Users\%u\AppData\Local\Temp\Figma",
+        "figma_update.exe",
+        r"c:\users\%user%\appdata\local\temp\figma\figma_update.exe",
+        "Figma",
+    ),
+    temporary(
+        r"C:\Users\%u\AppData\Local\Temp\Rar$EX%d",
+        "scan_0412.exe",
+        r"c:\users\%user%\appdata\local\temp\*\scan_0412.exe",
+        "",
+    ),
+    temporary(r"C:\Users\%u\AppData\Local\Temp", "svch0st.exe", r"c:\users\%user%\appdata\local\temp\svch0st.exe", ""),
+    temporary(r"C:\Windows\Temp", "rclone-sync.exe", r"c:\windows\temp\rclone-sync.exe", ""),
+    temporary(
+        r"C:\Users\%u\AppData\Local\Microsoft\Windows\INetCache\IE\%x",
+        "update_player.exe",
+        r"c:\users\%user%\appdata\local\microsoft\windows\inetcache\ie\*\update_player.exe",
+        "",
+    ),
+    temporary(r"C:\Temp", "pack-and-send.exe", r"c:\temp\pack-and-send.exe", ""),
+    temporary(
+        r"C:\Users\%u\AppData\Local\Temp\_MEI%d",
+        "grabber.exe",
+        r"c:\users\%user%\appdata\local\temp\*\grabber.exe",
+        "",
+    ),
+    temporary(
+        r"C:\Users\%u\AppData\Local\Temp",
+        "scan_0611.exe",
+        r"c:\users\%user%\appdata\local\temp\scan_0611.exe",
+        "",
+    ),
+    temporary(
+        r"C:\Users\%u\AppData\Local\Temp\Rar$EX%d",
+        "order-3381.exe",
+        r"c:\users\%user%\appdata\local\temp\*\order-3381.exe",
+        "",
+    ),
+    temporary(r"C:\Temp", "parcel_label.exe", r"c:\temp\parcel_label.exe", ""),
+    temporary(r"C:\Windows\Temp\%g", "invoice-copy.exe", r"c:\windows\temp\*\invoice-copy.exe", ""),
+    temporary(
+        r"C:\Users\%u\AppData\Local\Temp",
+        "doc_viewer2.exe",
+        r"c:\users\%user%\appdata\local\temp\doc_viewer2.exe",
+        "",
+    ),
+    temporary(
+        r"C:\Users\%u\AppData\Local\Temp\Rar$EX%d",
+        "chrome-fix.exe",
+        r"c:\users\%user%\appdata\local\temp\*\chrome-fix.exe",
+        "",
+    ),
+    temporary(r"C:\Temp", "winhelper32.exe", r"c:\temp\winhelper32.exe", ""),
+    temporary(r"C:\Windows\Temp\%g", "sysmon-lite.exe", r"c:\windows\temp\*\sysmon-lite.exe", ""),
+    temporary(
+        r"C:\Users\%u\AppData\Local\Temp",
+        "netcheck.exe",
+        r"c:\users\%user%\appdata\local\temp\netcheck.exe",
+        "",
+    ),
+    temporary(
+        r"C:\Users\%u\AppData\Local\Temp\Rar$EX%d",
+        "keytool-x.exe",
+        r"c:\users\%user%\appdata\local\temp\*\keytool-x.exe",
+        "",
+    ),
+    temporary(r"C:\Temp", "pdfmerge-pro.exe", r"c:\temp\pdfmerge-pro.exe", ""),
+    temporary(r"C:\Windows\Temp\%g", "zip-and-ship.exe", r"c:\windows\temp\*\zip-and-ship.exe", ""),
+    temporary(r"C:\Users\%u\AppData\Local\Temp", "ftpgo.exe", r"c:\users\%user%\appdata\local\temp\ftpgo.exe", ""),
+    temporary(
+        r"C:\Users\%u\AppData\Local\Temp\Rar$EX%d",
+        "mailsweep.exe",
+        r"c:\users\%user%\appdata\local\temp\*\mailsweep.exe",
+        "",
+    ),
+    temporary(r"C:\Temp", "cliplog.exe", r"c:\temp\cliplog.exe", ""),
+    temporary(r"C:\Windows\Temp\%g", "screenrec-s.exe", r"c:\windows\temp\*\screenrec-s.exe", ""),
+    temporary(
+        r"C:\Users\%u\AppData\Local\Temp",
+        "dbdump-q.exe",
+        r"c:\users\%user%\appdata\local\temp\dbdump-q.exe",
+        "",
+    ),
+    temporary(
+        r"C:\Users\%u\AppData\Local\Temp\Rar$EX%d",
+        "vaultcopy.exe",
+        r"c:\users\%user%\appdata\local\temp\*\vaultcopy.exe",
+        "",
+    ),
+    temporary(r"C:\Temp", "tokenview.exe", r"c:\temp\tokenview.exe", ""),
+    temporary(r"C:\Windows\Temp\%g", "ldapwalk.exe", r"c:\windows\temp\*\ldapwalk.exe", ""),
+    temporary(
+        r"C:\Users\%u\AppData\Local\Temp",
+        "sharehunt.exe",
+        r"c:\users\%user%\appdata\local\temp\sharehunt.exe",
+        "",
+    ),
+    temporary(
+        r"C:\Users\%u\AppData\Local\Temp\Rar$EX%d",
+        "passview-l.exe",
+        r"c:\users\%user%\appdata\local\temp\*\passview-l.exe",
+        "",
+    ),
+    temporary(r"C:\Temp", "drivecopy.exe", r"c:\temp\drivecopy.exe", ""),
+    temporary(r"C:\Windows\Temp\%g", "usbmirror.exe", r"c:\windows\temp\*\usbmirror.exe", ""),
+    temporary(
+        r"C:\Users\%u\AppData\Local\Temp",
+        "cloudpush.exe",
+        r"c:\users\%user%\appdata\local\temp\cloudpush.exe",
+        "",
+    ),
+    temporary(
+        r"C:\Users\%u\AppData\Local\Temp\Rar$EX%d",
+        "teamsgrab.exe",
+        r"c:\users\%user%\appdata\local\temp\*\teamsgrab.exe",
+        "",
+    ),
+    temporary(r"C:\Temp", "outlookx.exe", r"c:\temp\outlookx.exe", ""),
+    temporary(r"C:\Windows\Temp\%g", "wifi-keys.exe", r"c:\windows\temp\*\wifi-keys.exe", ""),
+    temporary(
+        r"C:\Users\%u\AppData\Local\Temp",
+        "rdpwrap-t.exe",
+        r"c:\users\%user%\appdata\local\temp\rdpwrap-t.exe",
+        "",
+    ),
+    temporary(
+        r"C:\Users\%u\AppData\Local\Temp\Rar$EX%d",
+        "proxylite.exe",
+        r"c:\users\%user%\appdata\local\temp\*\proxylite.exe",
+        "",
+    ),
+    temporary(r"C:\Temp", "shadowcp.exe", r"c:\temp\shadowcp.exe", ""),
+    temporary(r"C:\Windows\Temp\%g", "hashdump-q.exe", r"c:\windows\temp\*\hashdump-q.exe", ""),
 ];
 
 const fn routine(dir: &'static str, name: &'static str, line: &'static str) -> Routine {

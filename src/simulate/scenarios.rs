@@ -5,7 +5,8 @@
 
 use super::action::{Actor, Image, Method};
 use super::collector::{DATACENTER, HQ, LONDON};
-use super::commands::{COMMANDS, commands_of};
+use super::commands::commands_of;
+use super::more_commands::command_at;
 use super::office::{APP01, MARKETING, RESEARCH, Role, SALES, Sharing, WEB01, WEB02};
 use super::plan::{DAY_MS, Plan};
 use super::programs::{COLLECTOR_TOOL, DROPPER, TEMPORAL, TEMPORARY};
@@ -83,7 +84,7 @@ fn commands(stage: &mut Stage<'_>, rule: Rule) {
 }
 
 fn note_of(command: u8) -> String {
-    COMMANDS.get(usize::from(command)).map_or_else(String::new, |c| c.line.to_owned())
+    command_at(command).map_or_else(String::new, |c| c.line.to_owned())
 }
 
 /// One person shares far more than all others, another far more than the others of the department.

@@ -76,6 +76,8 @@ pub const SITES: &[Site] = &[
     site("sync-9.mooo.com", "sync-9.mooo.com", DynamicDns, "Unrated"),
     site("www.duckdns.org", "www.duckdns.org", DynamicDnsProvider, "Information Technology"),
     site("freedns.afraid.org", "freedns.afraid.org", DynamicDnsProvider, "Information Technology"),
+    site("relay.bluebird.dynu.net", "bluebird.dynu.net", DynamicDns, "Unrated"),
+    site("panel-44.no-ip.org", "panel-44.no-ip.org", DynamicDns, "Unrated"),
 ];
 
 /// The ordinary sites are `0..ORDINARY`.
@@ -88,6 +90,10 @@ pub const SHARING: &[u16] = &[19, 20, 21, 22, 23, 24, 25, 26, 27, 28];
 pub const BY_CATEGORY: u16 = 29;
 /// Names under dynamic-DNS services.
 pub const DYNAMIC: &[u16] = &[30, 31, 32, 33];
+/// Names under dynamic-DNS services that the demo does not visit.
+pub const MORE_DYNAMIC: &[u16] = &[36, 37];
+/// The suite that an office moves to: a storage service that the shipped table calls file sharing.
+pub const NEW_SUITE: u16 = 21;
 /// Providers' own pages.
 pub const PROVIDERS: &[u16] = &[34, 35];
 

@@ -20,11 +20,29 @@ use std::path::Path;
 
 const BUFFER_BYTES: usize = 1 << 20;
 
-/// Writes the spool; tells the ledger of every action in reading order.
+/// Writes the spool into a directory; tells the ledger of every action in reading order.
 ///
 /// # Errors
 /// What the file system says, with the path.
 pub fn write(plan: &Plan, options: &Options, dir: &Path, ledger: &mut Ledger<'_>) -> io::Result<Vec<FileSummary>> {
+    let mut open = |name: &str| {
+        let path = dir.join(name);
+        File::create(&path).map_err(|e| io::Error::new(e.kind(), format!("{}: {e}", path.display())))
+    };
+    each_file(plan, options, ledger, &mut open, &mut |_| Ok(()))
+}
+
+/// Writes the spool file by file to what `open` gives, in reading order, and hands each back to `close` when it is whole.
+///
+/// # Errors
+/// What `open`, `close` and the writers say.
+pub fn each_file<W: Write>(
+    plan: &Plan,
+    options: &Options,
+    ledger: &mut Ledger<'_>,
+    open: &mut impl FnMut(&str) -> io::Result<W>,
+    close: &mut impl FnMut(W) -> io::Result<()>,
+) -> io::Result<Vec<FileSummary>> {
     let mut files = Vec::new();
     // What happened but has not reached its collector.
     let mut held: BTreeMap<Day, Vec<Action>> = BTreeMap::new();
@@ -52,27 +70,31 @@ pub fn write(plan: &Plan, options: &Options, dir: &Path, ledger: &mut Ledger<'_>
                 ledger.observe(action, day);
             }
             let cut = last_day && index + 1 == COLLECTORS.len();
-            files.push(write_file(plan, options, dir, day, index as u8, list, cut)?);
+            let name = name_of(plan, day, index as u8);
+            let file = open(&name)?;
+            let (file, summary) = write_file(plan, options, (file, name), day, index as u8, list, cut)?;
+            close(file)?;
+            files.push(summary);
         }
     }
     Ok(files)
 }
 
-#[allow(clippy::too_many_arguments)]
-fn write_file(
+fn name_of(plan: &Plan, day: Day, collector: u8) -> String {
+    let extension = if plan.medium(collector, day) == Medium::Cef { "cef" } else { "csv" };
+    format!("dtex-{}-{}.{extension}", format_day(day), collector_at(collector).name)
+}
+
+fn write_file<W: Write>(
     plan: &Plan,
     options: &Options,
-    dir: &Path,
+    (file, name): (W, String),
     day: Day,
     collector: u8,
     actions: &[Action],
     without_last_line_end: bool,
-) -> io::Result<FileSummary> {
+) -> io::Result<(W, FileSummary)> {
     let medium = plan.medium(collector, day);
-    let extension = if medium == Medium::Cef { "cef" } else { "csv" };
-    let name = format!("dtex-{}-{}.{extension}", format_day(day), collector_at(collector).name);
-    let path = dir.join(&name);
-    let file = File::create(&path).map_err(|e| io::Error::new(e.kind(), format!("{}: {e}", path.display())))?;
     let mut output = Output { file, buffer: Vec::with_capacity(2 * BUFFER_BYTES), summary: FileSummary::named(name) };
     let mut rng = Rng::of(&[plan.seed, 0x2015e, day as u64, u64::from(collector)]);
     if medium == Medium::Cef {
@@ -87,14 +109,14 @@ fn write_file(
     output.finish()
 }
 
-fn write_lines(
+fn write_lines<W: Write>(
     plan: &Plan,
     options: &Options,
     day: Day,
     index: u8,
     actions: &[Action],
     rng: &mut Rng,
-    output: &mut Output,
+    output: &mut Output<W>,
 ) -> io::Result<()> {
     let collector = collector_at(index);
     let end: &[u8] = if collector.crlf { b"\r\n" } else { b"\n" };
@@ -125,13 +147,13 @@ fn write_lines(
     Ok(())
 }
 
-fn write_rows(
+fn write_rows<W: Write>(
     plan: &Plan,
     options: &Options,
     by_name: bool,
     actions: &[Action],
     rng: &mut Rng,
-    output: &mut Output,
+    output: &mut Output<W>,
 ) -> io::Result<()> {
     let mut rows = CsvRows::new(plan, by_name);
     for (i, action) in actions.iter().enumerate() {
@@ -150,13 +172,13 @@ fn write_rows(
     Ok(())
 }
 
-struct Output {
-    file: File,
+struct Output<W> {
+    file: W,
     buffer: Vec<u8>,
     summary: FileSummary,
 }
 
-impl Output {
+impl<W: Write> Output<W> {
     fn event(&mut self) -> io::Result<()> {
         self.summary.events += 1;
         if self.buffer.len() < BUFFER_BYTES {
@@ -176,8 +198,8 @@ impl Output {
         Ok(())
     }
 
-    fn finish(mut self) -> io::Result<FileSummary> {
+    fn finish(mut self) -> io::Result<(W, FileSummary)> {
         self.flush()?;
-        Ok(self.summary)
+        Ok((self.file, self.summary))
     }
 }

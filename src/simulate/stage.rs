@@ -5,7 +5,7 @@
 use super::action::{Action, Actor, Deed, FileOp, Image, Method, Start};
 use super::collector::Medium;
 use super::office::{Person, Role};
-use super::plan::{DAY_MS, NearMiss, Plan, Scene, day_of};
+use super::plan::{Claim, DAY_MS, Plan, Scene, SceneKind, day_of};
 use super::rng::Rng;
 use super::rules::{Entity, Rule};
 use crate::calendar::Day;
@@ -83,7 +83,12 @@ impl<'a> Stage<'a> {
 
     /// A new scene.
     pub fn scene(&mut self, name: &'static str, note: impl Into<String>) -> u16 {
-        self.plan.scenes.push(Scene { name, note: note.into() });
+        self.scene_of(SceneKind::Routine, name, note)
+    }
+
+    /// A new scene that says what it is.
+    pub fn scene_of(&mut self, kind: SceneKind, name: &'static str, note: impl Into<String>) -> u16 {
+        self.plan.scenes.push(Scene { kind, name, note: note.into() });
         (self.plan.scenes.len() - 1) as u16
     }
 
@@ -98,7 +103,7 @@ impl<'a> Stage<'a> {
     pub fn part(&mut self, day: Day, fits: impl Fn(&Person) -> bool) -> Option<Part> {
         let found = self.search(|index, person, stage| {
             fits(person)
-                && person.works_on(day)
+                && stage.plan.works(person, day)
                 && person.offline.is_none()
                 && !stage.cast.contains(&index)
                 && !stage.busy.contains(&(index, day))
@@ -111,10 +116,11 @@ impl<'a> Stage<'a> {
     pub fn part_of(&mut self, index: u32, day: Day) -> Option<Part> {
         self.busy.insert((index, day));
         let person = self.plan.office.person(index)?;
+        let host = self.plan.host_of(person, index, day);
         let minute = i64::from(person.from_hour) * 60 + 60 + i64::from(self.rng.below(person.hours * 60 - 120));
         let seconds = i64::from(self.rng.below(60_000));
         let at_ms = i64::from(day) * DAY_MS + minute * 60_000 + seconds;
-        Some(Part { actor: Actor::Person(index), host: person.host, at_ms, arrives_ms: None })
+        Some(Part { actor: Actor::Person(index), host, at_ms, arrives_ms: None })
     }
 
     /// An export without a header row has no column for the command line.
@@ -154,19 +160,35 @@ impl<'a> Stage<'a> {
 
     /// States that a part must not fire a rule on its day (or month), for this value or for any.
     pub fn must_not_fire(&mut self, scene: u16, part: Part, rule: Rule, value: Option<&'static str>) {
+        let claim = self.claim(scene, part, rule, value);
+        self.plan.near_misses.extend(claim);
+    }
+
+    /// States that a part must fire a rule on its day (or month), for this value or for any.
+    pub fn must_fire(&mut self, scene: u16, part: Part, rule: Rule, value: Option<&'static str>) {
+        let claim = self.claim(scene, part, rule, value);
+        self.plan.attacks.extend(claim);
+    }
+
+    /// States that a part is an attack that the rule's definition cannot see.
+    pub fn is_unseen(&mut self, scene: u16, part: Part, rule: Rule, value: Option<&'static str>) {
+        let claim = self.claim(scene, part, rule, value);
+        self.plan.blind_spots.extend(claim);
+    }
+
+    fn claim(&self, scene: u16, part: Part, rule: Rule, value: Option<&'static str>) -> Option<Claim> {
         let entity = match (rule.entity(), part.actor) {
             (Entity::Host, _) => self.plan.office.host(part.host).map(|h| h.key.clone()),
             (Entity::User, Actor::Person(i)) => self.plan.office.person(i).map(|p| p.key.clone()),
             (Entity::User, Actor::Nobody) => None,
+            (Entity::User, Actor::Machine) => None,
             (Entity::User, _) => {
                 let host = self.plan.office.host(part.host).map(|h| h.key.clone()).unwrap_or_default();
                 let account = if part.actor == Actor::AppPool { "defaultapppool" } else { "system" };
                 Some(format!("{host}\\{account}"))
             }
         };
-        if let Some(entity) = entity {
-            self.plan.near_misses.push(NearMiss { scene, rule, entity, day: part.day(), value });
-        }
+        Some(Claim { scene, rule, entity: entity?, day: part.day(), value })
     }
 
     /// Changes somebody's facts.
@@ -185,6 +207,6 @@ impl<'a> Stage<'a> {
     /// Whether somebody is an employee who is there on every weekday.
     pub fn is_reliable(&self) -> impl Fn(&Person) -> bool + use<> {
         let first = self.plan.first;
-        move |p| p.is_always_there(first) && p.role != Role::Contractor
+        move |p| p.is_always_there(first) && !matches!(p.role, Role::Contractor | Role::Service)
     }
 }

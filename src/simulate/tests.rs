@@ -107,7 +107,7 @@ fn near_misses_are_never_expected_alerts() {
         assert!(plan.near_misses.len() > 40);
         for miss in &plan.near_misses {
             let hit = truths.iter().find(|t| miss.forbids(t));
-            assert_eq!(hit, None, "{profile:?} {seed}: {}", miss.to_json(&plan));
+            assert_eq!(hit, None, "{profile:?} {seed}: {}", miss.to_json("near_miss", &plan));
         }
     }
 }

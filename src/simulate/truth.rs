@@ -6,10 +6,12 @@
 
 use super::action::{Action, Actor, Deed, Image, Method, Start};
 use super::collector::Carries;
-use super::commands::{COMMANDS, Command};
+use super::commands::Command;
+use super::life::Life;
+use super::more_commands::command_at;
 use super::office::department_count;
 use super::peers::Population;
-use super::plan::{NearMiss, Plan, day_of};
+use super::plan::{Claim, Plan, day_of};
 use super::programs::TEMPORARY;
 use super::rules::{Entity, Period, Rule};
 use super::sites::{Kind, site_at};
@@ -149,7 +151,7 @@ impl<'a> Ledger<'a> {
         let host_counts = !future && self.latest_of_host.get_mut(action.host as usize).is_some_and(|l| in_time(l, day));
         match action.deed {
             Deed::Run(Start::Planted(index)) => {
-                if let Some(command) = COMMANDS.get(usize::from(index)) {
+                if let Some(command) = command_at(index) {
                     self.command(action, day, user, command, carries);
                 }
             }
@@ -355,20 +357,20 @@ impl Truth {
         if let (Some(object), Some(value)) = (line.as_object_mut(), self.value) {
             object.insert("value".into(), value.into());
         }
-        put_scene(&mut line, scene);
+        put_scene(&mut line, plan, scene);
         line
     }
 }
 
-impl NearMiss {
-    /// As a line of truth.jsonl.
-    pub fn to_json(&self, plan: &Plan) -> Value {
-        let mut line = json!({ "near_miss": true, "rule": self.rule.id(), "entity": entity(self.rule, &self.entity) });
+impl Claim {
+    /// As a line of truth.jsonl, in which it is called that.
+    pub fn to_json(&self, called: &str, plan: &Plan) -> Value {
+        let mut line = json!({ called: true, "rule": self.rule.id(), "entity": entity(self.rule, &self.entity) });
         put_period(&mut line, self.rule, self.day);
         if let (Some(object), Some(value)) = (line.as_object_mut(), self.value) {
             object.insert("value".into(), value.into());
         }
-        put_scene(&mut line, plan.scenes.get(usize::from(self.scene)));
+        put_scene(&mut line, plan, plan.scenes.get(usize::from(self.scene)));
         line
     }
 
@@ -395,9 +397,12 @@ fn put_period(line: &mut Value, rule: Rule, day: Day) {
     }
 }
 
-fn put_scene(line: &mut Value, scene: Option<&super::plan::Scene>) {
+fn put_scene(line: &mut Value, plan: &Plan, scene: Option<&super::plan::Scene>) {
     if let (Some(object), Some(scene)) = (line.as_object_mut(), scene) {
         object.insert("scenario".into(), scene.name.into());
+        if plan.life != Life::NONE {
+            object.insert("kind".into(), scene.kind.name().into());
+        }
         object.insert("note".into(), scene.note.as_str().into());
     }
 }

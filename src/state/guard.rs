@@ -132,10 +132,10 @@ impl Guards {
 
     /// What was held back in closed periods and has not been told; marks it as told. A late event may add to a period that
     /// was told: then the rest is told at the next call.
-    pub fn take_untold(&mut self, is_closed: impl Fn(Day, &str) -> bool) -> Vec<Untold> {
+    pub fn take_untold(&mut self, is_closed: impl Fn(Day, &str, EntityKind) -> bool) -> Vec<Untold> {
         let mut out = Vec::new();
         for ((day, subject), record) in &mut self.suppressed {
-            if record.count > record.told && is_closed(*day, &subject.0) {
+            if record.count > record.told && is_closed(*day, &subject.0, subject.1) {
                 out.push(Untold::of(*day, subject, record));
                 record.told = record.count;
                 self.suppressed_dirty.insert((*day, subject.clone()));
@@ -252,7 +252,7 @@ mod tests {
         flooded(&mut guards, 10, 3);
         flooded(&mut guards, 12, 4);
         let told = |guards: &mut Guards, open_from: Day| -> Vec<(Day, u64, u64)> {
-            guards.take_untold(|day, _| day < open_from).iter().map(|u| (u.day, u.count, u.told_before)).collect()
+            guards.take_untold(|day, _, _| day < open_from).iter().map(|u| (u.day, u.count, u.told_before)).collect()
         };
         assert_eq!(told(&mut guards, 10), []);
         assert_eq!(told(&mut guards, 11), [(10, 3, 0)]);

@@ -30,6 +30,8 @@ const NOT_RUN: &[(&str, &str, &str)] = &[
         "takes a running systemd; `unit_file` holds what the drop-in opens, the tests of metrics ask over a port",
     ),
     ("docs/metrics.md", "ln -s /run/exfil-agent-metrics", "takes a node_exporter; promtool reads the file in a test"),
+    ("docs/quality.md", "make quality", "takes minutes; `quality` runs a small one through the same code"),
+    ("docs/quality.md", "exfil-agent replay --stats", "`quality` replays a spool with --stats in both forms"),
     ("docs/performance.md", "make bench", "takes an hour and wants a quiet machine; `make torture` and releases do it"),
 ];
 

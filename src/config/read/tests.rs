@@ -194,6 +194,7 @@ fn settings_that_differ_from_the_defaults_in_every_table_survive_writing_and_rea
     settings.detection.directory = Some("/d.csv".into());
     settings.detection.content_dir = Some("/c".into());
     settings.detection.disabled_rules = vec!["X".into()];
+    settings.detection.options = vec!["y".into()];
     settings.detection.min_confidence = 1.0;
     settings.limits.workers = 3;
     settings.control.socket = "/c.sock".into();

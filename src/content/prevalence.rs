@@ -1,0 +1,86 @@
+//! Reads `[prevalence]`: what becomes of a rule's alerts about a value that is common.
+
+use super::fault::{Faults, suggest};
+use super::options::SiteOptions;
+use super::rules::MAX_SCORE;
+use super::section::Section;
+use super::verdict::{find_model, required_count};
+use crate::event::Field;
+use crate::model::ModelSpec;
+use crate::rule::{Common, Prevalence};
+
+const KEYS: &[&str] = &["option", "model", "at_least", "within_days", "then", "score"];
+
+/// The clause of a rule, if it has one and its option is on. `per` is the field that the rule is "per".
+pub fn read(
+    rule: &Section<'_>,
+    models: &[ModelSpec],
+    per: Option<Field>,
+    options: &mut SiteOptions,
+    faults: &mut Faults,
+) -> Option<Prevalence> {
+    let section = rule.table("prevalence", faults)?;
+    let is_on = options.include(&section, faults);
+    let clause = read_clause(&section, models, per, is_on, faults);
+    section.finish(KEYS, faults);
+    clause
+}
+
+fn read_clause(
+    section: &Section<'_>,
+    models: &[ModelSpec],
+    per: Option<Field>,
+    is_on: bool,
+    faults: &mut Faults,
+) -> Option<Prevalence> {
+    let at_least = required_count(section, "at_least", faults);
+    let within_days = required_count(section, "within_days", faults);
+    let then = read_then(section, faults);
+    for (key, n) in [("at_least", at_least), ("within_days", within_days)] {
+        if n == Some(0) {
+            section.fault(faults, section.line_of(key), format!("{key} is 0; write a number from 1"));
+        }
+    }
+    // The model may belong to the same option: it is there when the option is on.
+    let model = match is_on {
+        true => find_model(section, "model", models, faults),
+        false => section.required("model", faults).and(None),
+    };
+    if let Some(spec) = model.and_then(|m| models.get(usize::from(m)))
+        && per != Some(spec.feature)
+        && !matches!(spec.feature, Field::UserKey | Field::HostKey)
+    {
+        let message = format!(
+            "the model {} counts {}: the rule needs per = {:?}, so that it can be asked",
+            spec.id,
+            spec.feature.name(),
+            spec.feature.name()
+        );
+        section.fault(faults, section.line_of("model"), message);
+    }
+    let within_days = u32::try_from(within_days?).ok()?;
+    Some(Prevalence { model: model?, at_least: at_least?, within_days, then: then? })
+}
+
+fn read_then(section: &Section<'_>, faults: &mut Faults) -> Option<Common> {
+    match section.required("then", faults)?.as_str() {
+        "group" => {
+            if section.has("score") {
+                section.fault(faults, section.line_of("score"), "score belongs to then = \"score\"");
+            }
+            Some(Common::Group)
+        }
+        "score" => {
+            let score = required_count(section, "score", faults)?;
+            if score > MAX_SCORE {
+                section.fault(faults, section.line_of("score"), format!("write a number up to {MAX_SCORE}"));
+            }
+            Some(Common::Score(score.min(MAX_SCORE) as u32))
+        }
+        other => {
+            let hint = suggest(other, ["group", "score"]);
+            section.fault(faults, section.line_of("then"), format!("what is common cannot be {other:?}{hint}"));
+            None
+        }
+    }
+}
