@@ -2,8 +2,9 @@
 
 use super::{load_content, say, settings_or_all_faults};
 use crate::config::DEFAULT_CONFIG;
-use crate::content;
+use crate::content::{self, Faults};
 use crate::exit::Failure;
+use crate::selftest;
 use std::path::PathBuf;
 
 /// Arguments of `check`.
@@ -21,8 +22,10 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     super::warn_of_strangers(Some(&arguments.config), &settings);
     settings.check_for_run(&arguments.config.display().to_string()).check(())?;
     let (content, _) = load_content(&settings)?;
-    content::run_tests(&content).check(())?;
-    let tests: usize = content.rules.iter().map(|r| r.tests.len()).sum();
+    let mut faults = Faults::default();
+    let files = content::gather(&settings.detection, &mut faults);
+    faults.check(())?;
+    let tests: usize = selftest::run_all(&files)?.iter().map(|outcome| outcome.tests).sum();
     say(&format!(
         "{}: no faults; {} rules ({} on), {} models, {} parsers; {tests} rule tests passed\n",
         arguments.config.display(),

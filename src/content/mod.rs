@@ -6,12 +6,12 @@
 pub mod fault;
 pub mod section;
 
+pub mod cases;
 mod commandline;
 pub mod condition;
 mod files;
 mod models;
 mod rules;
-mod selftest;
 mod tables;
 mod verdict;
 
@@ -21,7 +21,6 @@ pub mod fuzz_written;
 
 pub use fault::{Fault, Faults};
 pub use files::{ContentFile, ContentFiles};
-pub use selftest::run_tests;
 
 use crate::config::{DetectionSettings, Limits};
 use crate::enrich::{Enricher, Tables};
@@ -29,6 +28,7 @@ use crate::event::{EventType, Field, FieldSet};
 use crate::model::ModelSpec;
 use crate::parse::ParserTable;
 use crate::rule::{Rule, Screen};
+use cases::RuleTests;
 use condition::Vocabulary;
 use section::Document;
 use std::sync::Arc;
@@ -54,7 +54,8 @@ pub struct Content {
 pub fn load(settings: &DetectionSettings, limits: &Limits) -> Result<Content, Faults> {
     let mut faults = Faults::default();
     let files = gather(settings, &mut faults);
-    let content = compile(&files, settings, limits, &mut faults);
+    // The tests of rules are read, so that what is wrong in them is said, and kept by nobody: an agent has no use for them.
+    let content = compile(&files, settings, limits, &mut |_| (), &mut faults);
     faults.check(content)
 }
 
@@ -67,11 +68,18 @@ pub fn gather(settings: &DetectionSettings, faults: &mut Faults) -> ContentFiles
     files
 }
 
-fn compile(files: &ContentFiles, settings: &DetectionSettings, _limits: &Limits, faults: &mut Faults) -> Content {
+/// Compiles files, and hands the tests of each rule to `keep`.
+pub fn compile(
+    files: &ContentFiles,
+    settings: &DetectionSettings,
+    _limits: &Limits,
+    keep: &mut dyn FnMut(RuleTests),
+    faults: &mut Faults,
+) -> Content {
     let tools = commandline::read(files.document("commandline.toml").as_ref(), faults);
     let vocabulary = Vocabulary { tables: TableTexts::gather(files, settings, faults), tools: Arc::new(tools) };
     let models = models::read(&files.documents("models/"), &vocabulary, faults);
-    let mut rules = rules::read(&files.documents("rules/"), &models, &vocabulary, faults);
+    let mut rules = rules::read(&files.documents("rules/"), &models, &vocabulary, keep, faults);
     rules::disable(&mut rules, &settings.disabled_rules, faults);
 
     let texts = &vocabulary.tables.texts;
@@ -92,6 +100,10 @@ pub fn wanted(screen: &Screen, enricher: &Enricher) -> [FieldSet; EventType::COU
         fields.union(enricher.reads(fields))
     })
 }
+
+#[cfg(test)]
+#[path = "again_tests.rs"]
+pub(crate) mod again;
 
 #[cfg(test)]
 #[path = "content_tests.rs"]

@@ -1,6 +1,7 @@
 //! `agentctl content …`: what detection is made of: checked, tested, and written out to start from. Asks no agent.
 
 use super::Desk;
+use super::content_test::{self, Testing};
 use super::output::{Output, Row};
 use super::page::Page;
 use super::view::ViewError;
@@ -20,8 +21,7 @@ pub enum ContentCommand {
     )]
     Check,
     /// Run the tests beside rules and parsers
-    #[command(after_help = "Examples:\n  agentctl content test\n  agentctl content test --config ./exfil-agent.toml")]
-    Test,
+    Test(Testing),
     /// Write the shipped content into a directory, to read or to start from
     Export(Exporting),
 }
@@ -56,17 +56,6 @@ impl Row for FileRow {
     }
 }
 
-/// What the tests came to.
-#[derive(Serialize)]
-struct Tested {
-    /// Tests of rules that passed.
-    rule_tests: usize,
-    /// Tests of parsers that passed.
-    parser_tests: usize,
-    /// Time for both.
-    ms: u64,
-}
-
 /// What was written.
 #[derive(Serialize)]
 struct Written<'a> {
@@ -79,12 +68,12 @@ struct Written<'a> {
 pub(super) fn run(command: &ContentCommand, settings: &Settings, output: &mut Output<'_>) -> Result<(), ViewError> {
     match command {
         ContentCommand::Check => check(settings, output),
-        ContentCommand::Test => test(settings, output),
+        ContentCommand::Test(arguments) => content_test::run(arguments, settings, output),
         ContentCommand::Export(arguments) => export(arguments, output),
     }
 }
 
-fn faulty(faults: &Faults) -> ViewError {
+pub(super) fn faulty(faults: &Faults) -> ViewError {
     let n = faults.0.len();
     ViewError::Failed(format!("{n} fault{} in the content:\n{faults}", if n == 1 { "" } else { "s" }))
 }
@@ -108,28 +97,6 @@ fn check(settings: &Settings, output: &mut Output<'_>) -> Result<(), ViewError> 
     };
     let rows: Vec<FileRow> = files.0.iter().map(row).collect();
     output.list(&rows, "no content").map_err(ViewError::Output)
-}
-
-fn test(settings: &Settings, output: &mut Output<'_>) -> Result<(), ViewError> {
-    let began = std::time::Instant::now();
-    // Parsers are tested when they are loaded: one that fails its tests does not load.
-    let desk = Desk::new(settings)?;
-    content::run_tests(&desk.content).check(()).map_err(|f| faulty(&f))?;
-    let tested = Tested {
-        rule_tests: desk.content.rules.iter().map(|r| r.tests.len()).sum(),
-        parser_tests: desk.content.parsers.test_count(),
-        ms: began.elapsed().as_millis() as u64,
-    };
-    let text = format!(
-        "{} tests of rules and {} of parsers passed, in {} ms.",
-        tested.rule_tests, tested.parser_tests, tested.ms
-    );
-    let page = |look| {
-        let mut page = Page::new(look);
-        page.text(&text);
-        page.finish()
-    };
-    output.thing(&tested, page).map_err(ViewError::Output)
 }
 
 fn export(arguments: &Exporting, output: &mut Output<'_>) -> Result<(), ViewError> {

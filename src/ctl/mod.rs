@@ -20,6 +20,7 @@ mod alerts_show;
 mod audit;
 mod change;
 mod content;
+mod content_test;
 mod coverage;
 mod explain;
 mod health;

@@ -36,7 +36,7 @@ const WRITTEN: &[(&[&str], &str, &str)] = &[
     (&["rules show ID"], "src/ctl/rules_show.rs", "RuleDetails"),
     (&["rules test --line TEXT"], "src/ctl/rules_test.rs", "Report"),
     (&["content check"], "src/ctl/content.rs", "FileRow"),
-    (&["content test"], "src/ctl/content.rs", "Tested"),
+    (&["content test"], "src/ctl/content_test.rs", "TestedRow"),
     (&["content export DIR"], "src/ctl/content.rs", "Written"),
     (&["coverage"], "src/ctl/coverage.rs", "Technique"),
     (&["reload"], "src/control/change.rs", "Reloaded"),
