@@ -53,19 +53,24 @@ pub struct Content {
 /// All faults of all files.
 pub fn load(settings: &DetectionSettings, limits: &Limits) -> Result<Content, Faults> {
     let mut faults = Faults::default();
-    let files = gather(settings, &mut faults);
-    // The tests of rules are read, so that what is wrong in them is said, and kept by nobody: an agent has no use for them.
+    let mut files = ContentFiles::shipped_to_load();
+    overlay(&mut files, settings, &mut faults);
+    // Tests of a site's rules are read, so that what is wrong in them is said, and kept by nobody.
     let content = compile(&files, settings, limits, &mut |_| (), &mut faults);
     faults.check(content)
 }
 
-/// The files that [`load`] compiles: the shipped ones with the site's on top.
+/// The files of the content, with all tests: the shipped ones with the site's on top.
 pub fn gather(settings: &DetectionSettings, faults: &mut Faults) -> ContentFiles {
     let mut files = ContentFiles::shipped();
+    overlay(&mut files, settings, faults);
+    files
+}
+
+fn overlay(files: &mut ContentFiles, settings: &DetectionSettings, faults: &mut Faults) {
     if let Some(dir) = &settings.content_dir {
         files.overlay(dir, faults);
     }
-    files
 }
 
 /// Compiles files, and hands the tests of each rule to `keep`.

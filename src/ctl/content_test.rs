@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 /// Arguments of `content test`.
 #[derive(Clone, Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  agentctl content test\n  agentctl content test ./content\n  agentctl content test --format csv\n\n\
+    after_help = "Examples:\n  agentctl content test\n  agentctl content export ./mine && agentctl content test ./mine\n  agentctl content test --format csv\n\n\
 Tests run as in an agent without a config, whatever the config says: they say the same on every machine. Exit code 0 when all \
 passed, 1 when one failed or the content has faults, 3 when there is no such rule."
 )]

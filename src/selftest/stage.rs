@@ -12,7 +12,7 @@ use crate::detect::{Clock, Detector};
 use crate::enrich::Enricher;
 use crate::event::{EventType, FieldSet};
 use crate::extract::Extractor;
-use crate::pipeline;
+use crate::pipeline::{bounds, names};
 use crate::rule::Screen;
 use crate::state::State;
 use crate::worker::{Visit, Worker};
@@ -113,8 +113,8 @@ impl Stage {
         }
         let detection = DetectionSettings { strict: test.settings.strict, ..DetectionSettings::default() };
         let settings = Settings { detection: detection.clone(), limits: limits.clone(), ..Settings::default() };
-        let bounds = pipeline::bounds(&self.content, &settings).map_err(|e| e.to_string())?;
-        let state = State::new(pipeline::names(&self.content), bounds, self.hasher.clone());
+        let bounds = bounds(&self.content, &settings).map_err(|e| e.to_string())?;
+        let state = State::new(names(&self.content), bounds, self.hasher.clone());
         let extractor = Extractor::new(Arc::clone(&self.content), self.wanted, Vec::new());
         Ok(Detector::new(Arc::clone(&self.content), detection, limits, None, extractor, state))
     }
