@@ -19,7 +19,8 @@ pub struct Zone {
     last: Cell<(i64, i64, Day)>,
 }
 
-const DAY_MS: i64 = 86_400_000;
+/// Milliseconds of a day without a change of the clocks.
+pub const DAY_MS: i64 = 86_400_000;
 
 impl Zone {
     /// Coordinated universal time.

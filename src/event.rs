@@ -40,6 +40,8 @@ macro_rules! named_enum {
     };
 }
 
+pub(crate) use named_enum;
+
 named_enum! {
     /// What happened, in the vocabulary of the content.
     EventType {

@@ -153,6 +153,13 @@ impl Extractor {
         Ok(parser)
     }
 
+    /// Enriches an event whose fields are known already, as [`Self::extract`] does after parsing.
+    pub fn enrich(&mut self, sheet: Sheet<'_>) {
+        let Sheet { raw, arena, draft, oddities } = sheet;
+        let wanted = self.wanted.get(draft.kind.index()).copied().unwrap_or_default();
+        self.enricher.enrich(raw, arena, draft, wanted, oddities);
+    }
+
     /// Reads an event of a batch again with all its fields and shows it to `look`. An event that was accepted once is
     /// accepted again; should it not be, `look` is not called.
     pub fn full(&mut self, batch: &EventBatch, event: &BatchEvent, look: impl FnOnce(EventView<'_>)) {

@@ -39,6 +39,7 @@ pub mod sink;
 
 // How it runs.
 pub mod pipeline;
+pub mod selftest;
 pub mod upkeep;
 
 pub mod exit;

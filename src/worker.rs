@@ -96,6 +96,23 @@ impl Worker {
         out
     }
 
+    /// Screens an event that never was a record: `fields` are what a parser would have made of one. For tests of content.
+    pub fn screen_fields(&mut self, kind: EventType, time_ms: i64, fields: &[(Field, String)], out: &mut EventBatch) {
+        let mut raw = std::mem::take(&mut out.raw);
+        self.draft.clear();
+        (self.draft.kind, self.draft.time_ms) = (kind, time_ms);
+        for (field, value) in fields {
+            let from = raw.len();
+            raw.extend_from_slice(value.as_bytes());
+            self.draft.set(*field, Span::raw(from, raw.len()));
+        }
+        let sheet =
+            Sheet { raw: &raw, arena: &mut out.arena, draft: &mut self.draft, oddities: &mut out.tally.oddities };
+        self.extractor.enrich(sheet);
+        self.event(out, &raw, Span::EMPTY, 0, 1);
+        out.raw = raw;
+    }
+
     fn columns(&mut self, batch: &RawBatch, parsers: &ParserTable) -> Option<Arc<Columns>> {
         let header = batch.header.as_ref()?;
         if let Some((known, columns)) = &self.header

@@ -121,13 +121,21 @@ fn content_is_checked_tested_written_out_and_mapped_to_techniques() {
         (out.status.code().unwrap(), text(out.stdout), text(out.stderr))
     };
     let (code, tested, _) = run(&["content", "test"]);
-    let tested: serde_json::Value = serde_json::from_str(&tested).unwrap();
-    assert!(
-        code == 0 && tested["rule_tests"].as_u64().unwrap() >= 60 && tested["parser_tests"].as_u64().unwrap() >= 19
-    );
+    let tested: Vec<serde_json::Value> = tested.lines().map(|l| serde_json::from_str(l).unwrap()).collect();
+    assert_eq!((code, tested.len()), (0, 21), "{tested:?}");
+    assert!(tested.iter().all(|row| row["tests"].as_u64().unwrap() >= 15 && row["failed"] == 0), "{tested:?}");
 
     let tree = at("tree");
     assert_eq!(run(&["content", "export", &tree]).0, 0);
+    let (code, one, _) = run(&["content", "test", &tree, "--rule", "web-fs", "--format", "csv"]);
+    assert!(code == 0 && one.lines().count() == 2, "{one}");
+    assert!(one.starts_with("rule,tests,failed,ms,file\nWEB-FS,") && one.contains(&tree), "{one}");
+    let (code, page, _) = run(&["content", "test", &tree, "--rule", "web-fs", "--format", "table"]);
+    assert!(code == 0 && page.contains(" tests passed, in "), "{page}");
+    let (code, _, said) = run(&["content", "test", &tree, "--rule", "web-sf"]);
+    assert!(code == 3 && said.contains("did you mean \"WEB-FS\"?"), "{said}");
+    let (code, _, said) = run(&["content", "test", &at("nowhere")]);
+    assert!(code == 1 && said.contains("cannot read the content directory"), "{said}");
     assert_eq!(run(&["content", "export", &tree]).0, 2, "nothing is written over");
     std::fs::write(at("agent.toml"), format!("[detection]\ncontent_dir = {tree:?}\n")).unwrap();
     let config = at("agent.toml");
@@ -149,9 +157,15 @@ fn content_is_checked_tested_written_out_and_mapped_to_techniques() {
     }
     std::fs::remove_file(at("tree/rules/own.toml")).unwrap();
     let rule = std::fs::read_to_string(at("tree/rules/web_fs.toml")).unwrap();
-    std::fs::write(at("tree/rules/web_fs.toml"), rule.replacen("fires = true", "fires = false", 1)).unwrap();
-    let (code, _, said) = run(&["--config", &config, "content", "test"]);
-    assert!(code == 1 && said.contains("web_fs.toml") && said.contains("test"), "{said}");
+    std::fs::write(at("tree/rules/web_fs.toml"), rule.replacen("https://notdropbox.com", "https://www.dropbox.com", 1))
+        .unwrap();
+    let (code, rows, said) = run(&["--config", &config, "content", "test"]);
+    assert!(code == 1 && said.starts_with("agentctl: 1 test failed:\nrule WEB-FS ("), "{said}");
+    assert!(
+        said.contains("web_fs.toml:") && said.contains("must not fire, but does: is_file_sharing (\"true\")"),
+        "{said}"
+    );
+    assert_eq!(rows.lines().filter(|row| row.contains("\"failed\":1,")).count(), 1, "{rows}");
 
     let layer = at("layer.json");
     let (code, techniques, _) = run(&["coverage", "--navigator", &layer]);

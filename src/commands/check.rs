@@ -4,6 +4,7 @@ use super::{load_for_run, say};
 use crate::config::DEFAULT_CONFIG;
 use crate::content::{self, Faults};
 use crate::exit::Failure;
+use crate::selftest;
 use std::path::PathBuf;
 
 /// Arguments of `check`.
@@ -22,8 +23,10 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
         Faults::default()
     })?;
     content::notes(&content, &settings.detection.timezone).iter().for_each(|note| eprintln!("warning: {note}"));
-    content::run_tests(&content).check(())?;
-    let tests: usize = content.rules.iter().map(|r| r.tests.len()).sum();
+    let mut faults = Faults::default();
+    let layers = content::gather(&settings.detection, &mut faults);
+    faults.check(())?;
+    let tests: usize = selftest::run_all(&layers)?.iter().map(|outcome| outcome.tests).sum();
     say(&format!(
         "{}: no faults; {} rules ({} on), {} models, {} parsers; {tests} rule tests passed\n",
         arguments.config.display(),

@@ -20,6 +20,7 @@ const DESCRIPTIONS: &[&str] = &[
     "license",
     "source",
     "test",
+    "test_history",
 ];
 /// Of models: what decides when they speak, and not what they learn.
 const THRESHOLDS: &[&str] = &["alpha", "cut_off"];

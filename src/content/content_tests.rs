@@ -111,8 +111,8 @@ fields = { comand_line = "x" }
         rule Site-1 (a.toml:16): unknown model "FA-UP-TMP"; did you mean "FA-UP-TEMP"?
         rule Site-1 (a.toml:17): a model cannot say "frst"; did you mean "first"?
         rule Site-1 (a.toml:18): fires is missing; write true or false
-        rule Site-1 (a.toml:18): fields is missing or empty
         rule Site-1 (a.toml:20): unknown key "comand_line"; did you mean "command_line"?
+        rule Site-1 (a.toml:20): fields is empty; name what the event carries
         rule Site-2 (b.toml:9): switch needs a name
         rule Site-2 (b.toml:9): unknown key "nam"; did you mean "name"?"#]]
     .assert_eq(&faults_of(&[("rules/a.toml", rule), ("rules/b.toml", &other)]));
@@ -152,17 +152,6 @@ fn disabled_rules_are_kept_switched_off_and_unknown_ones_are_a_fault() {
 }
 
 #[test]
-fn a_shipped_rule_without_tests_is_a_fault() {
-    let mut files = ContentFiles::shipped();
-    files
-        .0
-        .insert("rules/x.toml".into(), ContentFile { shown: "rules/x.toml".into(), text: RULE.into(), shipped: true });
-    let mut faults = Faults::default();
-    compile(Layers { files, ..Layers::default() }, &DetectionSettings::default(), &Limits::default(), &mut faults);
-    assert!(faults.to_string().contains("has 0 firing and 0 non-firing [[test]] blocks"), "{faults}");
-}
-
-#[test]
 fn the_new_reading_of_history_needs_a_domain_to_count_by() {
     let text = shipped_text("rules/web_new_file_20.toml").replace("history = \"user\"", "history = \"user_domain\"");
     let faults = faults_of(&[("rules/web_new_file_20.toml", &text)]);
@@ -173,36 +162,6 @@ fn the_new_reading_of_history_needs_a_domain_to_count_by() {
 
 fn shipped_text(name: &str) -> String {
     ContentFiles::shipped().0[name].text.clone()
-}
-
-#[test]
-fn shipped_rules_pass_their_tests() {
-    let content = load(&DetectionSettings::default(), &Limits::default()).unwrap_or_else(|f| panic!("{f}"));
-    let faults = run_tests(&content);
-    assert!(faults.is_empty(), "{faults}");
-}
-
-#[test]
-fn a_test_that_fails_says_what_was_in_the_way() {
-    let mut content = load_with(&[("rules/site_1.toml", RULE)]).unwrap_or_else(|f| panic!("{f}"));
-    let rule = content.rules.iter_mut().find(|r| r.id == "Site-1").unwrap();
-    for (fires, image) in [(true, "y.exe"), (false, "x.exe")] {
-        rule.tests.push(crate::rule::RuleTest {
-            name: image.into(),
-            line: 3,
-            event: EventType::ProcessCreated,
-            fields: vec![(Field::ProcessName, image.into())],
-            fires,
-        });
-    }
-    let messages: Vec<String> = run_tests(&content).0.into_iter().map(|f| f.message).collect();
-    assert_eq!(
-        messages,
-        [
-            "test \"y.exe\": must fire, but does not: image is \"y\"; wanted: equals x",
-            "test \"x.exe\": must not fire, but does: image (\"x\") equals x"
-        ]
-    );
 }
 
 /// A rule with a clause about what is common, and its model.

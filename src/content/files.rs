@@ -49,6 +49,16 @@ impl ContentFiles {
         )
     }
 
+    /// The shipped files without the tests of their rules, which stand last in them: an agent that starts has no use for
+    /// them, and need not read what is three quarters of the text.
+    pub fn shipped_to_load() -> ContentFiles {
+        let file = |(name, text): &(&str, &str)| {
+            let text = before_tests(name, text).to_owned();
+            ((*name).to_owned(), ContentFile { shown: (*name).into(), text, shipped: true })
+        };
+        ContentFiles(EMBEDDED.iter().map(file).collect())
+    }
+
     /// The files of a site's directory. `notes` gets what lies there and is not read, though it looks as if it should be.
     pub fn of_site(dir: &Path, faults: &mut Faults, notes: &mut Vec<Fault>) -> ContentFiles {
         let mut walk = Walk { root: dir.canonicalize().ok(), files: ContentFiles::default(), faults, notes };
@@ -189,6 +199,15 @@ impl Walk<'_> {
     }
 }
 
+/// The text of a shipped rule up to its tests, all of any other.
+fn before_tests<'t>(name: &str, text: &'t str) -> &'t str {
+    let tests = ["\n[test_history]\n", "\n[[test]]\n"].iter().filter_map(|head| text.find(head)).min();
+    match tests.filter(|_| name.starts_with("rules/")).and_then(|at| text.get(..=at)) {
+        Some(before) => before,
+        None => text,
+    }
+}
+
 /// `rules/*.toml` for a file in a folder, the name itself for one that is not.
 fn place(name: &str) -> String {
     match (name.rsplit_once('/'), name.rsplit_once('.')) {
@@ -212,6 +231,19 @@ mod tests {
         let (mut faults, mut notes) = (Faults::default(), Vec::new());
         let files = ContentFiles::of_site(dir, &mut faults, &mut notes);
         (files, faults.to_string().replace(&dir.display().to_string(), "DIR"), notes)
+    }
+
+    #[test]
+    fn nothing_but_tests_stands_behind_the_first_test_of_a_shipped_rule() {
+        let rules = EMBEDDED.iter().filter(|(name, _)| name.starts_with("rules/"));
+        assert!(rules.clone().count() >= 20);
+        for (name, text) in rules {
+            let before = before_tests(name, text);
+            let rest: toml::Table = text[before.len()..].parse().unwrap();
+            assert!(!rest.is_empty(), "{name}");
+            assert!(rest.keys().all(|key| ["test", "test_history"].contains(&&**key)), "{name}");
+            assert!(!before.contains("[[test]]") && before.contains("[condition") && before.ends_with('\n'), "{name}");
+        }
     }
 
     #[test]

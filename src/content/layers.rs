@@ -118,7 +118,7 @@ impl Item {
 }
 
 /// All content: the files in force, the patches, and where everything comes from.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Layers {
     /// The files in force.
     pub files: ContentFiles,
@@ -131,23 +131,28 @@ pub struct Layers {
 }
 
 impl Layers {
-    /// Shipped content alone.
+    /// Shipped content alone, with its tests.
     pub fn shipped() -> Layers {
-        Layers::with(ContentFiles::default(), &mut Faults::default())
+        Layers::of(ContentFiles::shipped())
     }
 
-    /// Shipped content with a site's directory on top.
-    pub fn with_site(dir: &Path, faults: &mut Faults) -> Layers {
+    /// Shipped files alone.
+    pub(super) fn of(shipped: ContentFiles) -> Layers {
+        Layers::with(shipped, ContentFiles::default(), &mut Faults::default())
+    }
+
+    /// Shipped files with a site's directory on top.
+    pub(super) fn with_site(shipped: ContentFiles, dir: &Path, faults: &mut Faults) -> Layers {
         let mut notes = Vec::new();
         let site = ContentFiles::of_site(dir, faults, &mut notes);
-        let mut layers = Layers::with(site, faults);
+        let mut layers = Layers::with(shipped, site, faults);
         layers.notes.extend(notes);
         layers
     }
 
-    /// Shipped content with a site's files on top.
-    pub(super) fn with(site: ContentFiles, faults: &mut Faults) -> Layers {
-        let mut layers = Layers { files: ContentFiles::shipped(), ..Layers::default() };
+    /// Shipped files with a site's on top.
+    pub(super) fn with(shipped: ContentFiles, site: ContentFiles, faults: &mut Faults) -> Layers {
+        let mut layers = Layers { files: shipped, ..Layers::default() };
         let mut below = BTreeMap::new();
         for (name, item) in shipped_items() {
             layers.items.push(item.clone());
@@ -162,6 +167,18 @@ impl Layers {
         }
         layers.items.sort_by(|a, b| (a.kind, &a.id, &a.file).cmp(&(b.kind, &b.id, &b.file)));
         layers
+    }
+
+    /// What is shipped of this, without what a site has replaced, patched or added; `None` when that is all there is.
+    pub fn shipped_part(&self) -> Option<Layers> {
+        if self.patches.is_empty() && self.files.0.values().all(|file| file.shipped) {
+            return None;
+        }
+        let mut files = ContentFiles::shipped();
+        files.0.extend(
+            self.files.0.iter().filter(|(_, file)| file.shipped).map(|(name, file)| (name.clone(), file.clone())),
+        );
+        Some(Layers::of(files))
     }
 
     /// Puts a site's file in its place.
@@ -297,7 +314,8 @@ fn shipped_items() -> &'static [(String, Item)] {
             };
             Some((name, item))
         };
-        ContentFiles::shipped().0.into_iter().filter_map(item).collect()
+        // Tests are no part of a version.
+        ContentFiles::shipped_to_load().0.into_iter().filter_map(item).collect()
     })
 }
 

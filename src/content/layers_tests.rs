@@ -9,7 +9,7 @@ fn with(files: &[(&str, &str)]) -> Layers {
         ((*name).to_owned(), ContentFile { shown: format!("/site/{name}"), text: (*text).into(), shipped: false })
     };
     let mut faults = Faults::default();
-    let layers = Layers::with(ContentFiles(files.iter().map(file).collect()), &mut faults);
+    let layers = Layers::with(ContentFiles::shipped(), ContentFiles(files.iter().map(file).collect()), &mut faults);
     assert!(faults.is_empty(), "{faults}");
     layers
 }

@@ -7,6 +7,7 @@ pub mod fault;
 pub mod section;
 
 pub mod based_on;
+pub mod cases;
 mod commandline;
 pub mod condition;
 mod files;
@@ -16,7 +17,6 @@ mod options;
 pub mod overrides;
 mod prevalence;
 mod rules;
-mod selftest;
 mod tables;
 mod verdict;
 
@@ -27,7 +27,6 @@ pub mod fuzz_written;
 pub use fault::{Fault, Faults};
 pub use files::{ContentFile, ContentFiles};
 pub use layers::{Kind, Layers};
-pub use selftest::run_tests;
 
 use crate::calendar::{Zone, wall_clock_ms};
 use crate::config::{DEFAULT_CONTENT_DIR, DetectionSettings, Limits};
@@ -37,6 +36,7 @@ use crate::model::ModelSpec;
 use crate::parse::ParserTable;
 use crate::rule::exception::Exceptions;
 use crate::rule::{Rule, Screen};
+use cases::RuleTests;
 use condition::Vocabulary;
 use options::SiteOptions;
 use overrides::Patches;
@@ -68,16 +68,33 @@ pub struct Content {
 /// All faults of all files.
 pub fn load(settings: &DetectionSettings, limits: &Limits) -> Result<Content, Faults> {
     let mut faults = Faults::default();
-    let layers = match &settings.content_dir {
-        Some(dir) if dir == Path::new(DEFAULT_CONTENT_DIR) && files::is_absent(dir) => Layers::shipped(),
-        Some(dir) => Layers::with_site(dir, &mut faults),
-        None => Layers::shipped(),
-    };
-    let content = compile(layers, settings, limits, &mut faults);
+    // Tests of a site's rules are read, so that what is wrong in them is said, and kept by nobody.
+    let layers = layered(settings, ContentFiles::shipped_to_load, &mut faults);
+    let content = compile(layers, settings, limits, &mut |_| (), &mut faults);
     faults.check(content)
 }
 
-fn compile(mut layers: Layers, settings: &DetectionSettings, _limits: &Limits, faults: &mut Faults) -> Content {
+/// The layers of the content, with all tests.
+pub fn gather(settings: &DetectionSettings, faults: &mut Faults) -> Layers {
+    layered(settings, ContentFiles::shipped, faults)
+}
+
+fn layered(settings: &DetectionSettings, shipped: fn() -> ContentFiles, faults: &mut Faults) -> Layers {
+    match &settings.content_dir {
+        Some(dir) if dir == Path::new(DEFAULT_CONTENT_DIR) && files::is_absent(dir) => Layers::of(shipped()),
+        Some(dir) => Layers::with_site(shipped(), dir, faults),
+        None => Layers::of(shipped()),
+    }
+}
+
+/// Compiles layers, and hands the tests of each rule to `keep`.
+pub fn compile(
+    mut layers: Layers,
+    settings: &DetectionSettings,
+    _limits: &Limits,
+    keep: &mut dyn FnMut(RuleTests),
+    faults: &mut Faults,
+) -> Content {
     // Texts are not kept: an agent runs for months.
     let patches = Patches::read(&std::mem::take(&mut layers.patches), faults);
     let files = std::mem::take(&mut layers.files);
@@ -87,7 +104,7 @@ fn compile(mut layers: Layers, settings: &DetectionSettings, _limits: &Limits, f
     let vocabulary = Vocabulary { tables: texts, tools: Arc::new(tools) };
     let mut options = SiteOptions::new(&settings.options);
     let mut models = models::read(&files.documents("models/"), &vocabulary, &mut options, faults);
-    let mut rules = rules::read(&files.documents("rules/"), &models, &vocabulary, &mut options, faults);
+    let mut rules = rules::read(&files.documents("rules/"), &models, &vocabulary, &mut options, keep, faults);
     options.check(faults);
     let exceptions = patches.apply(&mut rules, &mut models, &mut layers, faults);
     rules::disable(&mut rules, &settings.disabled_rules, faults);
@@ -123,6 +140,10 @@ pub fn wanted(screen: &Screen, enricher: &Enricher) -> [FieldSet; EventType::COU
         fields.union(enricher.reads(fields))
     })
 }
+
+#[cfg(test)]
+#[path = "again_tests.rs"]
+pub(crate) mod again;
 
 #[cfg(test)]
 #[path = "content_tests.rs"]

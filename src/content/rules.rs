@@ -1,5 +1,6 @@
 //! Reads `rules/*.toml`: one rule a file.
 
+use super::cases::{self, RuleTests};
 use super::condition::{self, Vocabulary};
 use super::fault::{Faults, suggest};
 use super::models::read_revision;
@@ -10,7 +11,7 @@ use super::verdict;
 use crate::event::{EventType, Field, FieldSet};
 use crate::model::ModelSpec;
 use crate::rule::condition::Condition;
-use crate::rule::{EntityKind, Period, Rule, RuleTest, Verdict};
+use crate::rule::{EntityKind, Period, Rule, Verdict};
 use std::collections::BTreeMap;
 
 const KEYS: &[&str] = &[
@@ -20,6 +21,7 @@ const KEYS: &[&str] = &[
     "why",
     "triage",
     "false_positives",
+    "blind_spots",
     "attack",
     "score",
     "events",
@@ -35,29 +37,29 @@ const KEYS: &[&str] = &[
     "license",
     "source",
     "test",
+    "test_history",
 ];
 /// Highest score.
 pub(super) const MAX_SCORE: u64 = 100;
 
-/// Reads all rules; their order is that of the files.
+/// Reads all rules, and hands the tests of each to `keep`; the order is that of the files.
 pub fn read(
     documents: &[(Document, bool)],
     models: &[ModelSpec],
     vocabulary: &Vocabulary,
     options: &mut SiteOptions,
+    keep: &mut dyn FnMut(RuleTests),
     faults: &mut Faults,
 ) -> Vec<Rule> {
     let mut rules: Vec<Rule> = Vec::new();
     let mut seen: BTreeMap<String, String> = BTreeMap::new();
     for (document, shipped) in documents {
         let rule = document.read(faults, |section, faults| {
-            let rule = read_rule(section, models, vocabulary, options, faults)?;
+            let (rule, blocks) = read_rule(section, models, vocabulary, options, faults)?;
             if let Some(other) = seen.insert(rule.id.clone(), document.file.clone()) {
                 section.fault(faults, section.line_of("id"), format!("this id is in {other} already"));
             }
-            if *shipped {
-                ask_for_tests(section, &rule, faults);
-            }
+            keep(RuleTests { rule: rule.id.clone(), file: document.file.clone(), shipped: *shipped, tests: blocks });
             Some(rule)
         });
         rules.extend(rule);
@@ -103,7 +105,7 @@ fn read_rule(
     vocabulary: &Vocabulary,
     options: &mut SiteOptions,
     faults: &mut Faults,
-) -> Option<Rule> {
+) -> Option<(Rule, Vec<cases::Test>)> {
     let id = section.required("id", faults);
     section.set_item(format!("rule {}", id.as_deref().unwrap_or("?")));
     let name = section.required("name", faults);
@@ -120,11 +122,12 @@ fn read_rule(
     let verdict = verdict::read(section, models, per, faults);
     let prevalence = prevalence::read(section, models, per, options, faults);
     let sources = read_sources(section, faults);
-    let tests = read_tests(section, &events, faults);
+    let tests = cases::read(section, &events, faults);
     let rule = Rule {
         needs: needs(&condition, &verdict, models),
         triage: section.strings("triage", faults).unwrap_or_default(),
         false_positives: section.strings("false_positives", faults).unwrap_or_default(),
+        blind_spots: section.strings("blind_spots", faults).unwrap_or_default(),
         license: section.string("license", faults),
         enabled: section.boolean("enabled", faults).unwrap_or(true),
         author: sources.author,
@@ -148,13 +151,12 @@ fn read_rule(
         verdict,
         prevalence,
         file: section.file().to_owned(),
-        tests,
     };
     if !rule.author.is_empty() && rule.license.is_none() {
         section.fault(faults, section.line, "a rule with a source needs the license of that source");
     }
     section.finish(KEYS, faults);
-    (!rule.id.is_empty()).then_some(rule)
+    (!rule.id.is_empty()).then_some((rule, tests))
 }
 
 /// The condition's needs, and those of what is counted or added up.
@@ -294,48 +296,4 @@ fn read_sources(section: &Section<'_>, faults: &mut Faults) -> Sources {
         }
     }
     sources
-}
-
-fn read_tests(section: &Section<'_>, events: &[EventType], faults: &mut Faults) -> Vec<RuleTest> {
-    let read = |test: &Section<'_>, faults: &mut Faults| {
-        let name = test.required("name", faults)?;
-        let event = match test.has("event") {
-            true => required_event(test, "event", faults),
-            false => events.first().copied(),
-        };
-        let fires = test.boolean("fires", faults);
-        if fires.is_none() {
-            test.fault(faults, test.line, "fires is missing; write true or false");
-        }
-        let fields = test.table("fields", faults).map(|s| read_test_fields(&s, faults)).unwrap_or_default();
-        if fields.is_empty() {
-            test.fault(faults, test.line, "fields is missing or empty");
-        }
-        test.finish(&["name", "event", "fields", "fires"], faults);
-        Some(RuleTest { name, line: test.line, event: event?, fields, fires: fires? })
-    };
-    section.tables("test", faults).iter().filter_map(|test| read(test, faults)).collect()
-}
-
-fn read_test_fields(section: &Section<'_>, faults: &mut Faults) -> Vec<(Field, String)> {
-    let mut fields = Vec::new();
-    for key in section.keys() {
-        let Some(field) = Field::resolve(key) else { continue };
-        fields.extend(section.string(key, faults).map(|value| (field, value)));
-    }
-    let known: Vec<&str> = Field::ALL.iter().map(|f| f.name()).collect();
-    section.finish(&known, faults);
-    fields
-}
-
-/// Every shipped rule shows when it fires and what comes near.
-fn ask_for_tests(section: &Section<'_>, rule: &Rule, faults: &mut Faults) {
-    let fires = rule.tests.iter().filter(|t| t.fires).count();
-    let misses = rule.tests.len() - fires;
-    if fires < 1 || misses < 2 {
-        let message = format!(
-            "has {fires} firing and {misses} non-firing [[test]] blocks; write at least one that fires and two that do not"
-        );
-        section.fault(faults, section.line, message);
-    }
 }

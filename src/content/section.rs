@@ -9,7 +9,7 @@ use std::fmt::Write as _;
 use toml::de::{DeTable, DeValue};
 
 /// The text of one TOML file and where its lines begin.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Document {
     /// The file, as the user knows it.
     pub file: String,

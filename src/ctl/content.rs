@@ -1,10 +1,9 @@
 //! `agentctl content …`: what detection is made of: checked, tested, and written out to start from. Asks no agent.
 
-use super::Desk;
 use super::content_export;
+use super::content_test::{self, Testing};
 use super::escape::for_terminal;
 use super::output::{Output, Row};
-use super::page::Page;
 use super::view::ViewError;
 use crate::config::Settings;
 use crate::content::layers::Item;
@@ -21,8 +20,7 @@ pub enum ContentCommand {
     )]
     Check,
     /// Run the tests beside rules and parsers
-    #[command(after_help = "Examples:\n  agentctl content test\n  agentctl content test --config ./exfil-agent.toml")]
-    Test,
+    Test(Testing),
     /// For whom no alerts are made, until when, and what that has silenced
     #[command(after_help = "Examples:\n  agentctl content exceptions\n  agentctl content exceptions --format csv\n\n\
 Counts are of alerts: the same alert counts once in its day or month, as it would have been made once.")]
@@ -57,28 +55,17 @@ impl Row for ItemRow {
     }
 }
 
-/// What the tests came to.
-#[derive(Serialize)]
-struct Tested {
-    /// Tests of rules that passed.
-    rule_tests: usize,
-    /// Tests of parsers that passed.
-    parser_tests: usize,
-    /// Time for both.
-    ms: u64,
-}
-
 pub(super) fn run(command: &ContentCommand, settings: &Settings, output: &mut Output<'_>) -> Result<(), ViewError> {
     match command {
         ContentCommand::Check => check(settings, output),
-        ContentCommand::Test => test(settings, output),
+        ContentCommand::Test(arguments) => content_test::run(arguments, settings, output),
         ContentCommand::Export(arguments) => content_export::run(arguments, output),
         // Asks the agent, so that it is answered where agents are opened.
         ContentCommand::Exceptions => Ok(()),
     }
 }
 
-fn faulty(faults: &Faults) -> ViewError {
+pub(super) fn faulty(faults: &Faults) -> ViewError {
     let n = faults.0.len();
     ViewError::Failed(format!("{n} fault{} in the content:\n{faults}", if n == 1 { "" } else { "s" }))
 }
@@ -99,26 +86,4 @@ fn check(settings: &Settings, output: &mut Output<'_>) -> Result<(), ViewError> 
     };
     let rows: Vec<ItemRow> = content.layers.items.iter().map(row).collect();
     output.list(&rows, "no content").map_err(ViewError::Output)
-}
-
-fn test(settings: &Settings, output: &mut Output<'_>) -> Result<(), ViewError> {
-    let began = std::time::Instant::now();
-    // Parsers are tested when they are loaded: one that fails its tests does not load.
-    let desk = Desk::new(settings)?;
-    content::run_tests(&desk.content).check(()).map_err(|f| faulty(&f))?;
-    let tested = Tested {
-        rule_tests: desk.content.rules.iter().map(|r| r.tests.len()).sum(),
-        parser_tests: desk.content.parsers.test_count(),
-        ms: began.elapsed().as_millis() as u64,
-    };
-    let text = format!(
-        "{} tests of rules and {} of parsers passed, in {} ms.",
-        tested.rule_tests, tested.parser_tests, tested.ms
-    );
-    let page = |look| {
-        let mut page = Page::new(look);
-        page.text(&text);
-        page.finish()
-    };
-    output.thing(&tested, page).map_err(ViewError::Output)
 }

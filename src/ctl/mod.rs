@@ -22,6 +22,7 @@ mod change;
 mod content;
 mod content_exceptions;
 mod content_export;
+mod content_test;
 mod coverage;
 mod explain;
 mod health;

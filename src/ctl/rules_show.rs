@@ -58,6 +58,8 @@ struct RuleDetails<'r> {
     triage: &'r [String],
     /// Known false positives.
     false_positives: &'r [String],
+    /// What it is known not to find.
+    blind_spots: &'r [String],
     /// Authors of what it re-expresses.
     author: &'r [String],
     /// Links.
@@ -140,6 +142,7 @@ fn details<'r>(rule: &'r Rule, row: Option<&RuleRow>, desk: &Desk) -> RuleDetail
         alerts: row.map(|r| r.alerts),
         triage: &rule.triage,
         false_positives: &rule.false_positives,
+        blind_spots: &rule.blind_spots,
         author: &rule.author,
         references: &rule.references,
         license: rule.license.as_deref(),
@@ -193,6 +196,10 @@ fn page(rule: &RuleDetails<'_>, row: Option<&RuleRow>, why_not: Option<&str>, lo
     if !rule.exceptions.is_empty() {
         page.heading("Except for");
         rule.exceptions.iter().for_each(|e| page.item(&e.in_words()));
+    }
+    if !rule.blind_spots.is_empty() {
+        page.heading("Does not find");
+        rule.blind_spots.iter().for_each(|line| page.item(line));
     }
     advice(&mut page, rule.triage, rule.false_positives);
     sources(&mut page, rule.attack, rule.author, rule.references, rule.license);

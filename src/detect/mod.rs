@@ -11,6 +11,7 @@ mod prevalence;
 pub mod services;
 mod verdict;
 mod warm;
+pub mod why_not;
 
 use crate::alert::{Alert, EntityKind};
 use crate::batch::{BatchEvent, EventBatch, Remember, Training};
@@ -30,6 +31,7 @@ use counted::Counted;
 use history::Histories;
 use services::{Met, Services};
 use std::sync::Arc;
+use why_not::WhyNot;
 use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 
 /// What the agent knows of the clock when it judges a batch.
@@ -68,6 +70,8 @@ pub struct Detector {
     counted: Counted,
     at_start: AgentRecord,
     services: Services,
+    /// Why hits raised nothing, while somebody listens.
+    heard: Option<Vec<(u16, WhyNot)>>,
 }
 
 /// The slots of an event's entities, where they were known before its batch.
@@ -148,6 +152,7 @@ impl Detector {
             counted: Counted::default(),
             at_start,
             services,
+            heard: None,
         }
     }
 

@@ -1,5 +1,6 @@
 //! What state says to a hit: has the model seen the value, is the sum reached, has it fired before?
 
+use super::why_not::WhyNot;
 use super::{Detector, Subject, kind_of, once_hash};
 use crate::alert::{Alert, BinView, EntityKind, Evidence, ModelEvidence, Sequence, SumEvidence};
 use crate::batch::{Hit, Training};
@@ -15,13 +16,19 @@ impl Detector {
     /// Judges one hit; fires when the verdict holds and the guard is open.
     pub(super) fn hit(&mut self, s: &Subject<'_>, hit: &Hit, raised: &mut Vec<(u64, Alert)>) {
         let Some(rule) = s.content.rules.get(hit.rule as usize) else { return };
-        let Some(entity) = s.entity(rule.entity) else { return };
+        let Some(entity) = s.entity(rule.entity) else {
+            self.say(hit.rule, || WhyNot::Nobody(rule.entity));
+            return;
+        };
         let value = s.batch.text().get(hit.value);
         let mut evidence = Evidence::default();
         match &rule.verdict {
             Verdict::Always => {}
             // What needs a model, a sum or history does not judge late or future events.
-            _ if s.stale(rule.entity) => return,
+            _ if s.stale(rule.entity) => {
+                self.say(hit.rule, || WhyNot::Stale);
+                return;
+            }
             Verdict::Sum { amount, reaches, without_history } => {
                 match self.add(s, entity, hit, (*amount, *reaches, without_history.as_ref())) {
                     Some(sum) => evidence.sum = Some(sum),
@@ -53,11 +60,14 @@ impl Detector {
         if self.state.guards.is_fresh(guard) {
             let guard = guard.to_key();
             if s.content.exceptions.has(hit.rule) && self.is_silenced(s, hit.rule, &guard) {
+                self.say(hit.rule, || WhyNot::Silenced);
                 self.age_guards(Day::MIN, s.event, raised);
                 return;
             }
             let common = self.common(s, rule, hit);
             self.fire(s, rule, (guard, sequence), evidence, common, raised);
+        } else {
+            self.say(hit.rule, || WhyNot::FiredBefore);
         }
     }
 
@@ -76,6 +86,7 @@ impl Detector {
             if let Some(none) = without_history.filter(|n| n.per_value) {
                 self.note_value_day(entity, none.event.index() as u8, value, day);
             }
+            self.say(hit.rule, || WhyNot::NothingToAdd);
             return None;
         }
         let subject = self.state.entities.change(entity)?;
@@ -98,11 +109,17 @@ impl Detector {
             let agent = self.state.agent_entity();
             let seen = self.state.entities.get(agent).map_or(0, |a| a.history_days(event, from, day));
             if own > 0 || seen < none.agent_days {
+                let (days, agent_needs) = (Some((own, seen)), none.agent_days);
+                self.say(hit.rule, || WhyNot::Sum { total, reaches, days, agent_needs });
                 return None;
             }
             history_days = Some(own);
         }
-        (total >= reaches).then(|| SumEvidence { field: amount.name().into(), total, reaches, history_days })
+        if total < reaches {
+            self.say(hit.rule, || WhyNot::Sum { total, reaches, days: None, agent_needs: 0 });
+            return None;
+        }
+        Some(SumEvidence { field: amount.name().into(), total, reaches, history_days })
     }
 
     fn note_value_day(&mut self, entity: EntityId, event: u8, value: &[u8], day: Day) {
@@ -119,10 +136,17 @@ impl Detector {
     fn ask(&mut self, s: &Subject<'_>, model: u16, rule: &Rule, hit: &Hit) -> Option<ModelEvidence> {
         let spec = s.content.models.get(model as usize)?;
         if s.stale(kind_of(spec.scope)) {
+            self.say(hit.rule, || WhyNot::Stale);
             return None;
         }
-        let scope = self.scope_entity(s, spec)?;
-        let span = feature_of(s, model, spec.feature, rule, hit)?;
+        let Some(scope) = self.scope_entity(s, spec) else {
+            self.say(hit.rule, || WhyNot::NoScope);
+            return None;
+        };
+        let Some(span) = feature_of(s, model, spec.feature, rule, hit) else {
+            self.say(hit.rule, || WhyNot::NoValue);
+            return None;
+        };
         let value = s.batch.text().get(span);
         let place = self.place(model, scope, span, value);
         let empty = Instance::default();
@@ -136,6 +160,7 @@ impl Detector {
             self.has_trained(s, model, value)
         };
         if trained_already {
+            self.say(hit.rule, || WhyNot::MetBefore { model: spec.id.clone(), value: lossy(value) });
             return None;
         }
         let count = bin.map_or(0, |b| b.total);
@@ -160,11 +185,11 @@ impl Detector {
             Verdict::Top { .. } => converged() && is_top(instance, bin, &rule.verdict, &mut said),
             Verdict::Always | Verdict::Sum { .. } => false,
         };
-        if !holds {
+        if !holds && self.heard.is_none() {
             return None;
         }
         let largest = instance.largest(20);
-        Some(ModelEvidence {
+        let evidence = ModelEvidence {
             id: spec.id.clone(),
             scope: if entity.kind == EntityKind::Agent { "*".into() } else { lossy(&entity.key) },
             value: lossy(value),
@@ -179,7 +204,13 @@ impl Detector {
             median: said.median,
             history_days: history_days(),
             top_bins: largest.iter().map(|b| BinView { value: lossy(&b.value), count: b.total }).collect(),
-        })
+        };
+        if holds {
+            return Some(evidence);
+        }
+        let saturated = instance.saturated();
+        self.say(hit.rule, || WhyNot::Model { evidence: Box::new(evidence), saturated });
+        None
     }
 
     fn may_say_first(&self, converged: bool, history_days: u32) -> bool {

@@ -137,6 +137,8 @@ pub struct Rule {
     pub triage: Vec<String>,
     /// Known false positives.
     pub false_positives: Vec<String>,
+    /// What it is known not to find.
+    pub blind_spots: Vec<String>,
     /// ATT&CK technique ids.
     pub attack: Vec<String>,
     /// Score.
@@ -167,8 +169,6 @@ pub struct Rule {
     pub file: String,
     /// Switched off in the config or in its file.
     pub enabled: bool,
-    /// Its `[[test]]` blocks.
-    pub tests: Vec<RuleTest>,
 }
 
 impl Rule {
@@ -199,19 +199,4 @@ impl Rule {
     pub fn types(&self) -> impl Iterator<Item = EventType> + '_ {
         EventType::ALL.iter().copied().filter(|t| self.events.iter().any(|declared| t.is_a(*declared)))
     }
-}
-
-/// One `[[test]]` block of a rule: an event and whether the stateless condition holds.
-#[derive(Clone, Debug)]
-pub struct RuleTest {
-    /// What the case shows.
-    pub name: String,
-    /// Line of the block.
-    pub line: usize,
-    /// Event type.
-    pub event: EventType,
-    /// Fields as parsed, before enrichment.
-    pub fields: Vec<(Field, String)>,
-    /// Whether the rule's condition must hold.
-    pub fires: bool,
 }

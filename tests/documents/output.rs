@@ -37,7 +37,7 @@ const WRITTEN: &[(&[&str], &str, &str)] = &[
     (&["rules test --line TEXT"], "src/ctl/rules_test.rs", "Report"),
     (&["content check"], "src/ctl/content.rs", "ItemRow"),
     (&["content exceptions"], "src/ctl/content_exceptions.rs", "ExceptionRow"),
-    (&["content test"], "src/ctl/content.rs", "Tested"),
+    (&["content test"], "src/ctl/content_test.rs", "TestedRow"),
     (&["content export DIR"], "src/ctl/content_export.rs", "Written"),
     (&["coverage"], "src/ctl/coverage.rs", "Technique"),
     (&["reload"], "src/control/change.rs", "Reloaded"),

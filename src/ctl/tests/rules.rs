@@ -69,6 +69,9 @@ fn a_rule_is_shown_with_what_it_asks_for() {
             seen 14 such days
           - it has not fired on this day for the same user and process_key
 
+        Does not find
+          - A renamed program.
+
         What to look at next
           - Look at where the file came from.
           - Ask the user.
@@ -119,6 +122,9 @@ fn without_an_agent_the_content_still_tells_the_rest() {
             confidence from 0.8)
           - it has not fired in this calendar
             month for the same user
+
+        Does not find
+          - A renamed program.
 
         What to look at next
           - Look at where the file came from.
