@@ -23,6 +23,9 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let (content, _) = load_content(&settings)?;
     content::run_tests(&content).check(())?;
     let tests: usize = content.rules.iter().map(|r| r.tests.len()).sum();
+    if let Some(summary) = content.sigma.summary() {
+        say(&format!("{summary}; `agentctl sigma` says why\n"))?;
+    }
     say(&format!(
         "{}: no faults; {} rules ({} on), {} models, {} parsers; {tests} rule tests passed\n",
         arguments.config.display(),

@@ -29,6 +29,7 @@ use crate::event::{EventType, Field, FieldSet};
 use crate::model::ModelSpec;
 use crate::parse::ParserTable;
 use crate::rule::{Rule, Screen};
+use crate::sigma;
 use condition::Vocabulary;
 use section::Document;
 use std::sync::Arc;
@@ -45,6 +46,8 @@ pub struct Content {
     pub rules: Vec<Rule>,
     /// Tables of names.
     pub tables: Tables,
+    /// What has become of each Sigma file.
+    pub sigma: sigma::Report,
 }
 
 /// Loads the shipped content and the site's on top of it.
@@ -72,6 +75,11 @@ fn compile(files: &ContentFiles, settings: &DetectionSettings, _limits: &Limits,
     let vocabulary = Vocabulary { tables: TableTexts::gather(files, settings, faults), tools: Arc::new(tools) };
     let models = models::read(&files.documents("models/"), &vocabulary, faults);
     let mut rules = rules::read(&files.documents("rules/"), &models, &vocabulary, faults);
+    let mapping = files.document("sigma.toml").map(|d| sigma::Mapping::read(&d, faults)).unwrap_or_default();
+    let taken = rules.iter().map(|r| (r.id.clone(), r.file.clone())).collect();
+    let (from_sigma, sigma) = sigma::load(&settings.sigma, &mapping, taken, faults);
+    rules.extend(from_sigma);
+    rules::check_count(&rules, faults);
     rules::disable(&mut rules, &settings.disabled_rules, faults);
 
     let texts = &vocabulary.tables.texts;
@@ -80,7 +88,7 @@ fn compile(files: &ContentFiles, settings: &DetectionSettings, _limits: &Limits,
     let documents = |folder: &str| files.documents(folder).into_iter().map(|(d, _)| d).collect::<Vec<Document>>();
     let mut parsers = ParserTable::compile(&documents("fieldmaps/"), &documents("parsers/"), cef_keys, faults);
     parsers.set_wanted(wanted(&Screen::new(&rules, &models), &Enricher::new(&tables)));
-    Content { parsers, models, rules, tables }
+    Content { parsers, models, rules, tables, sigma }
 }
 
 /// Fields to fill by event type: what rules and models read, what every event is filed under, and what enrichment makes

@@ -57,10 +57,14 @@ pub fn read(
         });
         rules.extend(rule);
     }
+    rules
+}
+
+/// Rules are numbered in 16 bits.
+pub fn check_count(rules: &[Rule], faults: &mut Faults) {
     if u16::try_from(rules.len()).is_err() {
         faults.add("rules", 0, "", format!("{} rules are too many; at most 65535", rules.len()));
     }
-    rules
 }
 
 /// Switches off the rules that a site names.
@@ -127,6 +131,7 @@ fn read_rule(
         condition,
         verdict,
         file: section.file().to_owned(),
+        sigma: None,
         tests,
     };
     if !rule.author.is_empty() && rule.license.is_none() {

@@ -3,7 +3,10 @@
 //! Without regard to case unless told otherwise: ASCII letters for ASCII literals, Unicode lower case for others. The
 //! only module that names the regex crate. Never allocates while comparing.
 
+use super::glob::{Glob, Part};
 use super::literals::AnyOf;
+use super::network::Network;
+use super::required;
 use std::collections::HashSet;
 use std::fmt;
 use std::sync::Arc;
@@ -33,8 +36,12 @@ pub enum TextOp {
     EndsWith(Vec<Literal>),
     /// What follows the last `\` or `/`.
     PathComponent(Vec<Literal>),
-    /// A regular expression, unanchored, and whether case counts.
-    Regex(regex::bytes::Regex, bool),
+    /// A pattern with `*` and `?` over the whole text.
+    Glob(Patterns),
+    /// A regular expression, unanchored.
+    Regex(Box<Regex>),
+    /// An address of one of the networks.
+    Within(Vec<Network>),
     /// An entry of a table: its name and its entries in lower case.
     InTable(String, Arc<HashSet<Vec<u8>>>),
     /// A path of the form `\\server\…` (or `\\?\UNC\…`); device paths are none.
@@ -54,6 +61,32 @@ enum Fold {
     Exact,
     Ascii,
     Unicode,
+}
+
+/// A regular expression.
+#[derive(Clone)]
+pub struct Regex {
+    regex: regex::bytes::Regex,
+    case: bool,
+    /// Literals of which every match has one; empty when there are none.
+    required: Vec<Literal>,
+}
+
+/// Wildcard patterns.
+#[derive(Clone, Debug)]
+pub struct Patterns {
+    /// The patterns.
+    pub globs: Vec<Glob>,
+    /// The longest text of each; empty when one has none.
+    required: Vec<Literal>,
+}
+
+impl Patterns {
+    /// Of these patterns.
+    pub fn new(globs: Vec<Glob>) -> Patterns {
+        let required = globs.iter().map(|g| g.longest().cloned()).collect::<Option<_>>().unwrap_or_default();
+        Patterns { globs, required }
+    }
 }
 
 /// The literals of a `contains`.
@@ -88,7 +121,9 @@ impl TextTest {
                 Some(l.as_slice())
             }
             TextOp::Contains(n) => Some(n.literals.as_slice()),
-            TextOp::Regex(..) | TextOp::InTable(..) | TextOp::Unc => None,
+            TextOp::Regex(regex) => Some(regex.required.as_slice()).filter(|r| !r.is_empty()),
+            TextOp::Glob(patterns) => Some(patterns.required.as_slice()).filter(|r| !r.is_empty()),
+            TextOp::Within(_) | TextOp::InTable(..) | TextOp::Unc => None,
         })
     }
 }
@@ -99,12 +134,16 @@ impl TextOp {
     /// # Errors
     /// A sentence that says what is wrong with it.
     pub fn regex(pattern: &str, case: bool) -> Result<TextOp, String> {
+        let required = required::of(pattern, !case).unwrap_or_default();
         regex::bytes::RegexBuilder::new(pattern)
             .case_insensitive(!case)
             .size_limit(REGEX_SIZE)
             .dfa_size_limit(REGEX_SIZE)
             .build()
-            .map(|r| TextOp::Regex(r, case))
+            .map(|regex| {
+                let required = Literal::list(required.iter().map(String::as_str), false);
+                TextOp::Regex(Box::new(Regex { regex, case, required }))
+            })
             .map_err(|e| match e {
                 regex::Error::CompiledTooBig(_) => {
                     format!("regex {pattern:?} needs more than {REGEX_SIZE} bytes compiled; make it smaller")
@@ -115,6 +154,23 @@ impl TextOp {
                     format!("regex {pattern:?} is not valid: {}", last.trim_start_matches("error: "))
                 }
             })
+    }
+
+    /// A wildcard pattern without regard to case as a regular expression: for letters that are not ASCII.
+    ///
+    /// # Errors
+    /// A sentence that says what is wrong with it.
+    pub fn like(parts: &[Part]) -> Result<TextOp, String> {
+        let mut pattern = String::from("(?s)^");
+        for part in parts {
+            match part {
+                Part::Any => pattern.push_str(".*"),
+                Part::One => pattern.push('.'),
+                Part::Text(text) => pattern.push_str(&regex::escape(text)),
+            }
+        }
+        pattern.push('$');
+        TextOp::regex(&pattern, false)
     }
 
     /// Whether the text passes.
@@ -128,7 +184,9 @@ impl TextOp {
                 let last = last_component(text);
                 list.iter().any(|l| l.equals(last))
             }
-            TextOp::Regex(regex, _) => regex.is_match(text),
+            TextOp::Glob(patterns) => patterns.globs.iter().any(|g| g.holds(text)),
+            TextOp::Regex(regex) => regex.regex.is_match(text),
+            TextOp::Within(networks) => networks.iter().any(|n| n.holds(text)),
             TextOp::InTable(_, entries) => in_table(entries, text),
             TextOp::Unc => is_unc(text),
         }
@@ -138,8 +196,9 @@ impl TextOp {
         match self {
             TextOp::Equals(_) | TextOp::StartsWith(_) | TextOp::EndsWith(_) | TextOp::Unc => 1,
             TextOp::PathComponent(_) | TextOp::InTable(..) => 2,
-            TextOp::Contains(_) => 6,
-            TextOp::Regex(..) => 12,
+            TextOp::Contains(_) | TextOp::Within(_) => 6,
+            TextOp::Glob(_) => 8,
+            TextOp::Regex(_) => 12,
         }
     }
 }
@@ -296,7 +355,9 @@ impl fmt::Display for TextOp {
             TextOp::StartsWith(list) => words(f, "starts with", list),
             TextOp::EndsWith(list) => words(f, "ends with", list),
             TextOp::PathComponent(list) => words(f, "has the last path component", list),
-            TextOp::Regex(regex, _) => write!(f, "matches {}", regex.as_str()),
+            TextOp::Glob(patterns) => many(f, "is like", &patterns.globs),
+            TextOp::Regex(regex) => write!(f, "matches {}", regex.regex.as_str()),
+            TextOp::Within(networks) => many(f, "is an address in", networks),
             TextOp::InTable(name, _) => write!(f, "is in table {name}"),
             TextOp::Unc => f.write_str("is a UNC path"),
         }
@@ -312,12 +373,25 @@ impl fmt::Debug for TextOp {
             TextOp::StartsWith(list) => ("StartsWith", list),
             TextOp::EndsWith(list) => ("EndsWith", list),
             TextOp::PathComponent(list) => ("PathComponent", list),
-            TextOp::Regex(regex, case) => return write!(f, "Regex({:?}, {case})", regex.as_str()),
+            TextOp::Glob(patterns) => return write!(f, "Like({:?})", patterns.globs),
+            TextOp::Regex(regex) => return write!(f, "Regex({:?}, {})", regex.regex.as_str(), regex.case),
+            TextOp::Within(networks) => return write!(f, "Within({networks:?})"),
             TextOp::InTable(name, _) => return write!(f, "InTable({name:?})"),
             TextOp::Unc => return f.write_str("Unc"),
         };
         f.debug_tuple(name).field(list).finish()
     }
+}
+
+fn many(f: &mut fmt::Formatter<'_>, verb: &str, list: &[impl fmt::Display]) -> fmt::Result {
+    f.write_str(verb)?;
+    if list.len() > 1 {
+        f.write_str(" any of")?;
+    }
+    for (i, member) in list.iter().enumerate() {
+        write!(f, "{} {member}", if i == 0 { "" } else { "," })?;
+    }
+    Ok(())
 }
 
 fn words(f: &mut fmt::Formatter<'_>, verb: &str, list: &[Literal]) -> fmt::Result {

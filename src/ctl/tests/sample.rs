@@ -171,6 +171,7 @@ fn rules() -> Vec<Rule> {
         license: Some("DRL-1.1".into()),
         file: format!("rules/{}.toml", id.to_lowercase()),
         enabled: id != "R-OFF",
+        sigma: None,
         tests: Vec::new(),
     };
     let sum = Verdict::Sum {
