@@ -59,20 +59,18 @@ pub(super) fn run(arguments: &Arguments, settings: &Settings, output: &mut Outpu
         settings.detection.disabled_rules.clear();
     }
     let report = Desk::new(&settings)?.content.sigma;
-    if report.files.is_empty() {
-        let what = "there are no Sigma files; name directories, here or under [sigma] dirs in the config";
-        return Err(ViewError::NotFound(what.into()));
-    }
-    if output.format == Format::Table && !arguments.files {
+    const NONE: &str = "no Sigma files; name directories, here or under [sigma] dirs in the config";
+    if output.format == Format::Table && !arguments.files && !report.files.is_empty() {
         let text = page(&report, output);
         return output.text(&text).map_err(ViewError::Output);
     }
     let mut rows: Vec<FileRow> = report.files.iter().map(row).collect();
+    let when_empty = if rows.is_empty() { NONE } else { "all files are compiled, whole" };
     if output.format == Format::Table {
         // What is whole needs no look.
         rows.retain(|row| row.outcome != Outcome::Compiled.name());
     }
-    output.list(&rows, "all files are compiled, whole").map_err(ViewError::Output)
+    output.list(&rows, when_empty).map_err(ViewError::Output)
 }
 
 fn row(line: &Line) -> FileRow {

@@ -134,8 +134,22 @@ impl TextOp {
     /// # Errors
     /// A sentence that says what is wrong with it.
     pub fn regex(pattern: &str, case: bool) -> Result<TextOp, String> {
+        TextOp::regex_of(pattern, case, true)
+    }
+
+    /// The same with `\w`, `\d`, `\s`, `.` and case for ASCII alone, where it would else be too large: the classes of PCRE.
+    ///
+    /// # Errors
+    /// A sentence that says what is wrong with it.
+    pub fn pcre(pattern: &str, case: bool) -> Result<TextOp, String> {
+        TextOp::regex_of(pattern, case, true)
+            .or_else(|message| TextOp::regex_of(pattern, case, false).map_err(|_| message))
+    }
+
+    fn regex_of(pattern: &str, case: bool, unicode: bool) -> Result<TextOp, String> {
         let required = required::of(pattern, !case).unwrap_or_default();
         regex::bytes::RegexBuilder::new(pattern)
+            .unicode(unicode)
             .case_insensitive(!case)
             .size_limit(REGEX_SIZE)
             .dfa_size_limit(REGEX_SIZE)
@@ -237,7 +251,7 @@ fn in_table(entries: &HashSet<Vec<u8>>, text: &[u8]) -> bool {
 impl Literal {
     /// A literal; `case` says whether case counts.
     pub fn new(text: &str, case: bool) -> Literal {
-        let fold = match (case, text.is_ascii()) {
+        let fold = match (case, text.chars().all(|c| c.is_ascii() || has_no_case(c))) {
             (true, _) => Fold::Exact,
             (false, true) => Fold::Ascii,
             (false, false) => Fold::Unicode,
@@ -273,7 +287,8 @@ impl Literal {
             Fold::Exact => text.starts_with(own),
             Fold::Ascii => text.get(..own.len()).is_some_and(|head| head.eq_ignore_ascii_case(own)),
             Fold::Unicode => {
-                let mut chars = lower_chars(text);
+                // No more characters than the literal has, of at most 4 bytes each.
+                let mut chars = lower_chars(text.get(..4 * own.len()).unwrap_or(text));
                 self.text.chars().all(|c| chars.next() == Some(c))
             }
         }
@@ -302,6 +317,11 @@ impl Literal {
             Fold::Unicode => starts(text, 0).any(|rest| self.begins(rest)),
         }
     }
+}
+
+/// Whether a character is its own lower and upper case, as a dash is.
+fn has_no_case(c: char) -> bool {
+    c.to_lowercase().eq([c]) && c.to_uppercase().eq([c])
 }
 
 /// The suffixes of a text that begin at a character, from an offset on.
@@ -431,6 +451,8 @@ mod tests {
             (TextOp::Contains(Needles::new(["alpha", "beta", "gamma", "delta"], false)), "xDELTAx", true),
             (TextOp::Contains(Needles::new(["alpha", "beta", "gamma", "delta"], true)), "xDELTAx", false),
             (TextOp::Contains(Needles::new(["ftp://"], false)), "xFTP:/FTP://", true),
+            (TextOp::Contains(Needles::new([" –Enc", "größe"], false)), "x –eNC", true),
+            (TextOp::StartsWith(Literal::list(["ﬃx"], false)), "ﬃX", true),
             (TextOp::Contains(Needles::new([""], false)), "", true),
             (TextOp::PathComponent(Literal::list(["1.7z"], false)), r"C:/x\1.7Z", true),
             (TextOp::PathComponent(Literal::list(["1.7z"], false)), r"C:\11.7z", false),

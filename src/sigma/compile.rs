@@ -59,16 +59,17 @@ pub fn compile(
         values: 0,
         lost: BTreeMap::new(),
         lost_exceptions: BTreeMap::new(),
+        missing: BTreeMap::new(),
         always: BTreeMap::new(),
     };
     let folded = compiler.expression(&rule.condition, true);
     // What the condition does not name is checked all the same.
     let unused: Vec<&Entry> = rule.detections.iter().filter(|d| !compiler.used.contains(&d.key)).collect();
-    let found = (compiler.lost.clone(), compiler.lost_exceptions.clone(), compiler.always.clone());
+    let found = [&compiler.lost, &compiler.lost_exceptions, &compiler.missing, &compiler.always].map(Clone::clone);
     for detection in unused {
         compiler.detection(&detection.node, true);
     }
-    (compiler.lost, compiler.lost_exceptions, compiler.always) = found;
+    [compiler.lost, compiler.lost_exceptions, compiler.missing, compiler.always] = found;
     if !compiler.wrong.is_empty() {
         let mut wrong = compiler.wrong;
         wrong.sort_by_key(|w| w.line);
@@ -76,10 +77,12 @@ pub fn compile(
         return Err(wrong);
     }
     match folded {
-        Folded::Always => Err(vec![Wrong::at(
-            rule.condition_line,
-            "nothing that a record carries is left in the condition: it would hold for every event",
-        )]),
+        Folded::Always if compiler.missing.is_empty() && compiler.lost_exceptions.is_empty() => {
+            let message = "the condition would hold for every event; write what the rule looks for";
+            Err(vec![Wrong::at(rule.condition_line, message)])
+        }
+        // What is left of it would hold for every event.
+        Folded::Always => Ok(Compiled::Inert(compiler.why_never())),
         Folded::Never => Ok(Compiled::Inert(compiler.why_never())),
         Folded::Node(node) => {
             let mut parts: Vec<Node> = logsource.requires.iter().map(|f| Node::Leaf(Leaf::Exists(*f, true))).collect();
@@ -106,6 +109,8 @@ struct Compiler<'r> {
     lost: BTreeMap<String, String>,
     /// The same within `not`.
     lost_exceptions: BTreeMap<String, String>,
+    /// Fields that no record carries and whose absence the rule looks for.
+    missing: BTreeMap<String, String>,
     /// Fields that no record carries and whose absence is an exception of the rule.
     always: BTreeMap<String, String>,
 }
@@ -242,7 +247,7 @@ impl Compiler<'_> {
         };
         let holds = if modifiers.all { nodes.iter().all(is_nothing) } else { nodes.iter().any(is_nothing) };
         let reasons = match (holds, positive) {
-            (true, true) => return Folded::Always,
+            (true, true) => &mut self.missing,
             (true, false) => &mut self.always,
             (false, true) => &mut self.lost,
             (false, false) => &mut self.lost_exceptions,
@@ -389,7 +394,15 @@ impl Compiler<'_> {
 
     fn why_never(&self) -> String {
         let mut reasons = Vec::new();
-        for (fields, before) in [(&self.lost, "it needs"), (&self.always, "it leaves out every record without")] {
+        let all = [
+            (&self.lost, "it needs"),
+            (&self.always, "it leaves out every record without"),
+            (&self.missing, "it looks for records without"),
+            (&self.lost_exceptions, "without exceptions by these it would hold for every event:"),
+        ];
+        // Exceptions only matter where nothing else is left.
+        let most = if self.lost.is_empty() && self.always.is_empty() { all.len() } else { 3 };
+        for (fields, before) in all.into_iter().take(most) {
             for (why, names) in by_reason(fields) {
                 reasons.push(format!("{before} {}: {why}", names.join(", ")));
             }
@@ -401,6 +414,9 @@ impl Compiler<'_> {
         let mut limits = Vec::new();
         for (why, names) in by_reason(&self.lost) {
             limits.push(format!("what asks for {} never holds: {why}", names.join(", ")));
+        }
+        for (why, names) in by_reason(&self.missing) {
+            limits.push(format!("holds whatever there is, where it looks for records without {}: {why}", names.join(", ")));
         }
         for (why, names) in by_reason(&self.lost_exceptions) {
             limits.push(format!("fires more often: exceptions by {} never hold: {why}", names.join(", ")));
@@ -521,5 +537,5 @@ fn whole(node: &yaml::Node, kind: Kind) -> Result<Option<Bound>, String> {
 fn regex(text: &str, i: bool, m: bool, s: bool) -> Result<TextOp, String> {
     let flags: String = [(m, 'm'), (s, 's')].into_iter().filter(|(on, _)| *on).map(|(_, flag)| flag).collect();
     let pattern = if flags.is_empty() { text.to_owned() } else { format!("(?{flags}){text}") };
-    TextOp::regex(&pattern, !i)
+    TextOp::pcre(&pattern, !i)
 }

@@ -230,7 +230,7 @@ mod tests {
         let all = all.join("\n");
         for words in [
             "1: title is missing",
-            "2: level \"hihg\" is unknown; did you mean \"high\"?",
+            "2: level \"hihg\" is unknown; one of: informational",
             "3: logsource names no category",
             "6: timeframe belongs to aggregations",
             "8: condition \"sel |\": aggregations",
