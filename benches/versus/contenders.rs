@@ -67,7 +67,7 @@ pub fn all(
             all.extend(in_all_forms(options, product, Kind::Yardstick, &yardstick.all));
         }
         if options.has(Row::Rules) {
-            match rules::write(product, &options.sigma, &options.work().join("rules")) {
+            match rules::write(product, &options.sigma, &options.work().join("rules"), &yardstick.tenth) {
                 Ok(rows) => all.extend(rows.into_iter().map(|row| many_rules(row, product, &yardstick.all))),
                 Err(why) => report.skipped.push(format!("rows of many rules: {why}")),
             }

@@ -7,7 +7,8 @@ use super::check::{Place, overlaps, written};
 use super::target::{MAX_SOCKET_PATH, SyslogTarget};
 use super::{
     AlertFormat, ControlSettings, DetectionSettings, FACILITIES, FileSinkSettings, FormatSetting, FsyncSetting, Limits,
-    MetricsSettings, OnFault, SIGMA_LEVELS, SIGMA_STATUSES, Settings, SigmaSettings, SpoolSettings, StateSettings, SyslogSinkSettings,
+    MetricsSettings, OnFault, SIGMA_LEVELS, SIGMA_STATUSES, Settings, SigmaSettings, SpoolSettings, StateSettings,
+    SyslogSinkSettings,
 };
 use crate::calendar::Zone;
 use crate::content::fault::{Faults, suggest};

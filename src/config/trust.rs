@@ -171,7 +171,14 @@ mod tests {
         std::fs::create_dir_all(at("site/content/rules")).unwrap();
         std::fs::create_dir(at("shared")).unwrap();
         std::fs::create_dir_all(at("sigma/windows")).unwrap();
-        for file in ["sigma/windows/a.yml", "c.toml", "site/content/rules/mine.toml", "table.txt", "users.csv", "shared/real.txt"] {
+        for file in [
+            "sigma/windows/a.yml",
+            "c.toml",
+            "site/content/rules/mine.toml",
+            "table.txt",
+            "users.csv",
+            "shared/real.txt",
+        ] {
             std::fs::write(at(file), "").unwrap();
         }
         symlink(at("shared/real.txt"), at("link.txt")).unwrap();

@@ -3,8 +3,8 @@
 //! Each struct is taken apart without `..`, so that a setting that is not written does not compile.
 
 use super::{
-    ControlSettings, DetectionSettings, FileSinkSettings, Limits, MetricsSettings, Settings, SigmaSettings, SpoolSettings,
-    StateSettings, SyslogSinkSettings,
+    ControlSettings, DetectionSettings, FileSinkSettings, Limits, MetricsSettings, Settings, SigmaSettings,
+    SpoolSettings, StateSettings, SyslogSinkSettings,
 };
 use std::fmt::{Display, Write};
 use std::path::Path;

@@ -391,9 +391,7 @@ impl Leaf {
             Leaf::Text(field, test) => event.get(*field).is_some_and(|text| test.holds(text)),
             Leaf::Number(field, bound) => event.number(*field).is_some_and(|n| bound.holds(n)),
             Leaf::Line(line) => line.holds(event, scratch),
-            Leaf::Made(source, test) => {
-                source.text(event, scratch.made()).is_some_and(|text| test.holds(text))
-            }
+            Leaf::Made(source, test) => source.text(event, scratch.made()).is_some_and(|text| test.holds(text)),
             Leaf::Pair(pair) => pair.holds(event, scratch),
             Leaf::Time(part, bound) => bound.holds(part.of(event.draft.time_ms)),
         }

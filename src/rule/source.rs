@@ -126,7 +126,11 @@ mod tests {
         let source = Source {
             name: "x".into(),
             alternatives: vec![
-                Alternative { between: "\\".into(), fields: vec![Field::UserDomain, Field::User], ..Alternative::plain(Field::User) },
+                Alternative {
+                    between: "\\".into(),
+                    fields: vec![Field::UserDomain, Field::User],
+                    ..Alternative::plain(Field::User)
+                },
                 Alternative { before: "\\".into(), ..Alternative::plain(Field::User) },
                 Alternative { part: Part::Extension, ..Alternative::plain(Field::UriPath) },
             ],

@@ -4,7 +4,7 @@
 //! only module that names the regex crate. Never allocates while comparing.
 
 use super::glob::{Glob, Part};
-use super::literals::AnyOf;
+use super::literals::{AnyOf, Single};
 use super::network::Network;
 use super::required;
 use std::collections::HashSet;
@@ -54,6 +54,8 @@ pub struct Literal {
     /// The literal; in lower case unless case counts.
     pub text: Box<str>,
     fold: Fold,
+    /// How it is found within a text; for ASCII case alone.
+    within: Option<Single>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -94,7 +96,10 @@ impl Patterns {
 pub struct Needles {
     /// The literals.
     pub literals: Vec<Literal>,
+    /// Of the literals that are compared by ASCII case alone, where they are many.
     automaton: Option<Arc<AnyOf>>,
+    /// Whether some are compared by Unicode case.
+    folds_unicode: bool,
 }
 
 impl TextTest {
@@ -256,8 +261,9 @@ impl Literal {
             (false, true) => Fold::Ascii,
             (false, false) => Fold::Unicode,
         };
-        let text = if case { text.into() } else { text.to_lowercase().into() };
-        Literal { text, fold }
+        let text: Box<str> = if case { text.into() } else { text.to_lowercase().into() };
+        let within = if fold == Fold::Ascii { Single::new(text.as_bytes()) } else { None };
+        Literal { text, fold, within }
     }
 
     /// A list of literals.
@@ -309,11 +315,8 @@ impl Literal {
         let own = self.text.as_bytes();
         match self.fold {
             Fold::Exact => memchr::memmem::find(text, own).is_some(),
-            Fold::Ascii => {
-                let Some(first) = own.first() else { return true };
-                memchr::memchr2_iter(*first, first.to_ascii_uppercase(), text)
-                    .any(|at| text.get(at..at + own.len()).is_some_and(|part| part.eq_ignore_ascii_case(own)))
-            }
+            // An empty one is within every text.
+            Fold::Ascii => self.within.as_ref().is_none_or(|single| single.within(text)),
             Fold::Unicode => starts(text, 0).any(|rest| self.begins(rest)),
         }
     }
@@ -337,20 +340,24 @@ impl Needles {
     /// The literals of a `contains`.
     pub fn new<'a>(texts: impl IntoIterator<Item = &'a str>, case: bool) -> Needles {
         let literals = Literal::list(texts, case);
-        let plain = literals.iter().all(|l| l.fold != Fold::Unicode);
-        let automaton = if plain && literals.len() >= AUTOMATON_FROM {
-            AnyOf::new(literals.iter().map(|l| l.text.as_bytes()), case).map(Arc::new)
+        let plain = || literals.iter().filter(|l| l.is_plain());
+        let automaton = if plain().count() >= AUTOMATON_FROM {
+            AnyOf::new(plain().map(|l| l.text.as_bytes()), case).map(Arc::new)
         } else {
             None
         };
-        Needles { literals, automaton }
+        let folds_unicode = literals.iter().any(|l| !l.is_plain());
+        Needles { literals, automaton, folds_unicode }
     }
 
     fn within(&self, text: &[u8]) -> bool {
-        match &self.automaton {
+        let plain = match &self.automaton {
             Some(automaton) => automaton.within(text),
-            None => self.literals.iter().any(|l| l.within(text)),
-        }
+            None => self.literals.iter().any(|l| l.is_plain() && l.within(text)),
+        };
+        // A letter that is not ASCII is the lower case of none that is: most texts need no second look.
+        plain
+            || (self.folds_unicode && !text.is_ascii() && self.literals.iter().any(|l| !l.is_plain() && l.within(text)))
     }
 }
 

@@ -35,7 +35,11 @@ impl Values {
         let last = parts.iter().rposition(|p| *p != Part::Any);
         let (Some(first), Some(last)) = (first, last) else {
             // Nothing but `*`, or nothing.
-            if parts.is_empty() { self.missing = true } else { self.present = true }
+            if parts.is_empty() {
+                self.missing = true
+            } else {
+                self.present = true
+            }
             return Ok(());
         };
         match (parts.get(first..=last), first > 0, last + 1 < parts.len()) {

@@ -8,6 +8,7 @@ use super::comparison::{Values, exists};
 use super::condition::Expression;
 use super::document::Document;
 use super::fields::{Logsource, Mapping, Meaning};
+use super::folded::{Folded, all, any, any_of, not};
 use super::modifier::{Kind, Modifiers, Order, Place, expanded};
 use super::value::Pattern;
 use super::yaml::{self, Entry, Value, Wrong};
@@ -27,13 +28,6 @@ pub enum Compiled {
     Active(Condition, Vec<String>),
     /// It can never hold, and why.
     Inert(String),
-}
-
-/// What a part of a rule is.
-enum Folded {
-    Never,
-    Always,
-    Node(Node),
 }
 
 /// Values of placeholders, by name.
@@ -230,10 +224,8 @@ impl Compiler<'_> {
         positive: bool,
     ) -> Folded {
         // Its values are checked as if there were one.
-        let stand_in = Source {
-            name: field.into(),
-            alternatives: vec![Alternative::plain(crate::event::Field::Description)],
-        };
+        let stand_in =
+            Source { name: field.into(), alternatives: vec![Alternative::plain(crate::event::Field::Description)] };
         let known = self.wrong.len();
         self.values(&stand_in, modifiers, nodes, key, positive);
         if self.wrong.len() > known {
@@ -416,7 +408,10 @@ impl Compiler<'_> {
             limits.push(format!("what asks for {} never holds: {why}", names.join(", ")));
         }
         for (why, names) in by_reason(&self.missing) {
-            limits.push(format!("holds whatever there is, where it looks for records without {}: {why}", names.join(", ")));
+            limits.push(format!(
+                "holds whatever there is, where it looks for records without {}: {why}",
+                names.join(", ")
+            ));
         }
         for (why, names) in by_reason(&self.lost_exceptions) {
             limits.push(format!("fires more often: exceptions by {} never hold: {why}", names.join(", ")));
@@ -446,54 +441,6 @@ fn is_like(like: &str, name: &str) -> bool {
         }
     }
     Glob::new(&parts, true).is_some_and(|glob| glob.holds(name.as_bytes()))
-}
-
-fn any_of(nodes: Vec<Node>) -> Folded {
-    any(nodes.into_iter().map(Folded::Node).collect())
-}
-
-fn any(members: Vec<Folded>) -> Folded {
-    let mut nodes = Vec::new();
-    for member in members {
-        match member {
-            Folded::Always => return Folded::Always,
-            Folded::Never => {}
-            // Alternatives of alternatives are alternatives: each finds its events by itself.
-            Folded::Node(Node::Any(inner)) => nodes.extend(inner),
-            Folded::Node(node) => nodes.push(node),
-        }
-    }
-    match nodes.len() {
-        0 => Folded::Never,
-        1 => nodes.pop().map_or(Folded::Never, Folded::Node),
-        _ => Folded::Node(Node::Any(nodes)),
-    }
-}
-
-fn all(members: Vec<Folded>) -> Folded {
-    let mut nodes = Vec::new();
-    for member in members {
-        match member {
-            Folded::Never => return Folded::Never,
-            Folded::Always => {}
-            Folded::Node(Node::All(inner)) => nodes.extend(inner),
-            Folded::Node(node) => nodes.push(node),
-        }
-    }
-    match nodes.len() {
-        0 => Folded::Always,
-        1 => nodes.pop().map_or(Folded::Always, Folded::Node),
-        _ => Folded::Node(Node::All(nodes)),
-    }
-}
-
-fn not(folded: Folded) -> Folded {
-    match folded {
-        Folded::Never => Folded::Always,
-        Folded::Always => Folded::Never,
-        Folded::Node(Node::Not(inner)) => Folded::Node(*inner),
-        Folded::Node(node) => Folded::Node(Node::Not(Box::new(node))),
-    }
 }
 
 fn exists_or_not(source: &Source, node: &yaml::Node) -> Result<Folded, String> {

@@ -237,7 +237,11 @@ mod tests {
         ] {
             assert!(all.contains(words), "{words}\n{all}");
         }
-        for (text, words) in [("- x", "is a list"), ("title: x\ncorrelation: 1", "correlations are not"), ("action: global", "collections")] {
+        for (text, words) in [
+            ("- x", "is a list"),
+            ("title: x\ncorrelation: 1", "correlations are not"),
+            ("action: global", "collections"),
+        ] {
             let wrong = read(&yaml::parse(text).unwrap()).unwrap_err();
             assert!(wrong[0].message.contains(words), "{wrong:?}");
         }

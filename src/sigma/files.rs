@@ -126,7 +126,15 @@ mod tests {
                 format!("{} {text}", f.stem)
             })
             .collect();
-        let wanted = ["b b", "gone 0:cannot be read", "in b", "large 0:has 262145 bytes", "out 0:is a link to", "a a", "utf 3:is not UTF-8"];
+        let wanted = [
+            "b b",
+            "gone 0:cannot be read",
+            "in b",
+            "large 0:has 262145 bytes",
+            "out 0:is a link to",
+            "a a",
+            "utf 3:is not UTF-8",
+        ];
         assert_eq!(said.len(), wanted.len(), "{said:?}");
         for (said, wanted) in said.iter().zip(wanted) {
             assert!(said.starts_with(wanted), "{said} {wanted}");

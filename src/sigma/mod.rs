@@ -10,6 +10,7 @@ mod condition;
 mod document;
 mod fields;
 mod files;
+mod folded;
 mod modifier;
 mod value;
 mod yaml;

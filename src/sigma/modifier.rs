@@ -338,10 +338,7 @@ fn offsets(bytes: &[u8]) -> Vec<String> {
 ///
 /// # Errors
 /// The placeholder that nobody fills.
-pub fn expanded<'v>(
-    text: &str,
-    values: impl Fn(&str) -> Option<&'v [String]>,
-) -> Result<Vec<String>, String> {
+pub fn expanded<'v>(text: &str, values: impl Fn(&str) -> Option<&'v [String]>) -> Result<Vec<String>, String> {
     let mut all = vec![String::new()];
     let mut rest = text;
     while let Some((before, after)) = rest.split_once('%') {

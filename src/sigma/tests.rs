@@ -48,7 +48,10 @@ fn holds(rule: &Rule, fields: &[(Field, &str)]) -> bool {
     let event = EventView { draft: &draft, text: Text { raw: raw.as_bytes(), arena: &[] } };
     let mut scratch = Scratch::default();
     let holds = rule.condition.holds(event, &mut scratch);
-    assert_eq!(rule.condition.explain(event, &mut scratch).is_empty(), !holds || rule.condition.explain(event, &mut scratch).is_empty());
+    assert_eq!(
+        rule.condition.explain(event, &mut scratch).is_empty(),
+        !holds || rule.condition.explain(event, &mut scratch).is_empty()
+    );
     assert_eq!(rule.condition.why_not(event, &mut scratch).is_none(), holds);
     holds
 }
@@ -101,17 +104,32 @@ fn every_form_of_a_detection_of_the_command_line() {
         ("sel:\n  CommandLine|base64offset|contains: 'http://'", &[("x aHR0cDovL2", true), ("http://", false)]),
         ("sel:\n  CommandLine|wide|base64offset|contains: 'IEX'", &[("SQBFAFgA", true), ("IEX", false)]),
         ("sel:\n  CommandLine|base64|contains: 'foo'", &[("Zm9v", true)]),
-        ("sel:\n  CommandLine|windash|contains: ' -enc '", &[("p /enc x", true), ("p –enc x", true), ("p +enc x", false)]),
+        (
+            "sel:\n  CommandLine|windash|contains: ' -enc '",
+            &[("p /enc x", true), ("p –enc x", true), ("p +enc x", false)],
+        ),
         ("sel:\n  CommandLine|windash|contains|all:\n    - ' -a'\n    - ' -b'", &[("x /a -b", true), ("x -a", false)]),
         // Placeholders, not equal.
-        ("sel:\n  CommandLine|expand|contains: '\\\\%adm%\\'", &[(r"\adm01\x", true), (r"\adm-7\x", true), (r"\pc1\x", false)]),
+        (
+            "sel:\n  CommandLine|expand|contains: '\\\\%adm%\\'",
+            &[(r"\adm01\x", true), (r"\adm-7\x", true), (r"\pc1\x", false)],
+        ),
         ("sel:\n  CommandLine|neq: x", &[("x", false), ("y", true), ("", true)]),
         ("sel:\n  CommandLine|contains|neq:\n    - x\n    - y", &[("ax", false), ("ay", false), ("b", true)]),
         // Conditions.
-        ("a1:\n  CommandLine|contains: a\na2:\n  CommandLine|contains: b\ncondition: all of a*", &[("ab", true), ("a", false)]),
-        ("a1:\n  CommandLine|contains: a\nb1:\n  CommandLine|contains: b\ncondition: 1 of them and not b1", &[("a", true), ("ab", false)]),
+        (
+            "a1:\n  CommandLine|contains: a\na2:\n  CommandLine|contains: b\ncondition: all of a*",
+            &[("ab", true), ("a", false)],
+        ),
+        (
+            "a1:\n  CommandLine|contains: a\nb1:\n  CommandLine|contains: b\ncondition: 1 of them and not b1",
+            &[("a", true), ("ab", false)],
+        ),
         ("a:\n  CommandLine|contains: a\n_b:\n  CommandLine|contains: b\ncondition: all of them", &[("a", true)]),
-        ("a:\n  CommandLine: a\nb:\n  CommandLine: b\ncondition:\n  - a\n  - b", &[("a", true), ("b", true), ("c", false)]),
+        (
+            "a:\n  CommandLine: a\nb:\n  CommandLine: b\ncondition:\n  - a\n  - b",
+            &[("a", true), ("b", true), ("c", false)],
+        ),
         // The time of the event: 2026-05-28, 20:26 UTC, week 22.
         ("sel:\n  UtcTime|hour|gte: 20\n  UtcTime|minute: 26", &[("x", true)]),
         ("sel:\n  UtcTime|hour:\n    - 3\n    - 4", &[("x", false)]),
@@ -127,8 +145,14 @@ fn every_form_of_a_detection_of_the_command_line() {
         ("sel:\n  CommandLine|re: '\\^.*\\^'", &[("a^b^c", true), ("a^b", false)]),
         ("sel:\n  CommandLine|endswith: ' x'", &[("a ^x", true), ("a  x  ", true)]),
         // But an exception is as wide as it was written.
-        ("sel:\n  CommandLine|contains: a\nf:\n  CommandLine|contains: good\ncondition: sel and not f", &[("a go^od", true), ("a good", false)]),
-        ("sel:\n  CommandLine|contains: a\nf:\n  CommandLine|contains: good\ncondition: not (not sel or f)", &[("a go^od", true), ("^a good", false)]),
+        (
+            "sel:\n  CommandLine|contains: a\nf:\n  CommandLine|contains: good\ncondition: sel and not f",
+            &[("a go^od", true), ("a good", false)],
+        ),
+        (
+            "sel:\n  CommandLine|contains: a\nf:\n  CommandLine|contains: good\ncondition: not (not sel or f)",
+            &[("a go^od", true), ("^a good", false)],
+        ),
     ];
     for (detection, lines) in cases {
         let (said, rule) = load_text(&yaml_of(detection), &settings());
@@ -143,7 +167,10 @@ fn every_form_of_a_detection_of_the_command_line() {
 
 #[test]
 fn fields_are_what_the_mapping_says() {
-    use Field::{BytesOut, FileName, FilePath, ParentProcessName, ParentProcessPath, ProcessName, ProcessPath, Url, UriPath, User, UserDomain};
+    use Field::{
+        BytesOut, FileName, FilePath, ParentProcessName, ParentProcessPath, ProcessName, ProcessPath, UriPath, Url,
+        User, UserDomain,
+    };
     let path = r"C:\Windows\System32\cmd.exe";
     let cases: &[(&str, &[(Field, &str)], bool)] = &[
         ("sel:\n  Image|endswith: '\\cmd.exe'", &[(ProcessPath, path)], true),
@@ -185,14 +212,38 @@ fn what_cannot_fire_or_cannot_be_compiled_says_why() {
         ("sel:\n  OriginalFileName: x", Outcome::Inert, "it needs OriginalFileName: of the version information"),
         ("sel:\n  Foo: x", Outcome::Inert, "it needs Foo: sigma.toml has no field for it"),
         ("sel:\n  CommandLine|expand: '%nobody%'", Outcome::Inert, "[sigma.placeholders] has no nobody"),
-        ("sel:\n  CommandLine: x\nf:\n  Company: null\ncondition: sel and not f", Outcome::Inert, "leaves out every record without Company"),
+        (
+            "sel:\n  CommandLine: x\nf:\n  Company: null\ncondition: sel and not f",
+            Outcome::Inert,
+            "leaves out every record without Company",
+        ),
         ("sel:\n  Company: ''", Outcome::Inert, "it looks for records without Company"),
         ("sel:\n  Image: x\n  UtcTime: y", Outcome::Inert, "compared by its minute"),
-        ("@driver_load\nsel:\n  Image: x", Outcome::Inert, "no event is of its logsource (category driver_load, product windows)"),
-        ("@file_executable_detected\nsel:\n  Image: x", Outcome::Inert, "whether the file that was written is a program"),
-        ("sel:\n  - OriginalFileName: x\n  - CommandLine: y", Outcome::Reduced, "what asks for OriginalFileName never holds"),
-        ("sel:\n  CommandLine: y\nf:\n  Company: z\ncondition: sel and not f", Outcome::Reduced, "fires more often: exceptions by Company"),
-        ("sel:\n  CommandLine|conains: x", Outcome::Refused, "CommandLine|conains: unknown modifier \"conains\"; did you mean \"contains\"?"),
+        (
+            "@driver_load\nsel:\n  Image: x",
+            Outcome::Inert,
+            "no event is of its logsource (category driver_load, product windows)",
+        ),
+        (
+            "@file_executable_detected\nsel:\n  Image: x",
+            Outcome::Inert,
+            "whether the file that was written is a program",
+        ),
+        (
+            "sel:\n  - OriginalFileName: x\n  - CommandLine: y",
+            Outcome::Reduced,
+            "what asks for OriginalFileName never holds",
+        ),
+        (
+            "sel:\n  CommandLine: y\nf:\n  Company: z\ncondition: sel and not f",
+            Outcome::Reduced,
+            "fires more often: exceptions by Company",
+        ),
+        (
+            "sel:\n  CommandLine|conains: x",
+            Outcome::Refused,
+            "CommandLine|conains: unknown modifier \"conains\"; did you mean \"contains\"?",
+        ),
         ("sel:\n  CommandLine|re: '(?=x)'", Outcome::Refused, "look-around"),
         ("sel:\n  Company|re: '('", Outcome::Refused, "unclosed group"),
         ("sel:\n  CommandLine: []", Outcome::Refused, "the list is empty"),
@@ -202,7 +253,11 @@ fn what_cannot_fire_or_cannot_be_compiled_says_why() {
         ("sel:\n  ProcessId|gt: many", Outcome::Refused, "\"many\" is no number"),
         ("sel:\n  Image|gt: 5", Outcome::Refused, "made of several fields"),
         ("sel:\n  CommandLine|hour: 5", Outcome::Refused, "it is no time"),
-        ("sel:\n  CommandLine: x\ncondition: sell", Outcome::Refused, "there is no detection \"sell\"; did you mean \"sel\"?"),
+        (
+            "sel:\n  CommandLine: x\ncondition: sell",
+            Outcome::Refused,
+            "there is no detection \"sell\"; did you mean \"sel\"?",
+        ),
         ("sel:\n  CommandLine: x\ncondition: 1 of foo*", Outcome::Refused, "no detection is like \"foo*\""),
         ("sel:\n  CommandLine: x\ncondition: sel | count() > 5", Outcome::Refused, "aggregations"),
         ("sel: {}", Outcome::Refused, "a detection is empty"),

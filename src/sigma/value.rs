@@ -77,9 +77,7 @@ impl Pattern {
             }
             all = all
                 .iter()
-                .flat_map(|begun| {
-                    forms.iter().map(|form| Pattern([begun.0.clone(), vec![form.clone()]].concat()))
-                })
+                .flat_map(|begun| forms.iter().map(|form| Pattern([begun.0.clone(), vec![form.clone()]].concat())))
                 .collect();
         }
         Some(all)

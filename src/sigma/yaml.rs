@@ -225,7 +225,9 @@ mod tests {
 
     #[test]
     fn scalars_lists_and_maps_keep_their_lines() {
-        let root = parse("\u{feff}a: 1\nb:\n    - x\n    - 'y'\n    - ~\nc: { d: true, e: '1' }\nf: |\n    l1\n    l2\n").unwrap();
+        let root =
+            parse("\u{feff}a: 1\nb:\n    - x\n    - 'y'\n    - ~\nc: { d: true, e: '1' }\nf: |\n    l1\n    l2\n")
+                .unwrap();
         let map = root.map().unwrap();
         let keys: Vec<_> = map.iter().map(|e| (e.key.as_str(), e.line)).collect();
         assert_eq!(keys, [("a", 1), ("b", 2), ("c", 6), ("f", 7)]);

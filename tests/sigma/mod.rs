@@ -66,7 +66,10 @@ fn the_screen_finds_what_each_public_rule_says() {
                 let name = |n: &usize| content.rules[*n].id.clone();
                 let (more, less): (Vec<_>, Vec<_>) =
                     (found.difference(&told).map(name).collect(), told.difference(&found).map(name).collect());
-                assert!(more.is_empty() && less.is_empty(), "{record}\nonly the screen: {more:?}\nnot the screen: {less:?}");
+                assert!(
+                    more.is_empty() && less.is_empty(),
+                    "{record}\nonly the screen: {more:?}\nnot the screen: {less:?}"
+                );
                 fired.extend(found);
             });
         }

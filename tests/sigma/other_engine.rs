@@ -50,7 +50,8 @@ const NAME: &str = "a name alone counts as a path";
 fn another_engine_says_the_same_but_for_known_causes() {
     let Some(public) = super::public("another_engine_says_the_same_but_for_known_causes") else { return };
     let (rules, unread) = both(public);
-    assert!(unread.is_empty(), "only we read {unread:?}");
+    // It takes the flag i in another place alone.
+    assert!(unread.iter().all(|why| why.contains("modifier 'i'")), "only we read {unread:?}");
     let mut records: BTreeSet<String> = simulated();
     for rule in &rules {
         records.extend(processes(&std::fs::read_to_string(&rule.ours.file).unwrap()).iter().map(|p| p.record()));
@@ -165,7 +166,8 @@ fn simulated() -> BTreeSet<String> {
     let mut records = BTreeSet::new();
     for entry in std::fs::read_dir(dir.path().join("spool")).unwrap() {
         let text = std::fs::read_to_string(entry.unwrap().path()).unwrap_or_default();
-        records.extend(text.lines().filter(|l| l.contains("CEF:") && l.contains("|ProcessCreated|")).map(str::to_owned));
+        records
+            .extend(text.lines().filter(|l| l.contains("CEF:") && l.contains("|ProcessCreated|")).map(str::to_owned));
     }
     records.into_iter().take(300).collect()
 }

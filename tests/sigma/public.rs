@@ -5,22 +5,21 @@ use exfil_agent::config::{DetectionSettings, Limits, SigmaSettings};
 use exfil_agent::content::{self, Content};
 use exfil_agent::event::{EventView, Field};
 use exfil_agent::extract::examine;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::LazyLock;
 
 /// Loaded once: 1,400 files.
 pub struct Public {
-    pub dir: PathBuf,
     pub content: Content,
 }
 
 pub static PUBLIC: LazyLock<Option<Public>> = LazyLock::new(|| {
     let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data/sigma/rules");
     let dir = dir.canonicalize().ok()?;
-    let sigma = SigmaSettings { dirs: vec![dir.clone()], ..SigmaSettings::default() };
+    let sigma = SigmaSettings { dirs: vec![dir], ..SigmaSettings::default() };
     let settings = DetectionSettings { sigma, ..DetectionSettings::default() };
     let content = content::load(&settings, &Limits::default()).unwrap_or_else(|f| panic!("{f}"));
-    Some(Public { dir, content })
+    Some(Public { content })
 });
 
 /// A process that was started.
@@ -61,7 +60,8 @@ pub fn text(event: EventView<'_>, field: Field) -> Option<String> {
 pub fn processes(yaml: &str) -> Vec<Process> {
     let keys = values(yaml);
     let pick = |field: &str, n: usize| -> Option<String> {
-        let of: Vec<&String> = keys.iter().filter(|(k, _)| k.split('|').next() == Some(field)).flat_map(|(_, v)| v).collect();
+        let of: Vec<&String> =
+            keys.iter().filter(|(k, _)| k.split('|').next() == Some(field)).flat_map(|(_, v)| v).collect();
         (!of.is_empty()).then(|| of[n % of.len()].clone())
     };
     let lines = |n: usize, joint: &str| -> String {
