@@ -172,7 +172,8 @@ fn fields_are_what_the_mapping_says() {
         User, UserDomain,
     };
     let path = r"C:\Windows\System32\cmd.exe";
-    let cases: &[(&str, &[(Field, &str)], bool)] = &[
+    type Case<'c> = (&'c str, &'c [(Field, &'c str)], bool);
+    let cases: &[Case<'_>] = &[
         ("sel:\n  Image|endswith: '\\cmd.exe'", &[(ProcessPath, path)], true),
         ("sel:\n  Image|endswith: '\\cmd.exe'", &[(ProcessName, "cmd.exe")], true),
         ("sel:\n  Image|endswith: '\\cmd.exe'", &[(ProcessPath, r"C:\x.exe"), (ProcessName, "cmd.exe")], false),
