@@ -120,6 +120,32 @@ fn date_of(day: Day) -> Option<civil::Date> {
     civil::date(1970, 1, 1).checked_add(day.days()).ok()
 }
 
+/// A date in UTC by its parts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Date {
+    /// Year.
+    pub year: i64,
+    /// Month, from 1.
+    pub month: i64,
+    /// Day of the month, from 1.
+    pub day: i64,
+    /// Week of the year by ISO 8601, from 1.
+    pub week: i64,
+}
+
+impl Date {
+    /// The date of an instant; 1970-01-01 for one beyond the calendar.
+    pub fn of(ms: i64) -> Date {
+        let date = date_of(Zone::utc().day_of(ms)).unwrap_or(civil::date(1970, 1, 1));
+        Date {
+            year: date.year().into(),
+            month: date.month().into(),
+            day: date.day().into(),
+            week: date.iso_week_date().week().into(),
+        }
+    }
+}
+
 /// `2026-03-01`.
 pub fn format_day(day: Day) -> String {
     date_of(day).map_or_else(|| format!("day {day}"), |d| d.to_string())

@@ -25,6 +25,8 @@ pub mod enrich;
 
 pub mod rule;
 
+pub mod sigma;
+
 pub mod extract;
 pub mod worker;
 

@@ -36,6 +36,7 @@ mod quality; // a small run of make quality
 mod readme; // every command of the README
 mod recovery; // the real daemon with a damaged state: snapshots, learning anew
 mod seed; // the shipped content against the published list of rules and models
+mod sigma; // public Sigma rules: loaded, screened, compared with another engine
 mod simulated; // offices that the simulator plans: found, missed, extra
 mod sinks; // the sinks with a real rsyslogd, a real logrotate and real full disks
 mod soak; // twenty minutes of everything at once; in make torture

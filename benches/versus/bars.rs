@@ -55,8 +55,11 @@ impl Bars {
         let tax = |of| results.time_ratio("mixed in memory 1", "mixed durable 1", of);
         self.ratio("durability: throughput ÷ in memory, mixed", 0.85, tax(wall));
         self.ratio("durability by CPU time, mixed", 0.85, tax(cpu));
-        if let Some(spread) = results.time_ratio("200 rules", "durable 1", wall) {
-            self.add("time of 200 rules ÷ time of 20", "≤ 1.15", spread.to_string(), Some(spread.median <= 1.15));
+        for (name, bar) in [("200 rules", 1.15), ("1,400 rules", 2.0)] {
+            if let Some(spread) = results.time_ratio(name, "durable 1", wall) {
+                let what = format!("time of {name} ÷ time of 20");
+                self.add(&what, &format!("≤ {bar}"), spread.to_string(), Some(spread.median <= bar));
+            }
         }
         for s in results.series.iter().filter(|s| s.contender.table == Kind::Hostile) {
             let name = &s.contender.name;

@@ -67,7 +67,10 @@ pub fn all(
             all.extend(in_all_forms(options, product, Kind::Yardstick, &yardstick.all));
         }
         if options.has(Row::Rules) {
-            all.push(many_rules(options, product, &yardstick.all));
+            match rules::write(product, &options.sigma, &options.work().join("rules"), &yardstick.tenth) {
+                Ok(rows) => all.extend(rows.into_iter().map(|row| many_rules(row, product, &yardstick.all))),
+                Err(why) => report.skipped.push(format!("rows of many rules: {why}")),
+            }
         }
     }
     if options.has(Row::Mixed) || options.has(Row::Hostile) {
@@ -99,11 +102,12 @@ fn in_all_forms(options: &Options, product: &Product, table: Kind, input: &Input
     forms.map(contender).collect()
 }
 
-fn many_rules(options: &Options, product: &Product, input: &Input) -> Contender {
-    let config = rules::write(&options.work().join("rules")).display().to_string();
+fn many_rules(row: rules::Row, product: &Product, input: &Input) -> Contender {
+    let config = row.config.display().to_string();
     let mut contender = ours(product, Kind::Yardstick, input, 1, &[DURABLE, &["--config", &config]].concat());
-    contender.name = "200 rules".into();
-    contender.shown = "exfil-agent, durable, one core, 200 rules".into();
+    (contender.name, contender.shown) = (row.name, row.shown);
+    // The yardstick's events meet some of the added rules.
+    contender.expected = Expected::Anything;
     contender
 }
 

@@ -24,7 +24,7 @@ mod peers; // the yardstick's floor, and what people use for the same work
 mod plot; // lines on logarithmic axes, as SVG
 mod product; // the binaries under measurement
 mod rounds; // A B C, A B C, …
-mod rules; // 180 rules more
+mod rules; // public Sigma rules beside ours
 mod table;
 mod yardstick; // the floor, its data, the peers' configurations
 

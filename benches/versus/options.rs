@@ -19,6 +19,9 @@ pub struct Options {
     /// Where the yardstick lies (floor/, gen.py, mkrules.py); what needs it is left out without it
     #[arg(long, default_value = "../shared/bench")]
     pub yardstick: PathBuf,
+    /// Public Sigma rules; the rows of many rules are left out without them
+    #[arg(long, default_value = "../shared/data/sigma/rules")]
+    pub sigma: PathBuf,
     /// Data and builds; kept from run to run
     #[arg(long, default_value = "target/bench")]
     work: PathBuf,
@@ -54,7 +57,7 @@ pub enum Row {
     Product,
     /// The product on mixed traffic
     Mixed,
-    /// 200 rules instead of 20
+    /// 200 and 1,400 rules instead of 20
     Rules,
     /// Input that is meant to hurt
     Hostile,

@@ -1,62 +1,97 @@
-//! 180 rules more, as a content directory: what many rules cost, whatever they find.
+//! Public Sigma rules beside ours: what many rules cost, whatever they find.
 //!
-//! Half of them name programs that the traffic is full of, so that their literals are really looked for. They stand in for
-//! public Sigma rules, which the product cannot load yet.
+//! Of the rules about processes, the first 180 by path that compile and are not inert; and all of them. Copies of the 180 lie in
+//! the directory of the benchmark alone. Rules that the made-up traffic meets all the time (programs in odd directories, with odd
+//! parents) are left out: what their alerts cost is another question.
 
+use crate::data::Input;
 use crate::options::emptied;
-use std::fmt::Write;
+use crate::product::Product;
+use serde_json::Value;
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
-const BUSY: [&str; 15] = [
-    "svchost",
-    "chrome",
-    "msedge",
-    "outlook",
-    "excel",
-    "winword",
-    "teams",
-    "explorer",
-    "cmd",
-    "powershell",
-    "conhost",
-    "python",
-    "java",
-    "node",
-    "certutil",
-];
+/// Rules that are added to ours for the row "200 rules".
+const ADDED: usize = 180;
+/// Events for each alert of a rule, below which it is left out.
+const EVENTS_PER_ALERT: u64 = 1000;
 
-/// Writes them and a config that uses them. Returns the config.
-pub fn write(dir: &Path) -> PathBuf {
-    emptied(&dir.join("content/rules"));
-    for i in 0..180 {
-        fs::write(dir.join(format!("content/rules/extra_{i:03}.toml")), rule(i)).unwrap();
-    }
-    let config = dir.join("rules.toml");
-    fs::write(&config, format!("[detection]\ncontent_dir = {:?}\n", dir.join("content"))).unwrap();
-    config
+/// A config and what its row is called.
+pub struct Row {
+    pub name: String,
+    pub shown: String,
+    pub config: PathBuf,
 }
 
-fn rule(i: usize) -> String {
-    let image = if i.is_multiple_of(2) { BUSY[i / 2 % BUSY.len()].to_owned() } else { format!("tool{i}") };
-    let literal = format!("--exfil-{i} ");
-    let mut text = format!(
-        "id = \"EXTRA-{i:03}\"\nname = \"Extra rule {i}\"\nrevision = 1\nwhy = \"Measures what a rule costs.\"\n\
-         triage = [\"None.\"]\nfalse_positives = [\"None.\"]\nattack = [\"T1048\"]\nscore = 1\nevents = [\"process-created\"]\n\
-         entity = \"user\"\nper = \"image\"\nperiod = \"day\"\n\n[[condition.any]]\nimage = {image:?}\n\
-         command_line = {{ contains = {literal:?} }}\n\n"
-    );
-    for (name, command, fires) in [
-        ("with it", format!("{image}.exe {literal} x"), true),
-        ("without it", format!("{image}.exe --other x"), false),
-        ("another program", format!("another.exe {literal} x"), false),
-    ] {
-        let path = format!("C:\\\\t\\\\{}.exe", command.split(".exe").next().unwrap());
-        writeln!(
-            text,
-            "[[test]]\nname = {name:?}\nfields = {{ process_path = \"{path}\", command_line = {command:?} }}\nfires = {fires}\n"
-        )
-        .unwrap();
+/// Writes the configs of both rows.
+///
+/// # Errors
+/// Why there can be none.
+pub fn write(product: &Product, rules: &Path, dir: &Path, sample: &Input) -> Result<Vec<Row>, String> {
+    let rules = rules.canonicalize().map_err(|e| format!("Sigma rules in {}: {e}", rules.display()))?;
+    let empty = config(&emptied(dir), "none", None, &[]);
+    let noisy = noisy(product, &config(dir, "trial", Some(&rules), &[]), sample);
+    let answer = Command::new(&product.ctl)
+        .arg("sigma")
+        .arg(&rules)
+        .args(["--format", "json", "--config"])
+        .arg(empty)
+        .output()
+        .map_err(|e| e.to_string())?;
+    let files: Vec<Value> =
+        String::from_utf8_lossy(&answer.stdout).lines().filter_map(|l| serde_json::from_str(l).ok()).collect();
+    let judges = |f: &&Value| matches!(f["outcome"].as_str(), Some("compiled" | "compiled in part"));
+    let file = |f: &Value| PathBuf::from(f["file"].as_str().unwrap_or_default());
+    let quiet = |f: &&Value| !noisy.iter().any(|id| f["id"] == id.as_str());
+    let mut processes: Vec<PathBuf> = files.iter().filter(judges).filter(quiet).map(file).collect();
+    processes.retain(|path| path.components().any(|part| part.as_os_str() == "process_creation"));
+    processes.sort();
+    if processes.len() < ADDED {
+        return Err(format!("only {} Sigma rules about processes in {}", processes.len(), rules.display()));
     }
-    text
+    let few = emptied(&dir.join("few"));
+    for path in &processes[..ADDED] {
+        fs::copy(path, few.join(path.file_name().unwrap())).unwrap();
+    }
+    let all = files.iter().filter(judges).filter(quiet).count();
+    Ok(vec![
+        Row {
+            name: "200 rules".into(),
+            shown: format!("exfil-agent, durable, one core, ours and {ADDED} Sigma rules"),
+            config: config(dir, "few", Some(&few), &[]),
+        },
+        Row {
+            name: "1,400 rules".into(),
+            shown: format!(
+                "exfil-agent, durable, one core, ours and {all} Sigma rules, all of {} files but {} that fire all the time",
+                files.len(),
+                noisy.len()
+            ),
+            config: config(dir, "all", Some(&rules), &noisy),
+        },
+    ])
+}
+
+/// Ids of the rules that a sample of the traffic meets all the time.
+fn noisy(product: &Product, config: &Path, sample: &Input) -> Vec<String> {
+    let dir = emptied(&config.with_extension("run"));
+    let words = product.replay(&sample.paths, &["--config", &config.display().to_string()]);
+    let done = Command::new(&words[0]).args(&words[1..]).current_dir(&dir).output().unwrap();
+    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    let mut counts: BTreeMap<String, u64> = BTreeMap::new();
+    for line in fs::read_to_string(dir.join("alerts.jsonl")).unwrap_or_default().lines() {
+        let alert: Value = serde_json::from_str(line).unwrap();
+        *counts.entry(alert["rule"]["id"].as_str().unwrap_or_default().to_owned()).or_default() += 1;
+    }
+    counts.into_iter().filter(|(_, n)| n * EVENTS_PER_ALERT > sample.events).map(|(id, _)| id).collect()
+}
+
+fn config(dir: &Path, name: &str, rules: Option<&Path>, disabled: &[String]) -> PathBuf {
+    let config = dir.join(format!("{name}.toml"));
+    let dirs = rules.map(|r| format!("{r:?}")).unwrap_or_default();
+    let text = format!("[sigma]\ndirs = [{dirs}]\n[detection]\ndisabled_rules = {disabled:?}\n");
+    fs::write(&config, text).unwrap();
+    config
 }

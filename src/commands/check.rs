@@ -27,6 +27,9 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let layers = content::gather(&settings.detection, &mut faults);
     faults.check(())?;
     let tests: usize = selftest::run_all(&layers)?.iter().map(|outcome| outcome.tests).sum();
+    if let Some(summary) = content.sigma.summary() {
+        say(&format!("{summary}; `agentctl sigma` says why\n"))?;
+    }
     say(&format!(
         "{}: no faults; {} rules ({} on), {} models, {} parsers; {tests} rule tests passed\n",
         arguments.config.display(),

@@ -270,6 +270,8 @@ pub struct DetectionSettings {
     pub tables: BTreeMap<String, bool>,
     /// `[detection.table_files]`: more entries for a table, one file each.
     pub table_files: BTreeMap<String, PathBuf>,
+    /// `[sigma]`: rules in YAML.
+    pub sigma: SigmaSettings,
     /// `[detection.directory] file`: CSV `user,peer_group[,…]`.
     pub directory: Option<PathBuf>,
     /// Days before an entity's latest day beyond which an event is late.
@@ -297,6 +299,7 @@ impl Default for DetectionSettings {
             sanctioned_domains: Vec::new(),
             tables: BTreeMap::new(),
             table_files: BTreeMap::new(),
+            sigma: SigmaSettings::default(),
             directory: None,
             late_days: 3,
             future_days: 1,
@@ -304,6 +307,65 @@ impl Default for DetectionSettings {
             min_history_days: 7,
             maturity_days: 14,
             min_confidence: 0.8,
+        }
+    }
+}
+
+/// Levels of Sigma rules, from the least.
+pub const SIGMA_LEVELS: [&str; 5] = ["informational", "low", "medium", "high", "critical"];
+
+/// Statuses of Sigma rules.
+pub const SIGMA_STATUSES: [&str; 5] = ["stable", "test", "experimental", "deprecated", "unsupported"];
+
+/// What happens at a Sigma file that cannot be compiled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum OnFault {
+    /// It is left out, and said to be.
+    #[default]
+    Skip,
+    /// It is a fault of the content: nothing starts.
+    Refuse,
+}
+
+impl OnFault {
+    /// Every member.
+    pub const ALL: &'static [OnFault] = &[OnFault::Skip, OnFault::Refuse];
+
+    /// The spelling in the config.
+    pub const fn name(self) -> &'static str {
+        match self {
+            OnFault::Skip => "skip",
+            OnFault::Refuse => "refuse",
+        }
+    }
+}
+
+/// `[sigma]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SigmaSettings {
+    /// Directories whose `.yml` and `.yaml` files are rules, with all folders in them.
+    pub dirs: Vec<PathBuf>,
+    /// What happens at a file that cannot be compiled.
+    pub on_fault: OnFault,
+    /// Rules of lower levels are left out.
+    pub min_level: String,
+    /// Rules of other statuses are left out; one without a status is not.
+    pub statuses: Vec<String>,
+    /// The licence of rules that do not name one.
+    pub license: Option<String>,
+    /// `[sigma.placeholders]`: values for `%name%` in rules with the modifier `expand`.
+    pub placeholders: BTreeMap<String, Vec<String>>,
+}
+
+impl Default for SigmaSettings {
+    fn default() -> Self {
+        SigmaSettings {
+            dirs: Vec::new(),
+            on_fault: OnFault::Skip,
+            min_level: "informational".into(),
+            statuses: ["stable", "test", "experimental"].map(Into::into).into(),
+            license: None,
+            placeholders: BTreeMap::new(),
         }
     }
 }

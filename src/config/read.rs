@@ -7,7 +7,8 @@ use super::check::{Place, overlaps, written};
 use super::target::{MAX_SOCKET_PATH, SyslogTarget};
 use super::{
     AlertFormat, ControlSettings, DetectionSettings, FACILITIES, FileSinkSettings, FormatSetting, FsyncSetting, Limits,
-    MetricsSettings, Settings, SpoolSettings, StateSettings, SyslogSinkSettings,
+    MetricsSettings, OnFault, SIGMA_LEVELS, SIGMA_STATUSES, Settings, SigmaSettings, SpoolSettings, StateSettings,
+    SyslogSinkSettings,
 };
 use crate::calendar::Zone;
 use crate::content::fault::{Faults, suggest};
@@ -97,6 +98,9 @@ fn read_root(root: &Section<'_>, faults: &mut Faults) -> Settings {
     }
     if let Some(section) = top.sub("detection") {
         settings.detection = read_detection(Table::new(&section, "[detection]", top.faults));
+    }
+    if let Some(section) = top.sub("sigma") {
+        settings.detection.sigma = read_sigma(Table::new(&section, "[sigma]", top.faults));
     }
     if let Some(section) = top.sub("limits") {
         settings.limits = read_limits(Table::new(&section, "[limits]", top.faults));
@@ -239,6 +243,36 @@ fn read_detection(mut t: Table<'_, '_, '_>) -> DetectionSettings {
         let mut table = Table::new(&section, "[detection.directory]", t.faults);
         table.optional_path("file", &mut s.directory);
         table.finish();
+    }
+    t.finish();
+    s
+}
+
+fn read_sigma(mut t: Table<'_, '_, '_>) -> SigmaSettings {
+    let mut s = SigmaSettings::default();
+    let mut dirs = Vec::new();
+    t.texts("dirs", &mut dirs);
+    for (i, dir) in dirs.iter().enumerate() {
+        if dir.is_empty() {
+            t.refuse("dirs", "dirs holds an empty text; write the directories of the rules");
+        }
+        if dirs.iter().take(i).any(|other| other == dir) {
+            t.refuse("dirs", format!("dirs names {dir:?} twice"));
+        }
+    }
+    s.dirs = dirs.into_iter().map(PathBuf::from).collect();
+    t.choice("on_fault", &mut s.on_fault, OnFault::ALL, OnFault::name);
+    t.word("min_level", &mut s.min_level, &SIGMA_LEVELS);
+    t.texts("statuses", &mut s.statuses);
+    for status in s.statuses.clone() {
+        t.known_word("statuses", &status, &SIGMA_STATUSES);
+    }
+    let mut license = String::new();
+    t.text("license", &mut license);
+    s.license = Some(license).filter(|license| !license.is_empty());
+    if let Some(section) = t.sub("placeholders") {
+        let table = Table::new(&section, "[sigma.placeholders]", t.faults);
+        s.placeholders = read_map(table, |t, key| t.section.strings(key, t.faults));
     }
     t.finish();
     s
@@ -460,6 +494,18 @@ impl<'s, 'd, 'f> Table<'s, 'd, 'f> {
                 let hint = suggest(&text, all.iter().map(|v| name(*v)));
                 self.refuse(key, format!("{key} {text:?} is unknown{hint}"));
             }
+        }
+    }
+
+    /// One of some words that are no settings of their own.
+    fn word(&mut self, key: &'static str, slot: &mut String, all: &[&str]) {
+        self.text(key, slot);
+        self.known_word(key, &slot.clone(), all);
+    }
+
+    fn known_word(&mut self, key: &str, word: &str, all: &[&str]) {
+        if !all.contains(&word) {
+            self.refuse(key, format!("{key} {word:?} is unknown{}", suggest(word, all.iter().copied())));
         }
     }
 

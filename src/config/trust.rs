@@ -12,7 +12,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 /// Folders below which a content directory is not searched.
-const MAX_DEPTH: usize = 8;
+const MAX_DEPTH: usize = 16;
 
 /// What was found.
 #[derive(Debug, Default)]
@@ -39,6 +39,9 @@ pub fn check_trust(config: Option<&Path>, settings: &Settings, euid: u32) -> Tru
     }
     if let Some(dir) = &detection.content_dir {
         judge.tree("detection.content_dir", dir, 0);
+    }
+    for dir in &detection.sigma.dirs {
+        judge.tree("sigma.dirs", dir, 0);
     }
     for (table, file) in &detection.table_files {
         judge.file(&format!("detection.table_files.{table}"), file);
@@ -167,13 +170,22 @@ mod tests {
         let euid = std::fs::metadata(dir.path()).unwrap().uid();
         std::fs::create_dir_all(at("site/content/rules")).unwrap();
         std::fs::create_dir(at("shared")).unwrap();
-        for file in ["c.toml", "site/content/rules/mine.toml", "table.txt", "users.csv", "shared/real.txt"] {
+        std::fs::create_dir_all(at("sigma/windows")).unwrap();
+        for file in [
+            "sigma/windows/a.yml",
+            "c.toml",
+            "site/content/rules/mine.toml",
+            "table.txt",
+            "users.csv",
+            "shared/real.txt",
+        ] {
             std::fs::write(at(file), "").unwrap();
         }
         symlink(at("shared/real.txt"), at("link.txt")).unwrap();
         let mut settings = Settings::default();
         settings.detection.content_dir = Some(at("site/content"));
         settings.detection.directory = Some(at("users.csv"));
+        settings.detection.sigma.dirs = vec![at("sigma")];
         settings.detection.table_files.insert("t".into(), at("table.txt"));
         settings.detection.table_files.insert("u".into(), at("link.txt"));
         let check = || check_trust(Some(&at("c.toml")), &settings, euid);
@@ -186,6 +198,9 @@ mod tests {
             ("site/content/rules/mine.toml", 0o644),
             ("table.txt", 0o644),
             ("users.csv", 0o644),
+            ("sigma", 0o755),
+            ("sigma/windows", 0o755),
+            ("sigma/windows/a.yml", 0o644),
             ("shared", 0o755),
             ("shared/real.txt", 0o644),
         ] {

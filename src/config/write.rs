@@ -3,8 +3,8 @@
 //! Each struct is taken apart without `..`, so that a setting that is not written does not compile.
 
 use super::{
-    ControlSettings, DetectionSettings, FileSinkSettings, Limits, MetricsSettings, Settings, SpoolSettings,
-    StateSettings, SyslogSinkSettings,
+    ControlSettings, DetectionSettings, FileSinkSettings, Limits, MetricsSettings, Settings, SigmaSettings,
+    SpoolSettings, StateSettings, SyslogSinkSettings,
 };
 use std::fmt::{Display, Write};
 use std::path::Path;
@@ -85,6 +85,7 @@ fn write_detection(page: &mut Page, detection: &DetectionSettings) {
         sanctioned_domains,
         tables,
         table_files,
+        sigma,
         directory,
         late_days,
         future_days,
@@ -117,6 +118,22 @@ fn write_detection(page: &mut Page, detection: &DetectionSettings) {
     }
     page.table("[detection.directory]");
     page.path("file", directory.as_deref());
+    write_sigma(page, sigma);
+}
+
+fn write_sigma(page: &mut Page, sigma: &SigmaSettings) {
+    let SigmaSettings { dirs, on_fault, min_level, statuses, license, placeholders } = sigma;
+    page.table("[sigma]");
+    let dirs: Vec<String> = dirs.iter().map(|dir| dir.display().to_string()).collect();
+    page.texts("dirs", &dirs);
+    page.text("on_fault", on_fault.name());
+    page.text("min_level", min_level);
+    page.texts("statuses", statuses);
+    page.text("license", license.as_deref().unwrap_or_default());
+    page.table("[sigma.placeholders]");
+    for (name, values) in placeholders {
+        page.texts(&quoted(name), values);
+    }
 }
 
 fn write_limits(page: &mut Page, limits: &Limits) {

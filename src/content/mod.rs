@@ -36,6 +36,7 @@ use crate::model::ModelSpec;
 use crate::parse::ParserTable;
 use crate::rule::exception::Exceptions;
 use crate::rule::{Rule, Screen};
+use crate::sigma;
 use cases::RuleTests;
 use condition::Vocabulary;
 use options::SiteOptions;
@@ -60,6 +61,8 @@ pub struct Content {
     pub exceptions: Exceptions,
     /// Where everything comes from.
     pub layers: Layers,
+    /// What has become of each Sigma file.
+    pub sigma: sigma::Report,
 }
 
 /// Loads the shipped content and the site's on top of it.
@@ -106,6 +109,12 @@ pub fn compile(
     let mut models = models::read(&files.documents("models/"), &vocabulary, &mut options, faults);
     let mut rules = rules::read(&files.documents("rules/"), &models, &vocabulary, &mut options, keep, faults);
     options.check(faults);
+    let mapping = files.document("sigma.toml").map(|d| sigma::Mapping::read(&d, faults)).unwrap_or_default();
+    let taken = rules.iter().map(|r| (r.id.clone(), r.file.clone())).collect();
+    let (from_sigma, sigma) = sigma::load(&settings.sigma, &mapping, taken, faults);
+    rules.extend(from_sigma);
+    rules::check_count(&rules, faults);
+    // A site's patches and exceptions may name any rule.
     let exceptions = patches.apply(&mut rules, &mut models, &mut layers, faults);
     rules::disable(&mut rules, &settings.disabled_rules, faults);
     rules::agree_on_rank_days(&rules, &models, faults);
@@ -119,7 +128,7 @@ pub fn compile(
     let documents = |folder: &str| files.documents(folder).into_iter().map(|(d, _)| d).collect::<Vec<Document>>();
     let mut parsers = ParserTable::compile(&documents("fieldmaps/"), &documents("parsers/"), cef_keys, faults);
     parsers.set_wanted(wanted(&Screen::new(&rules, &models), &Enricher::new(&tables)));
-    Content { parsers, models, rules, tables, exceptions, layers }
+    Content { parsers, models, rules, tables, exceptions, layers, sigma }
 }
 
 /// What somebody should know about the content and nothing is refused for: what an upgrade has changed below a site's files,

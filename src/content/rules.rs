@@ -64,10 +64,14 @@ pub fn read(
         });
         rules.extend(rule);
     }
+    rules
+}
+
+/// Rules are numbered in 16 bits.
+pub fn check_count(rules: &[Rule], faults: &mut Faults) {
     if u16::try_from(rules.len()).is_err() {
         faults.add("rules", 0, "", format!("{} rules are too many; at most 65535", rules.len()));
     }
-    rules
 }
 
 /// Switches off the rules that a site names.
@@ -151,6 +155,7 @@ fn read_rule(
         verdict,
         prevalence,
         file: section.file().to_owned(),
+        sigma: None,
     };
     if !rule.author.is_empty() && rule.license.is_none() {
         section.fault(faults, section.line, "a rule with a source needs the license of that source");

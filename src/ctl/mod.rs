@@ -30,6 +30,7 @@ pub mod origin;
 mod rules_list;
 mod rules_show;
 mod rules_test;
+mod sigma;
 mod state_dump;
 mod state_export;
 mod state_stats;
@@ -108,6 +109,8 @@ pub enum Command {
     /// What detection is made of
     #[command(subcommand, after_help = "Examples:\n  agentctl content test\n  agentctl content check --format csv")]
     Content(content::ContentCommand),
+    /// What has become of each Sigma rule: compiled, in part, inert, left out or refused, and why
+    Sigma(sigma::Arguments),
     /// ATT&CK techniques by rule
     Coverage(coverage::Arguments),
     /// Let the running agent read config, content and tables anew: all of it, or nothing and every fault
@@ -225,6 +228,7 @@ pub fn answer(cli: &Cli, settings: &Settings, open: Open<'_>, output: &mut Outpu
         }
         Command::Content(content::ContentCommand::Exceptions) => content_exceptions::run(open(), &content()?, output),
         Command::Content(command) => content::run(command, settings, output),
+        Command::Sigma(arguments) => sigma::run(arguments, settings, output),
         Command::Coverage(arguments) => coverage::run(arguments, open(), &content()?, output),
         Command::Reload => change::run(Change::Reload, &cli.place, settings, output),
         Command::Alerts(AlertsCommand::List(arguments)) => alerts_list::run(arguments, &mut *open()?, output),

@@ -98,7 +98,7 @@ fn inert_rules(view: &Recorded, agent: &AgentRecord, total: &Tally) -> Vec<Inert
     let rules = view.content.rules.iter().filter(|r| r.enabled);
     // Before the first event of a type there is nothing to say about its fields.
     rules
-        .filter(|r| r.types().any(|t| total.events.get(t.index()) > 0))
+        .filter(|r| r.never().is_some() || r.types().any(|t| total.events.get(t.index()) > 0))
         .filter_map(|r| Some(InertRule { rule: r.id.clone(), reason: r.inert(&agent.carried)? }))
         .collect()
 }

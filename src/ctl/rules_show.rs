@@ -48,6 +48,8 @@ struct RuleDetails<'r> {
     period: &'static str,
     /// Its condition and what state must say, in words.
     fires_when: Vec<String>,
+    /// What of it cannot be asked here; of a Sigma rule.
+    limits: &'r [String],
     /// Whether it is switched on.
     enabled: bool,
     /// Why it cannot fire; null when it can, and when no agent could be asked.
@@ -137,6 +139,7 @@ fn details<'r>(rule: &'r Rule, row: Option<&RuleRow>, desk: &Desk) -> RuleDetail
             Period::Month => "month",
         },
         fires_when: explain::fires_when(rule, desk),
+        limits: rule.sigma.as_ref().map(|s| s.limits.as_slice()).unwrap_or_default(),
         enabled: rule.enabled,
         inert: row.and_then(|r| r.inert.clone()),
         alerts: row.map(|r| r.alerts),
@@ -200,6 +203,10 @@ fn page(rule: &RuleDetails<'_>, row: Option<&RuleRow>, why_not: Option<&str>, lo
     if !rule.blind_spots.is_empty() {
         page.heading("Does not find");
         rule.blind_spots.iter().for_each(|line| page.item(line));
+    }
+    if !rule.limits.is_empty() {
+        page.heading("What of it cannot be asked here");
+        rule.limits.iter().for_each(|line| page.item(line));
     }
     advice(&mut page, rule.triage, rule.false_positives);
     sources(&mut page, rule.attack, rule.author, rule.references, rule.license);

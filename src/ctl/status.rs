@@ -190,8 +190,26 @@ fn inert(report: &StatusReport, page: &mut Page) {
     for r in &report.inert {
         by_reason.entry(&r.reason).or_default().push(&r.rule);
     }
-    by_reason.iter().for_each(|(reason, rules)| page.item(&format!("{}: {reason}", rules.join(", "))));
+    let mut by_reason: Vec<(&str, Vec<&str>)> = by_reason.into_iter().collect();
+    by_reason.sort_by_key(|(reason, rules)| (std::cmp::Reverse(rules.len()), *reason));
+    // With public rules there may be hundreds; JSON and `rules list` have all.
+    let more = by_reason.split_off(by_reason.len().min(SHOWN_REASONS));
+    for (reason, rules) in by_reason {
+        let named: Vec<&str> = rules.iter().take(SHOWN_RULES).copied().collect();
+        let others = rules.len() - named.len();
+        let and = if others > 0 { format!(" and {others} more") } else { String::new() };
+        page.item(&format!("{}{and}: {reason}", named.join(", ")));
+    }
+    let others: usize = more.iter().map(|(_, rules)| rules.len()).sum();
+    if others > 0 {
+        page.item(&format!("{others} more, for {} other reasons; `agentctl rules list` has them all", more.len()));
+    }
 }
+
+/// Reasons that the page of status shows, those of most rules first.
+const SHOWN_REASONS: usize = 8;
+/// Rules that it names for each.
+const SHOWN_RULES: usize = 6;
 
 /// `~1.5 MiB`, where compressed bytes are counted.
 fn approximately(n: u64, compressed: bool) -> String {

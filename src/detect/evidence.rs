@@ -43,7 +43,7 @@ impl Detector {
             evidence.notes.push(format!(
                 "held back: more than {} alerts of this rule and {} on this day",
                 self.limits.max_alerts_per_day,
-                rule.entity.name()
+                guard.kind.name()
             ));
         } else if quiet {
             evidence.notes.push("held back: the agent had lost its state and was learning the past anew".into());
@@ -61,13 +61,13 @@ impl Detector {
         let suppressed = flood || quiet || grouped;
         self.state.agent.suppressed += u64::from(suppressed);
         let alert = Alert {
-            id: alert_id(&rule.id, rule.revision, rule.entity, &entity, &value, sequence),
+            id: alert_id(&rule.id, rule.revision, guard.kind, &entity, &value, sequence),
             time_ms: s.event.time_ms,
             detected_ms: self.clock.detected_ms.unwrap_or(s.event.time_ms),
             kind: AlertKind::Detection,
             rule: alert_rule(rule),
             score,
-            entity_kind: rule.entity,
+            entity_kind: guard.kind,
             entity,
             value: (!value.is_empty()).then_some(value),
             sequence: sequence.label(),

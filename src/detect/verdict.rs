@@ -16,8 +16,9 @@ impl Detector {
     /// Judges one hit; fires when the verdict holds and the guard is open.
     pub(super) fn hit(&mut self, s: &Subject<'_>, hit: &Hit, raised: &mut Vec<(u64, Alert)>) {
         let Some(rule) = s.content.rules.get(hit.rule as usize) else { return };
-        let Some(entity) = s.entity(rule.entity) else {
-            self.say(hit.rule, || WhyNot::Nobody(rule.entity));
+        let kind = rule.scores(s.user.is_some());
+        let Some(entity) = s.entity(kind) else {
+            self.say(hit.rule, || WhyNot::Nobody(kind));
             return;
         };
         let value = s.batch.text().get(hit.value);
@@ -53,7 +54,7 @@ impl Detector {
                 Period::Month => first_of_month(s.event.day),
             },
             rule: &rule.id,
-            kind: rule.entity,
+            kind,
             entity: &subject.key,
             value,
         };

@@ -25,6 +25,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("content", crate::content::fuzz_written::content),
     ("config", crate::content::fuzz_written::config),
     ("control", asked::control),
+    ("sigma", crate::sigma::fuzz_rules::sigma),
     ("recall", crate::sink::fuzz_recalled::recall),
 ];
 

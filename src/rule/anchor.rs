@@ -5,6 +5,7 @@
 //! events through for which the condition does not hold.
 
 use super::condition::{Ask, Leaf, Node};
+use super::source::{Part, Source};
 use super::text::{Literal, TextOp, TextTest};
 use crate::event::{Field, Flag};
 
@@ -45,9 +46,7 @@ pub fn of(node: &Node) -> Option<Anchor> {
 /// Literals of which one must be within the prepared command line; `None` when the node asks for none.
 pub fn on_line(node: &Node) -> Option<Vec<Vec<u8>>> {
     let anchor = combine(node, &|leaf| match leaf {
-        Leaf::Line(line) => {
-            line_tests(&line.ask).into_iter().filter_map(|t| within(Field::CommandLine, t, SHORTEST)).min()
-        }
+        Leaf::Line(line) => of_line(&line.ask),
         _ => None,
     })?;
     let texts = anchor.atoms.into_iter().map(|atom| match atom {
@@ -77,24 +76,46 @@ fn combine(node: &Node, of_leaf: &impl Fn(&Leaf) -> Option<Anchor>) -> Option<An
 fn of_leaf(leaf: &Leaf) -> Option<Anchor> {
     match leaf {
         Leaf::Flag(flag, true) => Some(Anchor { atoms: vec![Atom::Flag(*flag)], cost: 8 }),
-        Leaf::Flag(_, false) | Leaf::Exists(..) | Leaf::Number(..) => None,
+        Leaf::Flag(_, false) | Leaf::Exists(..) | Leaf::Number(..) | Leaf::Pair(_) | Leaf::Time(..) => None,
         Leaf::Text(field, test) => of_text(*field, test),
-        Leaf::Line(line) => {
-            line_tests(&line.ask).into_iter().filter_map(|t| within(Field::CommandLine, t, SHORTEST)).min()
-        }
+        Leaf::Line(line) => of_line(&line.ask),
+        Leaf::Made(source, test) => of_made(source, test),
     }
 }
 
-fn line_tests(ask: &Ask) -> Vec<&TextTest> {
-    match ask {
-        Ask::Text(test) => vec![test],
-        Ask::Operator(operator, _) => operator.texts(),
-    }
+fn of_line(ask: &Ask) -> Option<Anchor> {
+    let form = Form::of(ask);
+    ask.texts().into_iter().filter_map(|t| within(&[Field::CommandLine], form, t)).min()
 }
 
 fn of_text(field: Field, test: &TextTest) -> Option<Anchor> {
+    let form = if field == Field::CommandLine { Form::Line } else { Form::Plain };
     let named = test.ops.iter().filter_map(|op| of_name(field, op)).min();
-    named.into_iter().chain(within(field, test, SHORTEST)).min()
+    named.into_iter().chain(within(&[field], form, test)).min()
+}
+
+/// Any of the alternatives may give the text. What each puts around its fields is no part of them.
+fn of_made(source: &Source, test: &TextTest) -> Option<Anchor> {
+    let mut sum = Anchor { cost: 0, atoms: Vec::new() };
+    for alternative in &source.alternatives {
+        // A path of which only the name is known ends with it all the same.
+        let path = match alternative.fields.as_slice() {
+            [Field::ProcessPath | Field::ProcessName] => Some(Field::ProcessPath),
+            [Field::ParentProcessPath | Field::ParentProcessName] => Some(Field::ParentProcessPath),
+            _ => None,
+        };
+        let path = path.filter(|_| alternative.part == Part::Whole);
+        let named = path.and_then(|field| test.ops.iter().filter_map(|op| of_name(field, op)).min());
+        let form = Form::Made(&alternative.before, &alternative.between);
+        let anchor = named.into_iter().chain(within(&alternative.fields, form, test)).min()?;
+        sum.cost += anchor.cost;
+        for atom in anchor.atoms {
+            if !sum.atoms.contains(&atom) {
+                sum.atoms.push(atom);
+            }
+        }
+    }
+    Some(sum)
 }
 
 /// Comparisons that fix the image: of the image itself, or of the last component of its path.
@@ -134,18 +155,52 @@ fn last_of_path(literal: &Literal) -> Option<Vec<Vec<u8>>> {
     (!whole.is_empty() && whole.is_ascii() && !padded).then(names)
 }
 
-/// The best list of literals of which one must be within the field, as searched for: each at least `shortest` bytes.
-pub fn pieces(field: Field, test: &TextTest, shortest: usize) -> Option<Vec<Vec<u8>>> {
+/// What a text goes through before literals are searched in it, or a test looks at it.
+#[derive(Clone, Copy)]
+pub enum Form<'s> {
+    /// Nothing.
+    Plain,
+    /// The command line, normalised for the test: no carets, single blanks, some quotes gone.
+    Line,
+    /// The command line as it was written, for the test.
+    RawLine,
+    /// Fields with these texts before and between them.
+    Made(&'s str, &'s str),
+}
+
+impl Form<'_> {
+    /// The form in which a test of the command line sees it.
+    pub fn of(ask: &Ask) -> Form<'static> {
+        match ask {
+            Ask::Text(_) | Ask::Operator(..) => Form::Line,
+            Ask::Raw(_) | Ask::Either(_) => Form::RawLine,
+        }
+    }
+
+    /// Whether a character of a literal is not looked for.
+    fn breaks(self, c: char) -> bool {
+        !c.is_ascii()
+            || match self {
+                Form::Plain => false,
+                Form::Line | Form::RawLine => c.is_ascii_whitespace() || matches!(c, '\x0b' | '"' | '^'),
+                Form::Made(before, between) => before.contains(c) || between.contains(c),
+            }
+    }
+}
+
+/// The best list of literals of which one must be within the text, as searched for: each at least `shortest` bytes.
+pub fn pieces(form: Form<'_>, test: &TextTest, shortest: usize) -> Option<Vec<Vec<u8>>> {
     // What has a caret never is in a command line without carets.
-    let possible = |l: &&Literal| field != Field::CommandLine || !l.text.contains('^');
+    let possible = |l: &&Literal| !matches!(form, Form::Line) || !l.text.contains('^');
     let lists =
-        test.required().filter_map(|list| list.iter().filter(possible).map(|l| piece(field, l, shortest)).collect());
+        test.required().filter_map(|list| list.iter().filter(possible).map(|l| piece(form, l, shortest)).collect());
     lists.min_by_key(|list: &Vec<Vec<u8>>| cost_of(list))
 }
 
-fn within(field: Field, test: &TextTest, shortest: usize) -> Option<Anchor> {
-    let pieces = pieces(field, test, shortest)?;
-    Some(Anchor { cost: cost_of(&pieces), atoms: pieces.into_iter().map(|p| Atom::Within(field, p)).collect() })
+fn within(fields: &[Field], form: Form<'_>, test: &TextTest) -> Option<Anchor> {
+    let pieces = pieces(form, test, SHORTEST)?;
+    let atoms = |field: &Field| pieces.iter().map(|p| Atom::Within(*field, p.clone())).collect::<Vec<_>>();
+    Some(Anchor { cost: cost_of(&pieces), atoms: fields.iter().flat_map(atoms).collect() })
 }
 
 /// Short literals are found by chance: dear.
@@ -154,10 +209,7 @@ fn cost_of(pieces: &[Vec<u8>]) -> u32 {
 }
 
 /// The longest part of a literal that survives preparation: ASCII, and for a command line without blanks and quotes.
-fn piece(field: Field, literal: &Literal, shortest: usize) -> Option<Vec<u8>> {
-    let breaks = |c: char| {
-        !c.is_ascii() || (field == Field::CommandLine && (c.is_ascii_whitespace() || c == '\x0b' || c == '"'))
-    };
-    let longest = literal.text.split(breaks).max_by_key(|p| p.len())?;
+fn piece(form: Form<'_>, literal: &Literal, shortest: usize) -> Option<Vec<u8>> {
+    let longest = literal.text.split(|c| form.breaks(c)).max_by_key(|p| p.len())?;
     (literal.is_plain() && longest.len() >= shortest).then(|| longest.to_ascii_lowercase().into_bytes())
 }

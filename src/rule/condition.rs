@@ -6,6 +6,7 @@ use super::anchor;
 use super::literals::LiteralSet;
 use super::operator::Operator;
 use super::scratch::Scratch;
+use super::source::Source;
 use super::text::{TextOp, TextTest};
 use super::tools::Tools;
 use crate::event::{EventView, Field, FieldSet, Flag};
@@ -46,6 +47,38 @@ pub enum Leaf {
     Line(Box<LineTest>),
     /// A field is a number in a range. A missing field, or one that is no number, never passes.
     Number(Field, Bound),
+    /// What is more than a field passes. A missing text never does.
+    Made(Arc<Source>, TextTest),
+    /// Two texts compare. A missing one never does.
+    Pair(Box<Pair>),
+    /// The event's time in UTC has a part in a range.
+    Time(TimePart, Bound),
+}
+
+/// A comparison of two texts of the same event.
+#[derive(Clone, Debug)]
+pub struct Pair {
+    /// What is looked at.
+    pub left: Source,
+    /// What it is compared with.
+    pub right: Source,
+    /// Where in the left one the right one must stand.
+    pub place: PairPlace,
+    /// Whether case counts; ASCII letters only are folded.
+    pub case: bool,
+}
+
+/// Where one text stands in another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PairPlace {
+    /// It is all of it.
+    Whole,
+    /// It begins it.
+    Start,
+    /// It ends it.
+    End,
+    /// It is a part of it.
+    Within,
 }
 
 /// A test of the command line, with a quick look that spares most lines the cutting.
@@ -60,8 +93,13 @@ pub struct LineTest {
 /// What may be asked of a command line.
 #[derive(Clone, Debug)]
 pub enum Ask {
-    /// The line as a text.
+    /// The line as a text, normalised.
     Text(TextTest),
+    /// The line as it was written.
+    Raw(TextTest),
+    /// The line as it was written, or normalised: a test that neither carets, quotes and blanks hide something from, nor the
+    /// removal of them.
+    Either(TextTest),
     /// Its tokens, arguments and switches, read with the styles of the tools.
     Operator(Operator, Arc<Tools>),
 }
@@ -77,6 +115,58 @@ pub enum Bound {
     Lt(u64),
     /// At most.
     Le(u64),
+    /// Exactly.
+    Eq(u64),
+}
+
+/// A part of a time, in UTC.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TimePart {
+    /// Minute of the hour, from 0.
+    Minute,
+    /// Hour of the day, from 0.
+    Hour,
+    /// Day of the month, from 1.
+    Day,
+    /// Week of the year by ISO 8601, from 1.
+    Week,
+    /// Month of the year, from 1.
+    Month,
+    /// Year.
+    Year,
+}
+
+impl TimePart {
+    /// The part of a time in milliseconds since the epoch.
+    fn of(self, ms: i64) -> u64 {
+        let minutes = ms.div_euclid(60_000);
+        let date = match self {
+            TimePart::Minute => minutes.rem_euclid(60),
+            TimePart::Hour => minutes.div_euclid(60).rem_euclid(24),
+            TimePart::Day | TimePart::Week | TimePart::Month | TimePart::Year => {
+                let date = crate::calendar::Date::of(ms);
+                match self {
+                    TimePart::Day => date.day,
+                    TimePart::Week => date.week,
+                    TimePart::Month => date.month,
+                    _ => date.year,
+                }
+            }
+        };
+        u64::try_from(date).unwrap_or_default()
+    }
+
+    /// The spelling in explanations.
+    pub const fn name(self) -> &'static str {
+        match self {
+            TimePart::Minute => "minute",
+            TimePart::Hour => "hour",
+            TimePart::Day => "day",
+            TimePart::Week => "week",
+            TimePart::Month => "month",
+            TimePart::Year => "year",
+        }
+    }
 }
 
 impl Default for Node {
@@ -148,8 +238,8 @@ impl Node {
             Node::Any(nodes) => {
                 nodes.iter().map(Node::must_have).reduce(|a, b| FieldSet(a.0 & b.0)).unwrap_or_default()
             }
-            Node::Not(_) | Node::Leaf(Leaf::Flag(..)) => FieldSet::default(),
-            Node::Leaf(leaf) => leaf.needs().unwrap_or_default(),
+            Node::Not(_) => FieldSet::default(),
+            Node::Leaf(leaf) => leaf.must_have(),
         }
     }
 
@@ -185,7 +275,7 @@ impl Node {
             Node::All(nodes) => absorb(nodes.iter().flat_map(Node::needs).collect()),
             Node::Any(nodes) => nodes.iter().map(Node::needs).reduce(either).unwrap_or_default(),
             Node::Not(_) => Vec::new(),
-            Node::Leaf(leaf) => leaf.needs().into_iter().collect(),
+            Node::Leaf(leaf) => leaf.needs(),
         }
     }
 }
@@ -224,11 +314,8 @@ fn sources(flag: Flag) -> FieldSet {
 
 impl LineTest {
     fn new(ask: Ask) -> LineTest {
-        let tests = match &ask {
-            Ask::Text(test) => vec![test],
-            Ask::Operator(operator, _) => operator.texts(),
-        };
-        let pieces = tests.into_iter().filter_map(|t| anchor::pieces(Field::CommandLine, t, anchor::HINT));
+        let form = anchor::Form::of(&ask);
+        let pieces = ask.texts().into_iter().filter_map(|t| anchor::pieces(form, t, anchor::HINT));
         let hints = pieces.filter_map(|p| {
             let literals: Vec<_> = p.into_iter().map(|text| (text, vec![0])).collect();
             LiteralSet::new(&literals)
@@ -244,16 +331,36 @@ impl LineTest {
             }
         }
         match &self.ask {
-            Ask::Text(test) => test.ops.iter().all(|op| {
-                let text = match op {
-                    TextOp::Contains(_) => scratch.joined(event),
-                    _ => scratch.cmd(event),
-                };
-                text.is_some_and(|t| op.holds(t))
-            }),
+            Ask::Text(test) => passes_normalised(test, event, scratch),
+            Ask::Raw(test) => event.get(Field::CommandLine).is_some_and(|text| test.holds(text)),
+            Ask::Either(test) => {
+                event.get(Field::CommandLine).is_some_and(|text| test.holds(text))
+                    || (scratch.differs(event) && passes_normalised(test, event, scratch))
+            }
             Ask::Operator(operator, tools) => {
                 scratch.line(event, tools).is_some_and(|line| operator.find(&line).is_some())
             }
+        }
+    }
+}
+
+/// Whether the normalised command line passes; `contains` reads it without the quotes in words.
+fn passes_normalised(test: &TextTest, event: EventView<'_>, scratch: &mut Scratch) -> bool {
+    test.ops.iter().all(|op| {
+        let text = match op {
+            TextOp::Contains(_) => scratch.joined(event),
+            _ => scratch.cmd(event),
+        };
+        text.is_some_and(|text| op.holds(text))
+    })
+}
+
+impl Ask {
+    /// The tests of which each needs some text of the command line.
+    pub(super) fn texts(&self) -> Vec<&TextTest> {
+        match self {
+            Ask::Text(test) | Ask::Raw(test) | Ask::Either(test) => vec![test],
+            Ask::Operator(operator, _) => operator.texts(),
         }
     }
 }
@@ -265,6 +372,11 @@ impl Leaf {
             Field::CommandLine => Leaf::Line(Box::new(LineTest::new(Ask::Text(test)))),
             _ => Leaf::Text(field, test),
         }
+    }
+
+    /// A test of the command line as it was written; `hidden` finds what carets, quotes and blanks hide, too.
+    pub fn raw_line(test: TextTest, hidden: bool) -> Leaf {
+        Leaf::Line(Box::new(LineTest::new(if hidden { Ask::Either(test) } else { Ask::Raw(test) })))
     }
 
     /// A test of the command line's parts.
@@ -279,6 +391,9 @@ impl Leaf {
             Leaf::Text(field, test) => event.get(*field).is_some_and(|text| test.holds(text)),
             Leaf::Number(field, bound) => event.number(*field).is_some_and(|n| bound.holds(n)),
             Leaf::Line(line) => line.holds(event, scratch),
+            Leaf::Made(source, test) => source.text(event, scratch.made()).is_some_and(|text| test.holds(text)),
+            Leaf::Pair(pair) => pair.holds(event, scratch),
+            Leaf::Time(part, bound) => bound.holds(part.of(event.draft.time_ms)),
         }
     }
 
@@ -286,33 +401,68 @@ impl Leaf {
         match self {
             Leaf::Flag(flag, _) => sources(*flag),
             Leaf::Exists(field, _) | Leaf::Text(field, _) | Leaf::Number(field, _) => FieldSet::of(*field),
+            Leaf::Made(source, _) => source.reads(),
+            Leaf::Pair(pair) => pair.left.reads().union(pair.right.reads()),
+            Leaf::Time(..) => FieldSet::default(),
             Leaf::Line(line) => match line.ask {
-                Ask::Text(_) => FieldSet::of(Field::CommandLine),
+                Ask::Text(_) | Ask::Raw(_) | Ask::Either(_) => FieldSet::of(Field::CommandLine),
                 // The image says how the tool writes its switches.
                 Ask::Operator(..) => FieldSet::of(Field::CommandLine).union(FieldSet::of(Field::Image)),
             },
         }
     }
 
-    fn needs(&self) -> Option<FieldSet> {
+    /// Fields of which one must be there.
+    fn needs(&self) -> Vec<FieldSet> {
         match self {
-            Leaf::Flag(_, false) | Leaf::Exists(_, false) => None,
-            Leaf::Flag(flag, true) => Some(sources(*flag)),
-            Leaf::Exists(field, true) | Leaf::Text(field, _) | Leaf::Number(field, _) => Some(FieldSet::of(*field)),
-            Leaf::Line(_) => Some(FieldSet::of(Field::CommandLine)),
+            Leaf::Flag(_, false) | Leaf::Exists(_, false) | Leaf::Time(..) => Vec::new(),
+            Leaf::Flag(flag, true) => vec![sources(*flag)],
+            Leaf::Exists(field, true) | Leaf::Text(field, _) | Leaf::Number(field, _) => vec![FieldSet::of(*field)],
+            Leaf::Line(_) => vec![FieldSet::of(Field::CommandLine)],
+            Leaf::Made(source, _) => vec![source.reads()],
+            Leaf::Pair(pair) => vec![pair.left.reads(), pair.right.reads()],
+        }
+    }
+
+    /// Fields that must all be there.
+    fn must_have(&self) -> FieldSet {
+        match self {
+            Leaf::Flag(..) | Leaf::Made(..) | Leaf::Pair(_) => FieldSet::default(),
+            _ => self.needs().into_iter().fold(FieldSet::default(), FieldSet::union),
         }
     }
 
     fn cost(&self) -> u32 {
         match self {
             Leaf::Flag(..) | Leaf::Exists(..) => 0,
+            Leaf::Time(..) => 1,
+            Leaf::Made(_, test) => 1 + test.cost(),
+            Leaf::Pair(_) => 4,
             Leaf::Text(_, test) => test.cost(),
             Leaf::Number(..) => 2,
             Leaf::Line(line) if !line.hints.is_empty() => 8,
             Leaf::Line(line) => match &line.ask {
-                Ask::Text(test) => 20 + test.cost(),
+                Ask::Raw(test) => test.cost(),
+                Ask::Text(test) | Ask::Either(test) => 20 + test.cost(),
                 Ask::Operator(..) => 40,
             },
+        }
+    }
+}
+
+impl Pair {
+    fn holds(&self, event: EventView<'_>, scratch: &mut Scratch) -> bool {
+        let (left, right) = scratch.pair();
+        let (Some(left), Some(right)) = (self.left.text(event, left), self.right.text(event, right)) else {
+            return false;
+        };
+        let alike = |part: &[u8]| if self.case { part == right } else { part.eq_ignore_ascii_case(right) };
+        let tail = || left.len().checked_sub(right.len()).and_then(|from| left.get(from..));
+        match self.place {
+            PairPlace::Whole => alike(left),
+            PairPlace::Start => left.get(..right.len()).is_some_and(alike),
+            PairPlace::End => tail().is_some_and(alike),
+            PairPlace::Within => right.is_empty() || left.windows(right.len()).any(alike),
         }
     }
 }
@@ -324,6 +474,7 @@ impl Bound {
             Bound::Ge(limit) => n >= limit,
             Bound::Lt(limit) => n < limit,
             Bound::Le(limit) => n <= limit,
+            Bound::Eq(limit) => n == limit,
         }
     }
 }
@@ -335,6 +486,7 @@ impl std::fmt::Display for Bound {
             Bound::Ge(n) => write!(f, "is at least {n}"),
             Bound::Lt(n) => write!(f, "is less than {n}"),
             Bound::Le(n) => write!(f, "is at most {n}"),
+            Bound::Eq(n) => write!(f, "is {n}"),
         }
     }
 }

@@ -1,9 +1,10 @@
 //! Why a condition held, or why not, in words: for alerts and for `rules test`.
 
-use super::condition::{Ask, Condition, Leaf, Node};
+use super::condition::{Ask, Condition, Leaf, Node, PairPlace};
 use super::scratch::Scratch;
 use super::text::TextOp;
 use crate::alert::Matched;
+use crate::calendar::format_instant;
 use crate::event::{EventView, Field};
 
 /// Longest value shown, characters.
@@ -121,8 +122,19 @@ fn words(leaf: &Leaf) -> String {
         Leaf::Exists(_, false) => "does not exist".into(),
         Leaf::Text(_, test) => test.to_string(),
         Leaf::Number(_, bound) => bound.to_string(),
+        Leaf::Made(_, test) => test.to_string(),
+        Leaf::Pair(pair) => {
+            let place = match pair.place {
+                PairPlace::Whole => "equals",
+                PairPlace::Start => "starts with",
+                PairPlace::End => "ends with",
+                PairPlace::Within => "contains",
+            };
+            format!("{place} the {}", pair.right)
+        }
+        Leaf::Time(part, bound) => format!("{} {bound}", part.name()),
         Leaf::Line(line) => match &line.ask {
-            Ask::Text(test) => test.to_string(),
+            Ask::Text(test) | Ask::Raw(test) | Ask::Either(test) => test.to_string(),
             Ask::Operator(operator, _) => format!("{} {operator}", operator.name()),
         },
     }
@@ -135,6 +147,9 @@ fn field_name(leaf: &Leaf, event: EventView<'_>) -> String {
             field.display_name(event.draft.kind).into()
         }
         Leaf::Line(_) => Field::CommandLine.name().into(),
+        Leaf::Made(source, _) => source.to_string(),
+        Leaf::Pair(pair) => pair.left.to_string(),
+        Leaf::Time(..) => "time".into(),
     }
 }
 
@@ -144,6 +159,9 @@ fn actual(leaf: &Leaf, event: EventView<'_>) -> Option<String> {
         Leaf::Flag(flag, _) => Some(event.draft.flags.has(*flag).to_string()),
         Leaf::Exists(field, _) | Leaf::Text(field, _) | Leaf::Number(field, _) => event.get(*field).map(shown),
         Leaf::Line(_) => event.get(Field::CommandLine).map(shown),
+        Leaf::Made(source, _) => source.text(event, &mut Vec::new()).map(shown),
+        Leaf::Pair(pair) => pair.left.text(event, &mut Vec::new()).map(shown),
+        Leaf::Time(..) => Some(format_instant(event.draft.time_ms)),
     }
 }
 
@@ -154,6 +172,7 @@ fn found(leaf: &Leaf, event: EventView<'_>, scratch: &mut Scratch) -> String {
         Ask::Operator(operator, tools) => scratch.line(event, tools).and_then(|line| operator.find(&line)),
         Ask::Text(test) if test.ops.iter().any(|op| matches!(op, TextOp::Contains(_))) => scratch.joined(event),
         Ask::Text(_) => scratch.cmd(event),
+        Ask::Raw(_) | Ask::Either(_) => event.get(Field::CommandLine),
     };
     text.map(shown).unwrap_or_default()
 }

@@ -64,7 +64,7 @@ enum Search {
     /// A search for each: no need of a lower-case copy.
     Few(Vec<(Single, Vec<usize>)>),
     Chunks(Vec<Chunk>),
-    /// Where the processor has no vectors, with numbers by literal.
+    /// Where there are many, or the processor has no vectors, with numbers by literal.
     Automaton(AhoCorasick, Vec<Vec<usize>>),
 }
 
@@ -80,6 +80,8 @@ struct Chunk {
 const FEW: usize = 2;
 /// Literals that are searched at once: more would slow the vectors down.
 const CHUNK: usize = 48;
+/// Literals beyond which one automaton is quicker than a search for each chunk; it takes some 2 KiB a literal.
+const MANY: usize = 3 * CHUNK;
 
 impl LiteralSet {
     /// Compiles literals and the numbers that each reports; `None` when one is empty or they are too many.
@@ -92,7 +94,8 @@ impl LiteralSet {
         }
         // Literals of like length together: the shortest of a chunk sets its pace.
         literals.sort_by_key(|(text, _)| text.len());
-        let chunks: Option<Vec<Chunk>> = literals.chunks(CHUNK).map(Chunk::new).collect();
+        let chunks: Option<Vec<Chunk>> =
+            if literals.len() > MANY { None } else { literals.chunks(CHUNK).map(Chunk::new).collect() };
         let search = match chunks {
             Some(chunks) => Search::Chunks(chunks),
             None => {

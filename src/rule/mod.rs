@@ -8,11 +8,15 @@ pub mod command_line;
 pub mod condition;
 pub mod exception;
 mod explain;
+pub mod glob;
 mod literals;
+pub mod network;
 pub mod operator;
+mod required;
 pub mod scratch;
 pub mod screen;
 mod sieve;
+pub mod source;
 pub mod text;
 pub mod tools;
 
@@ -169,12 +173,30 @@ pub struct Rule {
     pub file: String,
     /// Switched off in the config or in its file.
     pub enabled: bool,
+    /// What is so because it comes from a Sigma rule.
+    pub sigma: Option<FromSigma>,
+}
+
+/// Facts of a rule that comes from a Sigma rule.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FromSigma {
+    /// Its level.
+    pub level: String,
+    /// Its status.
+    pub status: Option<String>,
+    /// Why it can never fire, whatever records carry.
+    pub never: Option<String>,
+    /// What of it cannot be asked here, one sentence each.
+    pub limits: Vec<String>,
 }
 
 impl Rule {
     /// Why it can never fire: a field that it needs has been carried by no event of its types. `carried` has the fields
     /// that some event carried, by event type.
     pub fn inert(&self, carried: &[FieldSet]) -> Option<String> {
+        if let Some(never) = self.never() {
+            return Some(never.to_owned());
+        }
         let of = |t: &EventType| carried.get(t.index()).copied().unwrap_or_default();
         let seen = self.types().map(|t| of(&t)).fold(FieldSet::default(), FieldSet::union);
         if seen == FieldSet::default() {
@@ -188,6 +210,22 @@ impl Rule {
             .map(|one_of| one_of.iter().map(|f| f.name()).collect::<Vec<_>>().join(" or "))
             .collect();
         (!missing.is_empty()).then(|| format!("no event has carried {}", missing.join(" and ")))
+    }
+
+    /// Why it can never fire, whatever records carry.
+    pub fn never(&self) -> Option<&str> {
+        self.sigma.as_ref().and_then(|s| s.never.as_deref())
+    }
+
+    /// Whether it judges events.
+    pub fn judges(&self) -> bool {
+        self.enabled && self.never().is_none()
+    }
+
+    /// Whose sequence it scores of an event that names these: a public rule, which does not say whose, falls back to the host
+    /// of an event without a user.
+    pub fn scores(&self, has_user: bool) -> EntityKind {
+        if self.sigma.is_some() && !has_user { EntityKind::Host } else { self.entity }
     }
 
     /// Whether it fires for every user and service (a registrable domain) that meet.

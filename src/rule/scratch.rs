@@ -30,6 +30,8 @@ pub struct Scratch {
     /// The command line prepared for literal search, once `is_prepared`.
     prepared: Vec<u8>,
     is_prepared: bool,
+    /// Texts made of several fields.
+    made: [Vec<u8>; 2],
     /// Lower-case copy of another field; belongs to the screen.
     pub(super) lower: Vec<u8>,
     /// Candidates, one bit a group; belongs to the screen.
@@ -70,6 +72,7 @@ impl Scratch {
             slash_cut: false,
             prepared: Vec::new(),
             is_prepared: false,
+            made: [Vec::new(), Vec::new()],
             lower: Vec::new(),
             candidates: Vec::new(),
         }
@@ -115,6 +118,23 @@ impl Scratch {
     /// The normalised command line without the quotes that stand between two non-blanks: what `contains` reads.
     pub fn joined(&mut self, event: EventView<'_>) -> Option<&[u8]> {
         if self.normalise(event) && self.joins { Some(&self.joined) } else { self.cmd(event) }
+    }
+
+    /// Whether normalising or joining changes the command line: most stay as they are.
+    pub fn differs(&mut self, event: EventView<'_>) -> bool {
+        self.normalise(event) && (self.joins || event.get(Field::CommandLine) != Some(self.cmd.as_slice()))
+    }
+
+    /// A buffer for a text made of several fields.
+    pub fn made(&mut self) -> &mut Vec<u8> {
+        let [first, _] = &mut self.made;
+        first
+    }
+
+    /// Two of them.
+    pub fn pair(&mut self) -> (&mut Vec<u8>, &mut Vec<u8>) {
+        let [first, second] = &mut self.made;
+        (first, second)
     }
 
     /// The command line taken apart. `None` when the event has no command line.

@@ -93,7 +93,7 @@ impl Screen {
     /// Arranges the enabled rules and the models. Indices in hits and trainings are those of the slices.
     pub fn new(rules: &[Rule], models: &[ModelSpec]) -> Screen {
         let mut grouping = Grouping::default();
-        for (index, rule) in rules.iter().enumerate().filter(|(_, r)| r.enabled) {
+        for (index, rule) in rules.iter().enumerate().filter(|(_, r)| r.judges()) {
             let slot = RuleSlot::of(index, rule, models);
             let fields = rule_fields(rule, slot);
             for alternative in rule.condition.alternatives() {
@@ -282,7 +282,12 @@ fn rule_fields(rule: &Rule, slot: RuleSlot) -> FieldSet {
         fields.insert(field);
     }
     match rule.entity {
-        EntityKind::User => fields.insert(Field::UserKey),
+        EntityKind::User => {
+            fields.insert(Field::UserKey);
+            if rule.scores(false) == EntityKind::Host {
+                fields.insert(Field::HostKey);
+            }
+        }
         EntityKind::Host => fields.insert(Field::HostKey),
         EntityKind::Group | EntityKind::Agent => {}
     }

@@ -3,7 +3,10 @@
 //! Without regard to case unless told otherwise: ASCII letters for ASCII literals, Unicode lower case for others. The
 //! only module that names the regex crate. Never allocates while comparing.
 
-use super::literals::AnyOf;
+use super::glob::{Glob, Part};
+use super::literals::{AnyOf, Single};
+use super::network::Network;
+use super::required;
 use std::collections::HashSet;
 use std::fmt;
 use std::sync::Arc;
@@ -33,8 +36,12 @@ pub enum TextOp {
     EndsWith(Vec<Literal>),
     /// What follows the last `\` or `/`.
     PathComponent(Vec<Literal>),
-    /// A regular expression, unanchored, and whether case counts.
-    Regex(regex::bytes::Regex, bool),
+    /// A pattern with `*` and `?` over the whole text.
+    Glob(Patterns),
+    /// A regular expression, unanchored.
+    Regex(Box<Regex>),
+    /// An address of one of the networks.
+    Within(Vec<Network>),
     /// An entry of a table: its name and its entries in lower case.
     InTable(String, Arc<HashSet<Vec<u8>>>),
     /// A path of the form `\\server\…` (or `\\?\UNC\…`); device paths are none.
@@ -47,6 +54,8 @@ pub struct Literal {
     /// The literal; in lower case unless case counts.
     pub text: Box<str>,
     fold: Fold,
+    /// How it is found within a text; for ASCII case alone.
+    within: Option<Single>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,12 +65,41 @@ enum Fold {
     Unicode,
 }
 
+/// A regular expression.
+#[derive(Clone)]
+pub struct Regex {
+    regex: regex::bytes::Regex,
+    case: bool,
+    /// Literals of which every match has one; empty when there are none.
+    required: Vec<Literal>,
+}
+
+/// Wildcard patterns.
+#[derive(Clone, Debug)]
+pub struct Patterns {
+    /// The patterns.
+    pub globs: Vec<Glob>,
+    /// The longest text of each; empty when one has none.
+    required: Vec<Literal>,
+}
+
+impl Patterns {
+    /// Of these patterns.
+    pub fn new(globs: Vec<Glob>) -> Patterns {
+        let required = globs.iter().map(|g| g.longest().cloned()).collect::<Option<_>>().unwrap_or_default();
+        Patterns { globs, required }
+    }
+}
+
 /// The literals of a `contains`.
 #[derive(Clone)]
 pub struct Needles {
     /// The literals.
     pub literals: Vec<Literal>,
+    /// Of the literals that are compared by ASCII case alone, where they are many.
     automaton: Option<Arc<AnyOf>>,
+    /// Whether some are compared by Unicode case.
+    folds_unicode: bool,
 }
 
 impl TextTest {
@@ -88,7 +126,9 @@ impl TextTest {
                 Some(l.as_slice())
             }
             TextOp::Contains(n) => Some(n.literals.as_slice()),
-            TextOp::Regex(..) | TextOp::InTable(..) | TextOp::Unc => None,
+            TextOp::Regex(regex) => Some(regex.required.as_slice()).filter(|r| !r.is_empty()),
+            TextOp::Glob(patterns) => Some(patterns.required.as_slice()).filter(|r| !r.is_empty()),
+            TextOp::Within(_) | TextOp::InTable(..) | TextOp::Unc => None,
         })
     }
 }
@@ -99,12 +139,30 @@ impl TextOp {
     /// # Errors
     /// A sentence that says what is wrong with it.
     pub fn regex(pattern: &str, case: bool) -> Result<TextOp, String> {
+        TextOp::regex_of(pattern, case, true)
+    }
+
+    /// The same with `\w`, `\d`, `\s`, `.` and case for ASCII alone, where it would else be too large: the classes of PCRE.
+    ///
+    /// # Errors
+    /// A sentence that says what is wrong with it.
+    pub fn pcre(pattern: &str, case: bool) -> Result<TextOp, String> {
+        TextOp::regex_of(pattern, case, true)
+            .or_else(|message| TextOp::regex_of(pattern, case, false).map_err(|_| message))
+    }
+
+    fn regex_of(pattern: &str, case: bool, unicode: bool) -> Result<TextOp, String> {
+        let required = required::of(pattern, !case).unwrap_or_default();
         regex::bytes::RegexBuilder::new(pattern)
+            .unicode(unicode)
             .case_insensitive(!case)
             .size_limit(REGEX_SIZE)
             .dfa_size_limit(REGEX_SIZE)
             .build()
-            .map(|r| TextOp::Regex(r, case))
+            .map(|regex| {
+                let required = Literal::list(required.iter().map(String::as_str), false);
+                TextOp::Regex(Box::new(Regex { regex, case, required }))
+            })
             .map_err(|e| match e {
                 regex::Error::CompiledTooBig(_) => {
                     format!("regex {pattern:?} needs more than {REGEX_SIZE} bytes compiled; make it smaller")
@@ -115,6 +173,23 @@ impl TextOp {
                     format!("regex {pattern:?} is not valid: {}", last.trim_start_matches("error: "))
                 }
             })
+    }
+
+    /// A wildcard pattern without regard to case as a regular expression: for letters that are not ASCII.
+    ///
+    /// # Errors
+    /// A sentence that says what is wrong with it.
+    pub fn like(parts: &[Part]) -> Result<TextOp, String> {
+        let mut pattern = String::from("(?s)^");
+        for part in parts {
+            match part {
+                Part::Any => pattern.push_str(".*"),
+                Part::One => pattern.push('.'),
+                Part::Text(text) => pattern.push_str(&regex::escape(text)),
+            }
+        }
+        pattern.push('$');
+        TextOp::regex(&pattern, false)
     }
 
     /// Whether the text passes.
@@ -128,7 +203,9 @@ impl TextOp {
                 let last = last_component(text);
                 list.iter().any(|l| l.equals(last))
             }
-            TextOp::Regex(regex, _) => regex.is_match(text),
+            TextOp::Glob(patterns) => patterns.globs.iter().any(|g| g.holds(text)),
+            TextOp::Regex(regex) => regex.regex.is_match(text),
+            TextOp::Within(networks) => networks.iter().any(|n| n.holds(text)),
             TextOp::InTable(_, entries) => in_table(entries, text),
             TextOp::Unc => is_unc(text),
         }
@@ -138,8 +215,9 @@ impl TextOp {
         match self {
             TextOp::Equals(_) | TextOp::StartsWith(_) | TextOp::EndsWith(_) | TextOp::Unc => 1,
             TextOp::PathComponent(_) | TextOp::InTable(..) => 2,
-            TextOp::Contains(_) => 6,
-            TextOp::Regex(..) => 12,
+            TextOp::Contains(_) | TextOp::Within(_) => 6,
+            TextOp::Glob(_) => 8,
+            TextOp::Regex(_) => 12,
         }
     }
 }
@@ -178,13 +256,14 @@ fn in_table(entries: &HashSet<Vec<u8>>, text: &[u8]) -> bool {
 impl Literal {
     /// A literal; `case` says whether case counts.
     pub fn new(text: &str, case: bool) -> Literal {
-        let fold = match (case, text.is_ascii()) {
+        let fold = match (case, text.chars().all(|c| c.is_ascii() || has_no_case(c))) {
             (true, _) => Fold::Exact,
             (false, true) => Fold::Ascii,
             (false, false) => Fold::Unicode,
         };
-        let text = if case { text.into() } else { text.to_lowercase().into() };
-        Literal { text, fold }
+        let text: Box<str> = if case { text.into() } else { text.to_lowercase().into() };
+        let within = if fold == Fold::Ascii { Single::new(text.as_bytes()) } else { None };
+        Literal { text, fold, within }
     }
 
     /// A list of literals.
@@ -214,7 +293,8 @@ impl Literal {
             Fold::Exact => text.starts_with(own),
             Fold::Ascii => text.get(..own.len()).is_some_and(|head| head.eq_ignore_ascii_case(own)),
             Fold::Unicode => {
-                let mut chars = lower_chars(text);
+                // No more characters than the literal has, of at most 4 bytes each.
+                let mut chars = lower_chars(text.get(..4 * own.len()).unwrap_or(text));
                 self.text.chars().all(|c| chars.next() == Some(c))
             }
         }
@@ -235,14 +315,16 @@ impl Literal {
         let own = self.text.as_bytes();
         match self.fold {
             Fold::Exact => memchr::memmem::find(text, own).is_some(),
-            Fold::Ascii => {
-                let Some(first) = own.first() else { return true };
-                memchr::memchr2_iter(*first, first.to_ascii_uppercase(), text)
-                    .any(|at| text.get(at..at + own.len()).is_some_and(|part| part.eq_ignore_ascii_case(own)))
-            }
+            // An empty one is within every text.
+            Fold::Ascii => self.within.as_ref().is_none_or(|single| single.within(text)),
             Fold::Unicode => starts(text, 0).any(|rest| self.begins(rest)),
         }
     }
+}
+
+/// Whether a character is its own lower and upper case, as a dash is.
+fn has_no_case(c: char) -> bool {
+    c.to_lowercase().eq([c]) && c.to_uppercase().eq([c])
 }
 
 /// The suffixes of a text that begin at a character, from an offset on.
@@ -258,20 +340,24 @@ impl Needles {
     /// The literals of a `contains`.
     pub fn new<'a>(texts: impl IntoIterator<Item = &'a str>, case: bool) -> Needles {
         let literals = Literal::list(texts, case);
-        let plain = literals.iter().all(|l| l.fold != Fold::Unicode);
-        let automaton = if plain && literals.len() >= AUTOMATON_FROM {
-            AnyOf::new(literals.iter().map(|l| l.text.as_bytes()), case).map(Arc::new)
+        let plain = || literals.iter().filter(|l| l.is_plain());
+        let automaton = if plain().count() >= AUTOMATON_FROM {
+            AnyOf::new(plain().map(|l| l.text.as_bytes()), case).map(Arc::new)
         } else {
             None
         };
-        Needles { literals, automaton }
+        let folds_unicode = literals.iter().any(|l| !l.is_plain());
+        Needles { literals, automaton, folds_unicode }
     }
 
     fn within(&self, text: &[u8]) -> bool {
-        match &self.automaton {
+        let plain = match &self.automaton {
             Some(automaton) => automaton.within(text),
-            None => self.literals.iter().any(|l| l.within(text)),
-        }
+            None => self.literals.iter().any(|l| l.is_plain() && l.within(text)),
+        };
+        // A letter that is not ASCII is the lower case of none that is: most texts need no second look.
+        plain
+            || (self.folds_unicode && !text.is_ascii() && self.literals.iter().any(|l| !l.is_plain() && l.within(text)))
     }
 }
 
@@ -296,7 +382,9 @@ impl fmt::Display for TextOp {
             TextOp::StartsWith(list) => words(f, "starts with", list),
             TextOp::EndsWith(list) => words(f, "ends with", list),
             TextOp::PathComponent(list) => words(f, "has the last path component", list),
-            TextOp::Regex(regex, _) => write!(f, "matches {}", regex.as_str()),
+            TextOp::Glob(patterns) => many(f, "is like", &patterns.globs),
+            TextOp::Regex(regex) => write!(f, "matches {}", regex.regex.as_str()),
+            TextOp::Within(networks) => many(f, "is an address in", networks),
             TextOp::InTable(name, _) => write!(f, "is in table {name}"),
             TextOp::Unc => f.write_str("is a UNC path"),
         }
@@ -312,12 +400,25 @@ impl fmt::Debug for TextOp {
             TextOp::StartsWith(list) => ("StartsWith", list),
             TextOp::EndsWith(list) => ("EndsWith", list),
             TextOp::PathComponent(list) => ("PathComponent", list),
-            TextOp::Regex(regex, case) => return write!(f, "Regex({:?}, {case})", regex.as_str()),
+            TextOp::Glob(patterns) => return write!(f, "Like({:?})", patterns.globs),
+            TextOp::Regex(regex) => return write!(f, "Regex({:?}, {})", regex.regex.as_str(), regex.case),
+            TextOp::Within(networks) => return write!(f, "Within({networks:?})"),
             TextOp::InTable(name, _) => return write!(f, "InTable({name:?})"),
             TextOp::Unc => return f.write_str("Unc"),
         };
         f.debug_tuple(name).field(list).finish()
     }
+}
+
+fn many(f: &mut fmt::Formatter<'_>, verb: &str, list: &[impl fmt::Display]) -> fmt::Result {
+    f.write_str(verb)?;
+    if list.len() > 1 {
+        f.write_str(" any of")?;
+    }
+    for (i, member) in list.iter().enumerate() {
+        write!(f, "{} {member}", if i == 0 { "" } else { "," })?;
+    }
+    Ok(())
 }
 
 fn words(f: &mut fmt::Formatter<'_>, verb: &str, list: &[Literal]) -> fmt::Result {
@@ -357,6 +458,8 @@ mod tests {
             (TextOp::Contains(Needles::new(["alpha", "beta", "gamma", "delta"], false)), "xDELTAx", true),
             (TextOp::Contains(Needles::new(["alpha", "beta", "gamma", "delta"], true)), "xDELTAx", false),
             (TextOp::Contains(Needles::new(["ftp://"], false)), "xFTP:/FTP://", true),
+            (TextOp::Contains(Needles::new([" –Enc", "größe"], false)), "x –eNC", true),
+            (TextOp::StartsWith(Literal::list(["ﬃx"], false)), "ﬃX", true),
             (TextOp::Contains(Needles::new([""], false)), "", true),
             (TextOp::PathComponent(Literal::list(["1.7z"], false)), r"C:/x\1.7Z", true),
             (TextOp::PathComponent(Literal::list(["1.7z"], false)), r"C:\11.7z", false),

@@ -49,7 +49,8 @@ impl Inert {
     /// The reports that are due.
     fn alerts(&mut self, rules: &[Rule], agent: &AgentRecord, now_ms: i64) -> Vec<Alert> {
         let mut due = Vec::new();
-        for rule in rules.iter().filter(|r| r.enabled) {
+        // Of public rules, many stand for what a site does not export: `rules list` names them, nobody is woken.
+        for rule in rules.iter().filter(|r| r.enabled && r.sigma.is_none()) {
             let Some(why) = rule.inert(&agent.carried).filter(|_| is_overdue(rule, agent)) else { continue };
             let sentence = format!(
                 "the rule {} has not been able to fire for {PATIENCE_DAYS} days of events: {why}; if the export can give \

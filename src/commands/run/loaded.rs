@@ -8,9 +8,10 @@ use crate::enrich::Directory;
 use crate::exit::{self, Failure};
 use crate::pipeline::detecting::TimeSource;
 use crate::pipeline::{Pipeline, Plan, SinkPlan};
+use crate::sigma::Outcome;
 use crate::sink::{FileSink, SyslogSink};
 use crate::source::Mode;
-use log::warn;
+use log::{Level, log, warn};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -35,6 +36,10 @@ impl Loaded {
             trust.faults
         })?;
         content::notes(&content, &settings.detection.timezone).iter().for_each(|note| warn!("{note}"));
+        if let Some(summary) = content.sigma.summary() {
+            let level = if content.sigma.count(Outcome::Refused) > 0 { Level::Warn } else { Level::Info };
+            log!(level, "{summary}; `agentctl sigma` says why");
+        }
         Ok(Loaded { settings, content, directory })
     }
 

@@ -188,6 +188,7 @@ fn rules() -> Vec<Rule> {
         file: format!("rules/{}.toml", id.to_lowercase()),
         enabled: id != "R-OFF",
         blind_spots: vec!["A renamed program.".into()],
+        sigma: None,
     };
     let sum = Verdict::Sum {
         amount: Field::BytesOut,

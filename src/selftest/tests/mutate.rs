@@ -59,7 +59,8 @@ pub fn mutants(text: &str) -> Vec<Mutant> {
 pub fn model_mutants(text: &str) -> Vec<Mutant> {
     let model: Table = text.parse().unwrap();
     let mut found = Vec::new();
-    for (key, value) in &model {
+    // A revision says when to learn anew; no event is judged by it.
+    for (key, value) in model.iter().filter(|(key, _)| *key != "revision") {
         for (change, value) in of_value(key, key, value) {
             put(&mut found, &model, change, key, Some(value));
         }
