@@ -31,8 +31,11 @@ pub struct Figures {
     pub summary: Summary,
     /// What it has done.
     pub counted: Counted,
-    /// Rules that are switched on, and whether each is inert.
+    /// Rules that are switched on, but for those that come from Sigma rules, and whether each is inert: a set of three thousand
+    /// must not make as many series. One of them has a series once it has raised an alert.
     pub rules: Vec<(String, bool)>,
+    /// How many rules are switched on.
+    pub enabled_rules: usize,
     /// Rules that are switched off.
     pub disabled_rules: usize,
     /// Parsers, by index.
@@ -112,14 +115,16 @@ impl Sources {
     pub(super) fn look(&self, figures: &mut Figures) {
         if let Some(Answer { summary, counted, carried, read }) = self.ask() {
             let enabled = self.content.rules.iter().filter(|r| r.enabled);
+            figures.enabled_rules = enabled.clone().count();
             figures.rules = enabled
+                .filter(|r| r.sigma.is_none())
                 .map(|r| {
                     // Before the first event of a type there is nothing to say about its fields.
                     let is_asked = r.types().any(|t| read.get(t.index()) == Some(&true));
                     (r.id.clone(), is_asked && r.inert(&carried).is_some())
                 })
                 .collect();
-            figures.disabled_rules = self.content.rules.len() - figures.rules.len();
+            figures.disabled_rules = self.content.rules.len() - figures.enabled_rules;
             (figures.summary, figures.counted) = (summary, counted);
             figures.observed_ms = Some(wall_clock_ms());
         }

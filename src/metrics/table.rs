@@ -120,7 +120,12 @@ pub const METRICS: &[Metric] = &[
         "exfil_agent_silenced_alerts_total",
         &["rule"],
         "Alerts that were not made because of an exception of the site.",
-        |f, s| f.rules.iter().for_each(|(id, _)| s.at(&[id], f.counted.silenced.get(id).copied().unwrap_or(0))),
+        |f, s| {
+            let rules = f.rules.iter().map(|(id, _)| id).chain(f.counted.silenced.keys());
+            for id in rules.collect::<std::collections::BTreeSet<_>>() {
+                s.at(&[id], f.counted.silenced.get(id).copied().unwrap_or(0));
+            }
+        },
     ),
     counter("exfil_agent_late_events_total", &[], "Events too old to train.", |f, s| s.one(f.counted.late)),
     counter("exfil_agent_future_events_total", &[], "Events ahead of the collector's clock.", |f, s| {
@@ -184,7 +189,7 @@ pub const METRICS: &[Metric] = &[
         },
     ),
     gauge("exfil_agent_rules", &["state"], "Rules that are enabled and disabled.", |f, s| {
-        s.at(&["enabled"], f.rules.len());
+        s.at(&["enabled"], f.enabled_rules);
         s.at(&["disabled"], f.disabled_rules);
     }),
     gauge(
