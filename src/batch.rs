@@ -99,6 +99,28 @@ pub struct RawBatch {
     pub remember: Remember,
 }
 
+impl RawBatch {
+    /// A batch without records, from the beginning of a file.
+    pub fn empty(file: FileId, path: Arc<str>, remember: Remember) -> RawBatch {
+        RawBatch {
+            seq: 0,
+            file,
+            path,
+            spool: 0,
+            format: None,
+            header: None,
+            leading_header: false,
+            data: Vec::new(),
+            offset: 0,
+            line: 1,
+            refused: Vec::new(),
+            is_ascii: false,
+            skipped: 0,
+            remember,
+        }
+    }
+}
+
 /// A record that the source refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refused {

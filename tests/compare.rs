@@ -136,6 +136,26 @@ fn what_differs_is_what_two_replays_say() {
 }
 
 #[test]
+fn the_zone_of_a_spool_is_that_of_its_csv_times_as_in_a_plain_replay() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path();
+    // 1:30 in Tokyo is the day before in UTC.
+    let rows = "Activity_Category,Activity_Type,User_Name,User_Department,User_Location,Device_Name,Process_Name,Process_Directory,Process_Parameters,Website_Query,Activity_Description,Start_Time\n\
+                ProcessActivity,ProcessCreated,CORP\\jdoe,Sales,Tokyo,CORP\\WS1,plink.exe,C:\\t,plink.exe u@h,,x,2026-03-02T01:30:00\n";
+    fs::create_dir_all(dir.join("office/spool")).unwrap();
+    fs::write(dir.join("office/spool/a.csv"), rows).unwrap();
+    fs::write(dir.join("zone.toml"), "[[spool]]\npath = \"/nowhere\"\ntimezone = \"Asia/Tokyo\"\n").unwrap();
+    let days = |alerts: BTreeMap<Subject, u64>| alerts.into_keys().map(|s| s.3).collect::<Vec<_>>();
+    assert_eq!(
+        (days(replayed(dir, None)), days(replayed(dir, Some("zone.toml")))),
+        (vec!["2026-03-02".into()], vec!["2026-03-01".to_owned()])
+    );
+    let arguments = ["replay", "--compare", "shipped", "zone.toml", "office/spool", "--now", NOW, "--json"];
+    let found: Value = serde_json::from_str(&succeeded(&exfil_agent(dir, &arguments))).unwrap();
+    assert_eq!((&found["only_a"], &found["only_b"], &found["same"]), (&1.into(), &1.into(), &0.into()));
+}
+
+#[test]
 fn the_commands_of_the_document_work_as_they_stand_there() {
     let document = include_str!("../docs/backtest.md");
     let (_, block) = document.split_once("```sh\n").unwrap();
@@ -169,6 +189,7 @@ fn what_cannot_be_compared_is_refused_with_what_to_do() {
         (&["--compare", "bad.toml", "bad", "note.cef"], 78, "did you mean \"strict\"?"),
         (&["--compare", "bad.toml", "bad", "note.cef"], 78, "x.toml:1"),
         (&["--compare", "shipped", "shipped", "note.cef", "--out", "x"], 2, "cannot be used with"),
+        (&["--compare", "shipped", "shipped", "--stats", "note.cef"], 2, "cannot be used with"),
         (&["--explain", "note.cef"], 2, "--compare"),
     ] {
         let output = exfil_agent(dir, &[&["replay"][..], arguments].concat());

@@ -91,20 +91,10 @@ impl Piece {
         let header = self.header.as_ref().map(|header| header.to_vec());
         let position = Position { path: PathBuf::from(&*self.path), header, ..Position::default() };
         RawBatch {
-            seq: 0,
-            file: 1,
-            path: Arc::clone(&self.path),
-            spool: 0,
             format: Some(self.format),
             header: self.header.clone(),
-            leading_header: false,
             data,
-            offset: 0,
-            line: 1,
-            refused: Vec::new(),
-            is_ascii: false,
-            skipped: 0,
-            remember: Remember::Position(Box::new(position)),
+            ..RawBatch::empty(1, Arc::clone(&self.path), Remember::Position(Box::new(position)))
         }
     }
 }

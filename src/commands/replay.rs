@@ -49,7 +49,7 @@ pub struct Arguments {
     #[arg(long, value_name = "N")]
     workers: Option<usize>,
     /// Judge everything both ways and show what differs. Each is a content directory, a config, or "shipped"
-    #[arg(long, num_args = 2, value_names = ["A", "B"], conflicts_with_all = ["state", "out"])]
+    #[arg(long, num_args = 2, value_names = ["A", "B"], conflicts_with_all = ["state", "out", "stats"])]
     compare: Vec<PathBuf>,
     #[command(flatten)]
     comparison: super::replay_compare::Options,

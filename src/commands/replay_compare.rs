@@ -69,9 +69,10 @@ fn side(path: &Path, settings: &Settings) -> Result<Side, Failure> {
             settings
         }
         Ok(_) => {
-            let workers = settings.limits.workers;
             let mut own = settings_of(Some(path))?;
-            own.limits.workers = workers;
+            if settings.limits.workers != 0 {
+                own.limits.workers = settings.limits.workers;
+            }
             own
         }
         Err(_) if path == Path::new(SHIPPED) => {
@@ -87,7 +88,8 @@ fn side(path: &Path, settings: &Settings) -> Result<Side, Failure> {
         }
     };
     warn_of_strangers(about.is_ok_and(|about| about.is_file()).then_some(path), &settings);
-    settings.spools.clear();
+    // The zone of a spool tells what its CSV times mean, as in any replay; what a spool writes is the agent's.
+    settings.spools.iter_mut().for_each(|spool| spool.dead_letter = None);
     let (content, directory) = load_content(&settings)?;
     Ok(Side { label, settings, content, directory })
 }

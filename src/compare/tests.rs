@@ -1,3 +1,5 @@
+//! Pairing, against two plain maps. What a comparison says of real contents is in `tests/compare.rs`.
+
 use super::pairing::{Pairing, Which};
 use super::*;
 use crate::alert::{Alert, AlertKind};

@@ -159,19 +159,9 @@ fn in_order(history: &[Earlier]) -> Vec<(&Earlier, i64, u64, u64)> {
 /// A batch as the source would hand it on.
 fn batch_of(format: Option<Format>, header: Option<&str>, data: Vec<u8>) -> RawBatch {
     RawBatch {
-        seq: 0,
-        file: 0,
-        path: "test".into(),
-        spool: 0,
         format,
         header: header.map(|h| h.as_bytes().into()),
-        leading_header: false,
         data,
-        offset: 0,
-        line: 1,
-        refused: Vec::new(),
-        is_ascii: false,
-        skipped: 0,
-        remember: Remember::Forget,
+        ..RawBatch::empty(0, "test".into(), Remember::Forget)
     }
 }

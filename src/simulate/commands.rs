@@ -32,7 +32,7 @@ const fn alike(rule: Rule, dir: &'static str, name: &'static str, image: &'stati
     Command { rule, fires: false, dir, name, image, line, parent: "" }
 }
 
-const fn child(
+pub(super) const fn child(
     fires: bool,
     parent: &'static str,
     dir: &'static str,
@@ -43,15 +43,15 @@ const fn child(
     Command { rule: Rule::WebShell, fires, dir, name, image, line, parent }
 }
 
-const SYSTEM32: &str = r"C:\Windows\System32";
-const POWERSHELL: &str = r"C:\Windows\System32\WindowsPowerShell\v1.0";
-const TOOLS: &str = r"C:\Tools";
-const PUBLIC: &str = r"C:\Users\Public";
-const PUTTY: &str = r"C:\Program Files\PuTTY";
-const WIRESHARK: &str = r"C:\Program Files\Wireshark";
-const IIS: &str = r"C:\Windows\System32\inetsrv\w3wp.exe";
-const APACHE: &str = r"C:\Apache24\bin\httpd.exe";
-const TOMCAT: &str = r"C:\Program Files\Apache Software Foundation\Tomcat 9.0\bin\tomcat9.exe";
+pub(super) const SYSTEM32: &str = r"C:\Windows\System32";
+pub(super) const POWERSHELL: &str = r"C:\Windows\System32\WindowsPowerShell\v1.0";
+pub(super) const TOOLS: &str = r"C:\Tools";
+pub(super) const PUBLIC: &str = r"C:\Users\Public";
+pub(super) const PUTTY: &str = r"C:\Program Files\PuTTY";
+pub(super) const WIRESHARK: &str = r"C:\Program Files\Wireshark";
+pub(super) const IIS: &str = r"C:\Windows\System32\inetsrv\w3wp.exe";
+pub(super) const APACHE: &str = r"C:\Apache24\bin\httpd.exe";
+pub(super) const TOMCAT: &str = r"C:\Program Files\Apache Software Foundation\Tomcat 9.0\bin\tomcat9.exe";
 
 use Rule::{Certutil, DnsTools, Ftp, Panda, PandaRussian, Sniff, Tap, Tunnel};
 

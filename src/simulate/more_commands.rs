@@ -3,7 +3,9 @@
 //!
 //! As in [`super::commands`], what a line is was decided by a person who read what the rule means.
 
-use super::commands::{COMMANDS, Command};
+use super::commands::{
+    APACHE, COMMANDS, Command, IIS, POWERSHELL, PUBLIC, PUTTY, SYSTEM32, TOMCAT, TOOLS, WIRESHARK, child,
+};
 use super::plan::SceneKind;
 use super::rules::Rule;
 
@@ -18,29 +20,9 @@ const fn line(
     Command { rule, fires, dir, name, image, line, parent: "" }
 }
 
-const fn child(
-    fires: bool,
-    parent: &'static str,
-    dir: &'static str,
-    name: &'static str,
-    image: &'static str,
-    line: &'static str,
-) -> Command {
-    Command { rule: Rule::WebShell, fires, dir, name, image, line, parent }
-}
-
-const SYSTEM32: &str = r"C:\Windows\System32";
-const POWERSHELL: &str = r"C:\Windows\System32\WindowsPowerShell\v1.0";
-const TOOLS: &str = r"C:\Tools";
-const PUBLIC: &str = r"C:\Users\Public";
-const PUTTY: &str = r"C:\Program Files\PuTTY";
-const WIRESHARK: &str = r"C:\Program Files\Wireshark";
 const WINSCP: &str = r"C:\Program Files (x86)\WinSCP";
 const OPENSSH: &str = r"C:\Windows\System32\OpenSSH";
 const TAP: &str = r"C:\Program Files\TAP-Windows\bin";
-const IIS: &str = r"C:\Windows\System32\inetsrv\w3wp.exe";
-const APACHE: &str = r"C:\Apache24\bin\httpd.exe";
-const TOMCAT: &str = r"C:\Program Files\Apache Software Foundation\Tomcat 9.0\bin\tomcat9.exe";
 const JAVA: &str = r"C:\Program Files\Java\jre\bin\java.exe";
 
 use Rule::{Certutil, DnsTools, Ftp, Panda, PandaRussian, Sniff, Tap, Tunnel};

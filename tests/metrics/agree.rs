@@ -123,7 +123,14 @@ fn the_figures_are_those_of_agentctl_in_whatever_way_they_are_asked_for() {
     fs::create_dir(&content).unwrap();
     let exception = "[[exception]]\nid = \"x\"\nrule = \"Exfil-Tunnel-Tools-Exec\"\nuser = \"user0\"\nreason = \"r\"\n";
     fs::write(content.join("us.override.toml"), exception).unwrap();
-    site.configure(&format!("[detection]\ncontent_dir = {content:?}\n"));
+    let sigma = site.root().join("sigma");
+    fs::create_dir(&sigma).unwrap();
+    for (name, image) in [("heard", "plink"), ("silent", "nothing-has-this-name")] {
+        let detection = format!("detection:\n  one:\n    Image|endswith: '\\{image}.exe'\n  condition: one\n");
+        let head = format!("title: {name}\nlogsource:\n  category: process_creation\n  product: windows\nlevel: low\n");
+        fs::write(sigma.join(format!("{name}-rule.yml")), head + &detection).unwrap();
+    }
+    site.configure(&format!("[detection]\ncontent_dir = {content:?}\n[sigma]\ndirs = [{sigma:?}]\n"));
     let daemon = watched.with_office(900);
     fs::write(site.spool("b.cef"), "not an event\n").unwrap();
     wait("the rules to be reported", || site.log().matches("has not been able to fire").count() >= 4);
@@ -141,6 +148,9 @@ fn the_figures_are_those_of_agentctl_in_whatever_way_they_are_asked_for() {
     let page = watched.page();
     assert_eq!(value(&page, "exfil_agent_read_lag_seconds"), 0.0);
     assert!(value(&page, "exfil_agent_silenced_alerts_total{rule=\"Exfil-Tunnel-Tools-Exec\"}") > 0.0, "{page}");
+    // A Sigma rule has series once it has alerted, and none before.
+    assert!(value(&page, "exfil_agent_alerts_total{rule=\"heard-rule\",kind=\"detection\"}") > 0.0, "{page}");
+    assert!(!page.contains("silent-rule") && page.contains("exfil_agent_rules{state=\"enabled\"} 22\n"), "{page}");
     assert!(value(&page, "exfil_agent_alerts_total{rule=\"rule-inert\",kind=\"operational\"}") >= 4.0, "{page}");
 
     let answer = watched.ask_port(GET);

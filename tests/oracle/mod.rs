@@ -272,20 +272,10 @@ impl Agent {
     fn event(&mut self, event: &Event, today: i32) -> Vec<Alert> {
         let line = event.line();
         let batch = RawBatch {
-            seq: 0,
-            file: 1,
-            path: "scene.log".into(),
-            spool: 0,
             format: Some(Format::Cef),
-            header: None,
-            leading_header: false,
             offset: self.offset,
-            line: 1,
-            skipped: 0,
-            refused: Vec::new(),
-            is_ascii: false,
-            remember: Remember::Position(Box::default()),
             data: line.into_bytes(),
+            ..RawBatch::empty(1, "scene.log".into(), Remember::Position(Box::default()))
         };
         self.offset += batch.data.len() as u64;
         let screened = self.worker.screen(batch, &content().0.parsers, EventBatch::default());

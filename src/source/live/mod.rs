@@ -454,20 +454,9 @@ impl Newcomer {
 /// A batch that only says where a file stands.
 fn empty_batch(id: FileId, position: &Position) -> RawBatch {
     RawBatch {
-        seq: 0,
-        file: id,
-        path: tail::label(&position.path),
-        spool: 0,
-        format: None,
-        header: None,
-        leading_header: false,
-        data: Vec::new(),
         offset: position.offset,
         line: position.lines + 1,
-        refused: Vec::new(),
-        is_ascii: false,
-        skipped: 0,
-        remember: Remember::Position(Box::new(position.clone())),
+        ..RawBatch::empty(id, tail::label(&position.path), Remember::Position(Box::new(position.clone())))
     }
 }
 
