@@ -367,6 +367,13 @@ impl Draft {
         self.present = FieldSet::default();
     }
 
+    /// Sets a field to a text that no record holds: it is put behind `raw`, the record's bytes so far.
+    pub fn append(&mut self, field: Field, value: &str, raw: &mut Vec<u8>) {
+        let from = raw.len();
+        raw.extend_from_slice(value.as_bytes());
+        self.set(field, Span::raw(from, raw.len()));
+    }
+
     /// Sets a field. An empty span leaves the field missing.
     #[inline]
     pub fn set(&mut self, field: Field, span: Span) {

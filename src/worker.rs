@@ -102,9 +102,7 @@ impl Worker {
         self.draft.clear();
         (self.draft.kind, self.draft.time_ms) = (kind, time_ms);
         for (field, value) in fields {
-            let from = raw.len();
-            raw.extend_from_slice(value.as_bytes());
-            self.draft.set(*field, Span::raw(from, raw.len()));
+            self.draft.append(*field, value, &mut raw);
         }
         let sheet =
             Sheet { raw: &raw, arena: &mut out.arena, draft: &mut self.draft, oddities: &mut out.tally.oddities };

@@ -7,7 +7,7 @@ use super::Side;
 use crate::alert::Alert;
 use crate::calendar::Zone;
 use crate::enrich::Enricher;
-use crate::event::{Counts, Draft, EventType, EventView, Field, FieldSet, Span, Text};
+use crate::event::{Counts, Draft, EventType, EventView, Field, FieldSet, Text};
 use crate::rule::exception::Exception;
 use crate::rule::{Rule, Scratch, Verdict};
 
@@ -55,9 +55,7 @@ fn judge(alert: &Alert, rule: &Rule, side: &Side) -> Judged {
     let (mut raw, mut draft) = (Vec::new(), Draft::empty(kind, alert.time_ms));
     for (name, value) in &alert.fields {
         if let Some(field) = Field::resolve(name) {
-            let from = raw.len();
-            raw.extend_from_slice(value.as_bytes());
-            draft.set(field, Span::raw(from, raw.len()));
+            draft.append(field, value, &mut raw);
         }
     }
     let mut arena = Vec::new();

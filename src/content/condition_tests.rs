@@ -25,9 +25,7 @@ fn holds(condition: &Condition, scratch: &mut Scratch, fields: &[(Field, &str)])
     let (mut raw, mut draft) = (Vec::new(), Draft::default());
     draft.kind = EventType::ProcessCreated;
     for (field, value) in fields {
-        let from = raw.len();
-        raw.extend_from_slice(value.as_bytes());
-        draft.set(*field, Span::raw(from, raw.len()));
+        draft.append(*field, value, &mut raw);
     }
     condition.holds(EventView { draft: &draft, text: Text { raw: &raw, arena: &[] } }, scratch)
 }

@@ -200,9 +200,7 @@ mod tests {
         let (mut raw, mut draft) = (Vec::new(), Draft::default());
         draft.kind = EventType::ProcessCreated;
         for (field, value) in fields {
-            let from = raw.len();
-            raw.extend_from_slice(value.as_bytes());
-            draft.set(*field, Span::raw(from, raw.len()));
+            draft.append(*field, value, &mut raw);
         }
         exception.holds(EventView { draft: &draft, text: Text { raw: &raw, arena: &[] } }, day)
     }

@@ -168,9 +168,7 @@ proptest! {
         draft.kind = kind;
         draft.flags = Flags(flags);
         for (field, value) in fields {
-            let from = raw.len();
-            raw.extend_from_slice(value.unwrap_or_default().as_bytes());
-            draft.set(field, Span::raw(from, raw.len()));
+            draft.append(field, &value.unwrap_or_default(), &mut raw);
         }
         let event = EventView { draft: &draft, text: Text { raw: &raw, arena: &[] } };
         let mut scratch = Scratch::default();
@@ -192,9 +190,7 @@ fn random_events_do_hit_most_rules() {
         let (mut raw, mut draft) = (Vec::new(), Draft::default());
         draft.kind = EventType::ProcessCreated;
         for (field, value) in fields {
-            let from = raw.len();
-            raw.extend_from_slice(value.unwrap_or_default().as_bytes());
-            draft.set(field, Span::raw(from, raw.len()));
+            draft.append(field, &value.unwrap_or_default(), &mut raw);
         }
         let event = EventView { draft: &draft, text: Text { raw: &raw, arena: &[] } };
         let (mut hits, mut trainings) = (Vec::new(), Vec::new());
@@ -217,9 +213,7 @@ fn hits_carry_what_the_rule_is_per_and_what_it_adds_up() {
         draft.kind = kind;
         flags.iter().for_each(|f| draft.flags.set(*f));
         for (field, value) in fields {
-            let from = raw.len();
-            raw.extend_from_slice(value.as_bytes());
-            draft.set(*field, Span::raw(from, raw.len()));
+            draft.append(*field, value, &mut raw);
         }
         let (mut hits, mut trainings) = (Vec::new(), Vec::new());
         let event = EventView { draft: &draft, text: Text { raw: &raw, arena: &[] } };

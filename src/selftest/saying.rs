@@ -7,7 +7,7 @@ use crate::content::Content;
 use crate::content::cases::{Record, Test};
 use crate::detect::why_not::numbers;
 use crate::enrich::Enricher;
-use crate::event::{Counts, Draft, EventView, FieldSet, Span, Text};
+use crate::event::{Counts, Draft, EventView, FieldSet, Text};
 use crate::extract::examine;
 use crate::rule::{Rule, Scratch};
 
@@ -126,9 +126,7 @@ fn look<T>(content: &Content, record: &Record, see: impl FnOnce(EventView<'_>) -
             let (mut raw, mut arena) = (Vec::new(), Vec::new());
             let mut draft = Draft::empty(*kind, 0);
             for (field, value) in fields {
-                let from = raw.len();
-                raw.extend_from_slice(value.as_bytes());
-                draft.set(*field, Span::raw(from, raw.len()));
+                draft.append(*field, value, &mut raw);
             }
             let enricher = Enricher::new(&content.tables);
             enricher.enrich(&raw, &mut arena, &mut draft, FieldSet(u64::MAX), &mut Counts::default());

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::content::ContentFiles;
-use crate::event::{Draft, EventType, EventView, Field, Span, Text};
+use crate::event::{Draft, EventType, EventView, Field, Text};
 use crate::rule::Scratch;
 
 fn mapping() -> Mapping {
@@ -39,13 +39,10 @@ fn settings() -> SigmaSettings {
 
 /// Whether a rule holds for an event of these fields.
 fn holds(rule: &Rule, fields: &[(Field, &str)]) -> bool {
-    let mut raw = String::new();
+    let mut raw = Vec::new();
     let mut draft = Draft::empty(rule.events[0], 1_780_000_000_000); // 2026-05-28T20:26:40Z
-    for (field, value) in fields {
-        draft.set(*field, Span::raw(raw.len(), raw.len() + value.len()));
-        raw.push_str(value);
-    }
-    let event = EventView { draft: &draft, text: Text { raw: raw.as_bytes(), arena: &[] } };
+    fields.iter().for_each(|(field, value)| draft.append(*field, value, &mut raw));
+    let event = EventView { draft: &draft, text: Text { raw: &raw, arena: &[] } };
     let mut scratch = Scratch::default();
     let holds = rule.condition.holds(event, &mut scratch);
     assert_eq!(
