@@ -5,8 +5,7 @@ use crate::calendar::Zone;
 use crate::event::{Draft, EventType, EventView, Field, FieldSet, Oddity, Span, Text};
 use crate::extract::{Extractor, Layout, Sheet};
 use crate::parse::{Columns, Extract, ParserTable};
-use crate::rule::Scratch;
-use crate::rule::{Rule, Screen, Verdict};
+use crate::rule::{Judge, Rule, Screen, Verdict};
 use crate::source::csv_record;
 use std::sync::Arc;
 
@@ -41,11 +40,10 @@ impl Visit {
 /// Screens batches.
 pub struct Worker {
     extractor: Extractor,
-    screen: Arc<Screen>,
+    judge: Judge,
     zone: Zone,
     hasher: KeyHasher,
     draft: Draft,
-    scratch: Scratch,
     visits: Vec<Visit>,
     /// The header that was read last and its columns: batches of a file share it.
     header: Option<(Arc<[u8]>, Arc<Columns>)>,
@@ -63,11 +61,10 @@ impl Worker {
     ) -> Worker {
         Worker {
             extractor,
-            screen,
+            judge: Judge::new(screen, max_command_chars),
             zone,
             hasher,
             draft: Draft::default(),
-            scratch: Scratch::new(max_command_chars),
             visits,
             header: None,
         }
@@ -195,7 +192,7 @@ impl Worker {
         }
         let (hits, trainings) = (out.hits.len(), out.trainings.len());
         let view = EventView { draft, text: Text { raw, arena: &out.arena } };
-        if self.screen.judge(view, &mut self.scratch, &mut out.hits, &mut out.trainings) {
+        if self.judge.judge(view, &mut out.hits, &mut out.trainings) {
             out.tally.oddities.add(Oddity::TruncatedCommandLine.index(), 1);
         }
         for visit in self.visits.iter().filter(|v| draft.kind.is_a(v.event) && draft.present.contains(v.per)) {

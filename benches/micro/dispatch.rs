@@ -5,7 +5,8 @@ use crate::stage::Stage;
 use divan::{Bencher, counter::ItemsCount};
 use exfil_agent::enrich::Enricher;
 use exfil_agent::event::{EventView, Text};
-use exfil_agent::rule::Scratch;
+use exfil_agent::rule::Judge;
+use std::sync::Arc;
 
 #[divan::bench]
 fn screen(bencher: Bencher<'_, '_>) {
@@ -13,13 +14,13 @@ fn screen(bencher: Bencher<'_, '_>) {
     let mut parsed = Parsed::new(&stage);
     parsed.enrich(&stage, &Enricher::new(&stage.content.tables));
     let text = Text { raw: &parsed.raw, arena: &parsed.arena };
-    let mut scratch = Scratch::new(stage.settings.limits.max_command_chars);
+    let mut judge = Judge::new(Arc::clone(&stage.screen), stage.settings.limits.max_command_chars);
     let (mut hits, mut trainings) = (Vec::new(), Vec::new());
     bencher.counter(ItemsCount::new(parsed.events.len())).bench_local(|| {
         hits.clear();
         trainings.clear();
         for draft in &parsed.events {
-            stage.screen.judge(EventView { draft, text }, &mut scratch, &mut hits, &mut trainings);
+            judge.judge(EventView { draft, text }, &mut hits, &mut trainings);
         }
         (hits.len(), trainings.len())
     });

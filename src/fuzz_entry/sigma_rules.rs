@@ -6,9 +6,9 @@ use crate::config::SigmaSettings;
 use crate::content::ContentFiles;
 use crate::content::fault::Faults;
 use crate::event::{Draft, EventType, EventView, Field, Span, Text};
-use crate::rule::{Scratch, Screen};
+use crate::rule::{Judge, Scratch, Screen};
 use std::collections::BTreeMap;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 fn mapping() -> &'static Mapping {
     static MAPPING: OnceLock<Mapping> = OnceLock::new();
@@ -35,7 +35,7 @@ pub fn sigma(data: &[u8]) {
         return;
     };
     let rules = [rule];
-    let screen = Screen::new(&rules, &[]);
+    let mut judge = Judge::new(Arc::new(Screen::new(&rules, &[])), 32_767);
     let mut scratch = Scratch::default();
     // The rule's own text is full of what it looks for: each of its lines is the value of every field once.
     for line in text.lines().take(40) {
@@ -48,7 +48,7 @@ pub fn sigma(data: &[u8]) {
             let alone = is_declared && rules[0].condition.holds(event, &mut scratch);
             // The image is what enrichment makes of the path; here it is the path itself, so only one direction is certain.
             let mut hits = Vec::new();
-            screen.judge(event, &mut scratch, &mut hits, &mut Vec::new());
+            judge.judge(event, &mut hits, &mut Vec::new());
             assert!(alone || hits.is_empty(), "the screen finds what the rule does not");
             let why = rules[0].condition.why_not(event, &mut scratch);
             assert_eq!(rules[0].condition.holds(event, &mut scratch), why.is_none(), "the explanation contradicts");

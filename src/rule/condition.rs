@@ -214,6 +214,20 @@ impl Condition {
         set
     }
 
+    /// The fields on whose texts alone, beside the event's type and flags, it depends whether the condition holds; `None` when it
+    /// depends on something else.
+    pub(super) fn asks(&self) -> Option<FieldSet> {
+        let mut asked = Some(FieldSet::default());
+        self.quick.each_leaf(&mut |leaf| {
+            asked = match leaf {
+                Leaf::Flag(..) => asked,
+                Leaf::Time(..) => None,
+                _ => asked.map(|set| set.union(leaf.reads())),
+            }
+        });
+        asked
+    }
+
     /// Fields without which the condition can never hold; each inner set is "one of".
     pub fn needs(&self) -> Vec<FieldSet> {
         self.quick.needs()

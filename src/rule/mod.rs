@@ -21,7 +21,7 @@ pub mod text;
 pub mod tools;
 
 pub use scratch::Scratch;
-pub use screen::Screen;
+pub use screen::{Judge, Screen};
 
 use crate::event::{EventType, Field, FieldSet};
 

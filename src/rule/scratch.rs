@@ -36,6 +36,8 @@ pub struct Scratch {
     pub(super) lower: Vec<u8>,
     /// Candidates, one bit a group; belongs to the screen.
     pub(super) candidates: Vec<u64>,
+    /// Groups that held in the last search; belongs to the screen.
+    pub(super) held: Vec<u32>,
 }
 
 /// How much of the current event's command line has been prepared.
@@ -75,6 +77,7 @@ impl Scratch {
             made: [Vec::new(), Vec::new()],
             lower: Vec::new(),
             candidates: Vec::new(),
+            held: Vec::new(),
         }
     }
 

@@ -6,10 +6,11 @@ mod public;
 
 use crate::skip::skip;
 use exfil_agent::batch::Hit;
-use exfil_agent::rule::{Scratch, Screen};
+use exfil_agent::rule::{Judge, Scratch, Screen};
 use exfil_agent::sigma::Outcome;
 use public::{PUBLIC, Public, event, processes};
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 /// The rules, unless they are not there.
 fn public(test: &str) -> Option<&'static Public> {
@@ -44,7 +45,7 @@ fn all_public_sigma_rules_load_or_say_why_not() {
 fn the_screen_finds_what_each_public_rule_says() {
     let Some(public) = public("the_screen_finds_what_each_public_rule_says") else { return };
     let content = &public.content;
-    let screen = Screen::new(&content.rules, &content.models);
+    let mut judge = Judge::new(Arc::new(Screen::new(&content.rules, &content.models)), 32_767);
     let mut scratch = Scratch::default();
     let mut fired = BTreeSet::new();
     for file in &public.content.sigma.files {
@@ -52,7 +53,11 @@ fn the_screen_finds_what_each_public_rule_says() {
             let record = process.record();
             event(content, &record, |event| {
                 let mut hits: Vec<Hit> = Vec::new();
-                screen.judge(event, &mut scratch, &mut hits, &mut Vec::new());
+                judge.judge(event, &mut hits, &mut Vec::new());
+                // Once more, from memory.
+                let mut again: Vec<Hit> = Vec::new();
+                judge.judge(event, &mut again, &mut Vec::new());
+                assert_eq!(hits, again, "{record}");
                 let found: BTreeSet<usize> = hits.iter().map(|h| usize::from(h.rule)).collect();
                 let kind = event.draft.kind;
                 let told: BTreeSet<usize> = content

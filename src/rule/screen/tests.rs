@@ -4,7 +4,8 @@
 use super::*;
 use crate::config::{DetectionSettings, Limits};
 use crate::content::{self, Content};
-use crate::event::{Draft, Flags, Text};
+use crate::event::{Draft, Flag, Flags, Span, Text};
+use crate::rule::Scratch;
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use std::sync::LazyLock;
@@ -42,7 +43,11 @@ static CONTENT: LazyLock<Content> = LazyLock::new(|| {
     content::load(&settings, &Limits::default()).unwrap_or_else(|f| panic!("{f}"))
 });
 
-static SCREEN: LazyLock<Screen> = LazyLock::new(|| Screen::new(&CONTENT.rules, &CONTENT.models));
+static SCREEN: LazyLock<Arc<Screen>> = LazyLock::new(|| Arc::new(Screen::new(&CONTENT.rules, &CONTENT.models)));
+
+fn judge() -> Judge {
+    Judge::new(Arc::clone(&SCREEN), 32_767)
+}
 
 /// Fields of the events in the tests of the shipped rules.
 static TESTED: LazyLock<Vec<(Field, String)>> = LazyLock::new(|| {
@@ -174,9 +179,35 @@ proptest! {
         let mut scratch = Scratch::default();
         let (hits, trainings) = truth(event, &mut scratch);
         let mut found = (Vec::new(), Vec::new());
-        prop_assert!(!SCREEN.judge(event, &mut scratch, &mut found.0, &mut found.1));
+        prop_assert!(!judge().judge(event, &mut found.0, &mut found.1));
         prop_assert_eq!(&found.0, &hits, "{}", String::from_utf8_lossy(&raw));
         prop_assert_eq!(found.1, trainings);
+    }
+}
+
+proptest! {
+    #![proptest_config(crate::effort::cases_of(200))]
+
+    #[test]
+    fn whoever_has_judged_before_says_the_same(
+        events in proptest::collection::vec((kind(), 0_u8..16, fields()), 1..30),
+        order in proptest::collection::vec((any::<proptest::sample::Index>(), "[a-c]?"), 1..200),
+    ) {
+        // So small that it forgets, too.
+        let mut judge = Judge { memo: Memo::new(2_000), ..judge() };
+        for (index, more) in order {
+            let (kind, flags, fields) = index.get(&events);
+            let (mut raw, mut draft) = (Vec::new(), Draft::default());
+            (draft.kind, draft.flags) = (*kind, Flags(*flags));
+            for (field, value) in fields {
+                let changed = value.as_ref().map(|v| if *field == Field::CommandLine { format!("{v}{more}") } else { v.clone() });
+                draft.append(*field, &changed.unwrap_or_default(), &mut raw);
+            }
+            let event = EventView { draft: &draft, text: Text { raw: &raw, arena: &[] } };
+            let mut found = (Vec::new(), Vec::new());
+            judge.judge(event, &mut found.0, &mut found.1);
+            prop_assert_eq!(&found, &truth(event, &mut Scratch::default()), "{}", String::from_utf8_lossy(&raw));
+        }
     }
 }
 
@@ -184,7 +215,7 @@ proptest! {
 fn random_events_do_hit_most_rules() {
     // The property above would be empty if its events never fired: every shipped process rule can be hit.
     let mut runner = proptest::test_runner::TestRunner::deterministic();
-    let (mut seen, mut scratch) = (std::collections::BTreeSet::new(), Scratch::default());
+    let (mut seen, mut judge) = (std::collections::BTreeSet::new(), judge());
     for _ in 0..12_000 {
         let fields = fields().new_tree(&mut runner).unwrap().current();
         let (mut raw, mut draft) = (Vec::new(), Draft::default());
@@ -194,7 +225,7 @@ fn random_events_do_hit_most_rules() {
         }
         let event = EventView { draft: &draft, text: Text { raw: &raw, arena: &[] } };
         let (mut hits, mut trainings) = (Vec::new(), Vec::new());
-        SCREEN.judge(event, &mut scratch, &mut hits, &mut trainings);
+        judge.judge(event, &mut hits, &mut trainings);
         seen.extend(hits.iter().map(|h| CONTENT.rules[usize::from(h.rule)].id.as_str()));
     }
     for rule in &CONTENT.rules {
@@ -208,7 +239,7 @@ fn random_events_do_hit_most_rules() {
 #[test]
 fn hits_carry_what_the_rule_is_per_and_what_it_adds_up() {
     let rule = |id: &str| CONTENT.rules.iter().position(|r| r.id == id).unwrap() as u16;
-    let judge = |fields: &[(Field, &str)], flags: &[Flag], kind: EventType| {
+    let of = |fields: &[(Field, &str)], flags: &[Flag], kind: EventType| {
         let (mut raw, mut draft) = (Vec::new(), Draft::default());
         draft.kind = kind;
         flags.iter().for_each(|f| draft.flags.set(*f));
@@ -217,7 +248,7 @@ fn hits_carry_what_the_rule_is_per_and_what_it_adds_up() {
         }
         let (mut hits, mut trainings) = (Vec::new(), Vec::new());
         let event = EventView { draft: &draft, text: Text { raw: &raw, arena: &[] } };
-        SCREEN.judge(event, &mut Scratch::default(), &mut hits, &mut trainings);
+        judge().judge(event, &mut hits, &mut trainings);
         let text = |span: Span| String::from_utf8_lossy(event.text.get(span)).into_owned();
         let hits: Vec<_> = hits.iter().map(|h| (h.rule, text(h.value), h.amount)).collect();
         let trainings: Vec<_> = trainings.iter().map(|t| (text(t.value), text(t.once))).collect();
@@ -226,18 +257,18 @@ fn hits_carry_what_the_rule_is_per_and_what_it_adds_up() {
     let web = EventType::WebActivityAllowed;
     let fields =
         [(Field::TopDomain, "gofile.io"), (Field::UserKey, "jdoe"), (Field::BytesOut, "7"), (Field::Method, "PUT")];
-    let (hits, trainings) = judge(&fields, &[Flag::IsFileSharing], web);
+    let (hits, trainings) = of(&fields, &[Flag::IsFileSharing], web);
     assert!(hits.contains(&(rule("WEB-FS"), "gofile.io".into(), 0)));
     assert!(hits.contains(&(rule("WEB-OU-FS"), String::new(), 0)));
     assert!(hits.contains(&(rule("WEB-New-File-20"), String::new(), 7)));
     assert_eq!(trainings, vec![("jdoe".to_owned(), "gofile.io".to_owned()); 2]);
     // Without the user there is nobody to count; without bytes nothing to add up.
-    let (hits, trainings) = judge(&fields[..1], &[Flag::IsFileSharing], web);
+    let (hits, trainings) = of(&fields[..1], &[Flag::IsFileSharing], web);
     let ids: Vec<u16> = hits.iter().map(|h| h.0).collect();
     assert!(ids.contains(&rule("WEB-FS")) && !ids.contains(&rule("WEB-OU-FS")), "{ids:?}");
     assert!(!ids.contains(&rule("A-WEB-EXFIL-ASSET")) && trainings.is_empty());
     // A write to a stick is judged by the rules for file writes.
-    let (hits, trainings) = judge(&[(Field::ProcessKey, "k")], &[Flag::IsTemp], EventType::UsbWrite);
+    let (hits, trainings) = of(&[(Field::ProcessKey, "k")], &[Flag::IsTemp], EventType::UsbWrite);
     assert!(hits.contains(&(rule("FA-TEMP-DIRECTORY-F"), "k".into(), 0)));
     assert_eq!(trainings, [("k".to_owned(), String::new())]);
 }
@@ -249,10 +280,10 @@ fn an_over_long_command_line_is_reported_whether_or_not_a_rule_holds() {
     draft.kind = EventType::ProcessCreated;
     draft.set(Field::CommandLine, Span::raw(0, raw.len()));
     let event = EventView { draft: &draft, text: Text { raw: raw.as_bytes(), arena: &[] } };
-    assert!(SCREEN.judge(event, &mut Scratch::default(), &mut Vec::new(), &mut Vec::new()));
+    assert!(judge().judge(event, &mut Vec::new(), &mut Vec::new()));
     draft.set(Field::CommandLine, Span::raw(0, 32_767));
     let event = EventView { draft: &draft, text: Text { raw: raw.as_bytes(), arena: &[] } };
-    assert!(!SCREEN.judge(event, &mut Scratch::default(), &mut Vec::new(), &mut Vec::new()));
+    assert!(!judge().judge(event, &mut Vec::new(), &mut Vec::new()));
 }
 
 #[test]

@@ -1,0 +1,214 @@
+//! Judges an event by all rules and models at once: those that can hold are found by hash, flag and literal search, and
+//! only they are judged.
+//!
+//! Gives exactly the rules and models whose condition holds. Rules with the same condition share one judgement. What asks for
+//! nothing but how a program was started is judged once for each way of starting one: see `memo`.
+
+mod finder;
+mod grouping;
+mod memo;
+mod slots;
+
+use super::Rule;
+use super::condition::Condition;
+use super::scratch::Scratch;
+use crate::batch::{Hit, Training};
+use crate::event::{EventType, EventView, Field, FieldSet};
+use crate::model::ModelSpec;
+use finder::Finder;
+use grouping::Grouping;
+use memo::{Look, Memo};
+use slots::{ModelSlot, RuleSlot};
+use std::sync::Arc;
+
+/// All enabled rules and all models, arranged for judging.
+#[derive(Debug)]
+pub struct Screen {
+    groups: Vec<Group>,
+    kinds: Vec<KindScreen>,
+}
+
+/// Whoever judges events by a screen: its buffers, and what it has judged before.
+#[derive(Debug)]
+pub struct Judge {
+    screen: Arc<Screen>,
+    scratch: Scratch,
+    memo: Memo,
+}
+
+/// Rules and models that share a condition, or an alternative of one.
+#[derive(Debug)]
+struct Group {
+    condition: Condition,
+    /// Fields that must be there for the condition to hold.
+    required: FieldSet,
+    rules: Vec<RuleSlot>,
+    models: Vec<ModelSlot>,
+}
+
+/// Bits of groups.
+type Mask = Box<[u64]>;
+
+/// What can hold for events of one type.
+#[derive(Debug, Default)]
+struct KindScreen {
+    /// Groups that ask for what recurs from event to event, and the fields that they ask for. None where no condition reads the
+    /// command line: judging is quicker than remembering then.
+    recurring: Option<(Finder, Vec<Field>)>,
+    /// All others, if there are any.
+    others: Option<Finder>,
+    wanted: FieldSet,
+    reads_command: bool,
+}
+
+/// Fields that say which program was started, and how: few texts, seen again and again. Whose it is, where and when is no part
+/// of it.
+const RECURRING: [Field; 10] = [
+    Field::ProcessPath,
+    Field::ProcessName,
+    Field::ProcessDir,
+    Field::ProcessKey,
+    Field::Image,
+    Field::ParentImage,
+    Field::App,
+    Field::CommandLine,
+    Field::ParentProcessPath,
+    Field::ParentProcessName,
+];
+
+impl Screen {
+    /// Arranges the enabled rules and the models. Indices in hits and trainings are those of the slices.
+    pub fn new(rules: &[Rule], models: &[ModelSpec]) -> Screen {
+        let mut grouping = Grouping::default();
+        for (index, rule) in rules.iter().enumerate().filter(|(_, r)| r.judges()) {
+            let slot = RuleSlot::of(index, rule, models);
+            for alternative in rule.condition.alternatives() {
+                grouping.join(&alternative, &rule.events, slot.reads(rule), |g| g.rules.push(slot));
+            }
+        }
+        for (index, model) in models.iter().enumerate() {
+            let slot = ModelSlot::of(index, model);
+            for alternative in model.condition.alternatives() {
+                grouping.join(&alternative, &model.events, slot.reads(), |g| g.models.push(slot));
+            }
+        }
+        grouping.finish()
+    }
+
+    /// Fields that some enabled rule or model of each event type reads, and those that the screen looks up itself.
+    pub fn wanted(&self) -> [FieldSet; EventType::COUNT] {
+        let mut wanted = [FieldSet::default(); EventType::COUNT];
+        for (slot, kind) in wanted.iter_mut().zip(&self.kinds) {
+            *slot = kind.wanted;
+        }
+        wanted
+    }
+}
+
+impl Judge {
+    /// Judges by a screen; of command lines longer than `max_command_chars` characters, only head and tail.
+    pub fn new(screen: Arc<Screen>, max_command_chars: usize) -> Judge {
+        Judge { screen, scratch: Scratch::new(max_command_chars), memo: Memo::new(memo::HALF_BYTES) }
+    }
+
+    /// Appends the hits (by rule index) and trainings (by model index) of an event. Returns whether its command line was
+    /// too long to be judged whole.
+    #[inline]
+    pub fn judge(&mut self, event: EventView<'_>, hits: &mut Vec<Hit>, trainings: &mut Vec<Training>) -> bool {
+        let Judge { screen, scratch, memo } = self;
+        let Some(kind) = screen.kinds.get(event.draft.kind.index()) else { return false };
+        scratch.begin();
+        let mut found = Found { groups: &screen.groups, event, from: (hits.len(), trainings.len()), hits, trainings };
+        if let Some((finder, fields)) = &kind.recurring {
+            match memo.look(event, fields) {
+                Look::Known(answer) => memo.held(answer).iter().for_each(|at| found.add(*at)),
+                Look::Nothing => found.search(finder, scratch),
+                Look::New(question) => {
+                    found.search(finder, scratch);
+                    memo.keep(question, &scratch.held);
+                }
+            }
+        }
+        if let Some(finder) = &kind.others {
+            found.search(finder, scratch);
+        }
+        found.sort();
+        kind.reads_command && scratch.truncated(event)
+    }
+}
+
+/// What an event has given so far.
+struct Found<'a, 'e> {
+    groups: &'a [Group],
+    event: EventView<'e>,
+    /// Where the event's own hits and trainings begin.
+    from: (usize, usize),
+    hits: &'a mut Vec<Hit>,
+    trainings: &'a mut Vec<Training>,
+}
+
+impl Found<'_, '_> {
+    /// Adds what the groups give that a finder finds and that hold; they are left in the scratch.
+    #[inline]
+    fn search(&mut self, finder: &Finder, scratch: &mut Scratch) {
+        scratch.held.clear();
+        if !finder.find(self.event, scratch) {
+            return;
+        }
+        let (candidates, mut held) = (std::mem::take(&mut scratch.candidates), std::mem::take(&mut scratch.held));
+        for (word, bits) in candidates.iter().enumerate() {
+            let mut bits = *bits;
+            while bits != 0 {
+                let at = word * 64 + bits.trailing_zeros() as usize;
+                bits &= bits - 1;
+                let Some(group) = self.groups.get(at) else { continue };
+                let there = self.event.draft.present.0 & group.required.0 == group.required.0;
+                if there && group.condition.quick().holds(self.event, scratch) {
+                    held.push(at as u32);
+                    self.add(at as u32);
+                }
+            }
+        }
+        (scratch.candidates, scratch.held) = (candidates, held);
+    }
+
+    /// Adds what a group gives that holds.
+    fn add(&mut self, at: u32) {
+        let Some(group) = self.groups.get(at as usize) else { return };
+        let (first_hit, first_training) = self.from;
+        // Another alternative of the same rule may have held before.
+        for rule in &group.rules {
+            let seen = self.hits.get(first_hit..).is_some_and(|new| new.iter().any(|h| h.rule == rule.index));
+            self.hits.extend(if seen { None } else { rule.hit(self.event) });
+        }
+        for model in &group.models {
+            let new = self.trainings.get(first_training..);
+            let seen = new.is_some_and(|new| new.iter().any(|t| t.model == model.index));
+            self.trainings.extend(if seen { None } else { model.training(self.event) });
+        }
+    }
+
+    fn sort(self) {
+        let (first_hit, first_training) = self.from;
+        if let Some(new) = self.hits.get_mut(first_hit..) {
+            new.sort_unstable_by_key(|h| h.rule);
+        }
+        if let Some(new) = self.trainings.get_mut(first_training..) {
+            new.sort_unstable_by_key(|t| t.model);
+        }
+    }
+}
+
+fn mark(bits: &mut [u64], at: usize) {
+    if let Some(word) = bits.get_mut(at / 64) {
+        *word |= 1 << (at % 64);
+    }
+}
+
+/// Whether a rule's stateless part fires, given that its condition holds: what it counts or adds up must be there.
+pub fn hit_of(index: usize, rule: &Rule, models: &[ModelSpec], event: EventView<'_>) -> Option<Hit> {
+    RuleSlot::of(index, rule, models).hit(event)
+}
+
+#[cfg(test)]
+mod tests;
