@@ -56,9 +56,12 @@ impl Bars {
         self.ratio("durability: throughput ÷ in memory, mixed", 0.85, tax(wall));
         self.ratio("durability by CPU time, mixed", 0.85, tax(cpu));
         for (name, bar) in [("200 rules", 1.15), ("1,400 rules", 2.0)] {
+            let what = format!("time of {name} ÷ time of 20");
             if let Some(spread) = results.time_ratio(name, "durable 1", wall) {
-                let what = format!("time of {name} ÷ time of 20");
                 self.add(&what, &format!("≤ {bar}"), spread.to_string(), Some(spread.median <= bar));
+            }
+            if let Some(spread) = results.time_ratio(&format!("{name}, unlike"), "20 rules, unlike", wall) {
+                self.add(&format!("{what}, no command line twice"), "–", spread.to_string(), None);
             }
         }
         for s in results.series.iter().filter(|s| s.contender.table == Kind::Hostile) {

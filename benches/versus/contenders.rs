@@ -68,7 +68,18 @@ pub fn all(
         }
         if options.has(Row::Rules) {
             match rules::write(product, &options.sigma, &options.work().join("rules"), &yardstick.tenth) {
-                Ok(rows) => all.extend(rows.into_iter().map(|row| many_rules(row, product, &yardstick.all))),
+                Ok(rows) => {
+                    all.extend(rows.iter().map(|row| many_rules(row, product, &yardstick.all)));
+                    all.push(unlike(
+                        ours(product, Kind::Yardstick, &yardstick.unlike, 1, DURABLE),
+                        "20 rules",
+                        "ours alone",
+                    ));
+                    all.extend(
+                        rows.iter()
+                            .map(|row| unlike(many_rules(row, product, &yardstick.unlike), &row.name, &row.shown)),
+                    );
+                }
                 Err(why) => report.skipped.push(format!("rows of many rules: {why}")),
             }
         }
@@ -102,10 +113,19 @@ fn in_all_forms(options: &Options, product: &Product, table: Kind, input: &Input
     forms.map(contender).collect()
 }
 
-fn many_rules(row: rules::Row, product: &Product, input: &Input) -> Contender {
+/// The same where no command line comes twice.
+fn unlike(mut contender: Contender, name: &str, shown: &str) -> Contender {
+    contender.name = format!("{name}, unlike");
+    let rules = shown.rsplit_once("one core, ").map_or(shown, |(_, rules)| rules);
+    contender.shown = format!("no command line twice: exfil-agent, durable, one core, {rules}");
+    contender.expected = Expected::Anything;
+    contender
+}
+
+fn many_rules(row: &rules::Row, product: &Product, input: &Input) -> Contender {
     let config = row.config.display().to_string();
     let mut contender = ours(product, Kind::Yardstick, input, 1, &[DURABLE, &["--config", &config]].concat());
-    (contender.name, contender.shown) = (row.name, row.shown);
+    (contender.name, contender.shown) = (row.name.clone(), row.shown.clone());
     // The yardstick's events meet some of the added rules.
     contender.expected = Expected::Anything;
     contender

@@ -16,6 +16,8 @@ pub struct Yardstick {
     /// All events, and the first tenth of them for contenders that are slow.
     pub all: Input,
     pub tenth: Input,
+    /// All events, each with a command line that no other has.
+    pub unlike: Input,
     /// How many (event, rule) pairs match, and how many events.
     pub all_pairs: u64,
     pub tenth_pairs: u64,
@@ -47,6 +49,16 @@ impl Yardstick {
             }
             out.flush().unwrap();
         });
+        let unlike_path = once(&options.work().join(format!("data/ev{}.unlike.cef", options.events)), |making| {
+            let mut out = BufWriter::new(fs::File::create(making).unwrap());
+            let lines = BufReader::new(fs::File::open(&all_path).unwrap()).lines();
+            for (n, line) in lines.enumerate() {
+                let line = line.unwrap();
+                let (before, after) = line.rsplit_once(" outcome=").unwrap();
+                writeln!(out, "{before} --n={n} outcome={after}").unwrap();
+            }
+            out.flush().unwrap();
+        });
         python(&from.join("mkrules.py"), &[], &home);
         let rules = home.join("rules");
         let by_rule: BTreeMap<String, u64> = serde_json::from_slice(&fs::read(truth).unwrap()).unwrap();
@@ -56,6 +68,7 @@ impl Yardstick {
             all_lines: options.events / 1000,
             all: Input::file(all_path, options.events),
             tenth: Input::file(tenth_path, options.events / 10),
+            unlike: Input::file(unlike_path, options.events),
             floor,
             rules,
         })
