@@ -74,6 +74,9 @@ const NUMBERS: Numbers = Numbers {
     max_bins_wide: 5,
 };
 
+/// The score of the rules.
+const SCORE: u32 = 5;
+
 /// An alert as both sides tell it.
 #[derive(Clone, Debug, PartialEq, PartialOrd)]
 pub struct Told {
@@ -85,6 +88,7 @@ pub struct Told {
     /// N, C, count and history days, for model rules.
     model: Option<[u64; 4]>,
     sum: Option<u64>,
+    score: u32,
     /// The number that a summary tells.
     summary: Option<u64>,
 }
@@ -99,6 +103,7 @@ impl Told {
             held_back: false,
             model: None,
             sum: None,
+            score: SCORE,
             summary: None,
         }
     }
@@ -112,6 +117,7 @@ impl Told {
             held_back: false,
             model: None,
             sum: None,
+            score: SCORE,
             summary: Some(count),
         }
     }
@@ -127,6 +133,7 @@ impl Told {
             held_back: alert.suppressed,
             model: evidence.model.as_ref().map(|m| [m.n, m.c, m.count, m.history_days.into()]),
             sum: evidence.sum.as_ref().map(|s| s.total),
+            score: alert.score,
             summary: (alert.kind == AlertKind::Summary).then(summary),
         }
     }
@@ -144,14 +151,16 @@ fn content() -> &'static (Arc<Content>, DetectionSettings, Limits) {
         };
         for model in scene::MODELS {
             let (scope, feature, events, condition, once) = match model.scope {
+                "agent" if model.programs => ("org", "process_key", "file-write", "is_temp", ""),
                 "user" => ("user", "process_key", "file-write", "is_temp", ""),
                 "group" => ("peer_group", "user_key", "web-activity-allowed", "is_file_sharing", "once_per = 'top_domain'\n"),
                 _ => ("org", "user_key", "web-activity-allowed", "is_file_sharing", "once_per = 'top_domain'\n"),
             };
+            let new_to = model.new_to.map(|other| format!("new_to = '{other}'\n")).unwrap_or_default();
             write(
                 format!("models/{}.toml", model.id.to_lowercase().replace('-', "_")),
                 format!(
-                    "id = '{}'\nname = 'n'\nrevision = 1\nscope = '{scope}'\nfeature = '{feature}'\nevents = '{events}'\n{once}alpha = {:?}\n\
+                    "id = '{}'\nname = 'n'\nrevision = 1\nscope = '{scope}'\nfeature = '{feature}'\nevents = '{events}'\n{once}{new_to}alpha = {:?}\n\
                      cut_off = {}\n[condition]\n{condition} = true\n",
                     model.id, model.alpha, model.cut_off
                 ),
@@ -182,7 +191,7 @@ fn content() -> &'static (Arc<Content>, DetectionSettings, Limits) {
             ..Limits::default()
         };
         let content = content::load(&settings, &limits).unwrap_or_else(|f| panic!("{f}"));
-        assert_eq!(content.models.len(), 3);
+        assert_eq!(content.models.len(), scene::MODELS.len());
         (Arc::new(content), settings, limits)
     })
 }
@@ -225,6 +234,15 @@ fn rule_file(rule: &Rule) -> String {
         }
     };
     said.unwrap();
+    if let Some(common) = rule.common {
+        let then = match common.then {
+            scene::Then::Group => "then = 'group'\n".to_owned(),
+            scene::Then::Score(score) => format!("then = 'score'\nscore = {score}\n"),
+        };
+        let scene::Common { model, at_least, within_days, .. } = common;
+        write!(text, "[prevalence]\nmodel = '{model}'\nat_least = {at_least}\nwithin_days = {within_days}\n{then}")
+            .unwrap();
+    }
     text
 }
 
@@ -363,7 +381,7 @@ fn agree(steps: Vec<Step>) -> Result<(), TestCaseError> {
             After::Nothing | After::Commit => {}
         }
     }
-    let guards = plain.guards.iter().map(|((day, (rule, entity, value)), repeats)| {
+    let guards = plain.guards.iter().map(|((day, (rule, _, entity, value)), repeats)| {
         ((*day, (*rule).to_owned(), entity.clone(), value.clone()), *repeats)
     });
     prop_assert_eq!(agent.guards(), guards.collect());
@@ -387,7 +405,12 @@ fn id_of(alert: &Alert, told: u64) -> String {
         (AlertKind::Summary, told) => (format!("summary {}", alert.rule.id), told.to_string()),
         _ => (alert.rule.id.clone(), alert.value.clone().unwrap_or_default()),
     };
-    let kind = if ["O-HOST", "O-TUNNEL"].contains(&&*alert.rule.id) { EntityKind::Host } else { EntityKind::User };
+    let of_group = alert.kind == AlertKind::Summary && alert.entity.starts_with("c:");
+    let kind = match &*alert.rule.id {
+        _ if of_group => EntityKind::Agent,
+        "O-HOST" | "O-TUNNEL" => EntityKind::Host,
+        _ => EntityKind::User,
+    };
     alert_id(&rule, 3, kind, &alert.entity, &value, sequence)
 }
 

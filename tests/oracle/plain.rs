@@ -3,7 +3,7 @@
 //! Written from the description of the models, verdicts and bounds, not from the code. It is slow: each question goes over
 //! all that was ever trained.
 
-use super::scene::{Action, Event, MODELS, Model, RULES, Rule, Says, Who};
+use super::scene::{Action, Event, MODELS, Model, RULES, Rule, Says, Then, Who};
 use super::{Numbers, Told};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -28,8 +28,12 @@ struct Histogram {
 /// An entity: its kind and its key. The agent's key is empty.
 type Entity = (&'static str, String);
 
-/// What has fired: rule, entity, value; by the first day of its period.
-type Fired = (&'static str, String, String);
+/// What has fired: rule, whether it is the first of a group of what is common (its entity is the value then), entity, value; by
+/// the first day of its period.
+type Fired = (&'static str, bool, String, String);
+
+/// Alerts held back: the day, the rule, whether they are of a group, the entity.
+type HeldBack = (Day, &'static str, bool, String);
 
 #[derive(Debug)]
 pub struct Plain {
@@ -45,8 +49,8 @@ pub struct Plain {
     once: BTreeSet<(&'static str, String, Day, String, String)>,
     sums: BTreeMap<(&'static str, String, Day, String), u64>,
     pub guards: BTreeMap<(Day, Fired), u64>,
-    /// Alerts held back: day, rule, entity; how many, and how many of them were told.
-    held_back: BTreeMap<(Day, &'static str, String), (u64, u64)>,
+    /// How many alerts were held back, and how many of them were told.
+    held_back: BTreeMap<HeldBack, (u64, u64)>,
     newest: Option<Day>,
     pub late: u64,
     pub future: u64,
@@ -125,9 +129,10 @@ impl Plain {
     /// added since the last summary is told in one of its own.
     fn close_days(&mut self, newest: Day, told: &mut Vec<Told>) {
         let open_from = newest - self.numbers.late_days;
-        for ((day, rule, entity), (count, already)) in &mut self.held_back {
+        for ((day, rule, grouped, entity), (count, already)) in &mut self.held_back {
             let rule = RULES.iter().find(|r| r.id == *rule).unwrap();
-            if *day < rule.period(open_from) && count > already {
+            let stays = if *grouped { rule.common.map_or(0, |c| c.within_days) } else { 0 };
+            if *day < rule.period(open_from) - stays && count > already {
                 told.push(Told::summary(rule, entity, *day, *count - *already));
                 *already = *count;
             }
@@ -138,8 +143,8 @@ impl Plain {
     }
 
     /// Numbers that leave are told first.
-    fn let_go(&mut self, leaves: impl Fn(&(Day, &'static str, String)) -> bool, told: &mut Vec<Told>) {
-        for ((day, rule, entity), (count, already)) in self.held_back.iter().filter(|(at, _)| leaves(at)) {
+    fn let_go(&mut self, leaves: impl Fn(&HeldBack) -> bool, told: &mut Vec<Told>) {
+        for ((day, rule, _, entity), (count, already)) in self.held_back.iter().filter(|(at, _)| leaves(at)) {
             if count > already {
                 let rule = RULES.iter().find(|r| r.id == *rule).unwrap();
                 told.push(Told::summary(rule, entity, *day, count - already));
@@ -194,19 +199,36 @@ impl Plain {
                 }
             }
         }
+        let is_common = !stale && self.is_common(rule, event);
         let period = rule.period(day);
-        let guard = (period, (rule.id, entity.to_owned(), value));
+        let guard = (period, (rule.id, false, entity.to_owned(), value.clone()));
         if let Some(repeats) = self.guards.get_mut(&guard) {
             *repeats += 1;
             return;
         }
         // Never the first of a kind: a day has so many of a rule and entity before the rest is held back.
-        let same = |(p, (r, e, _)): &&(Day, Fired)| *p == period && *r == rule.id && e == entity;
+        let same = |(p, (r, _, e, _)): &&(Day, Fired)| *p == period && *r == rule.id && e == entity;
         let before = self.guards.keys().filter(same).count();
         self.guards.insert(guard, 0);
         alert.held_back = before >= self.numbers.max_alerts_per_day;
         if alert.held_back {
-            self.held_back.entry((period, rule.id, entity.to_owned())).or_default().0 += 1;
+            self.held_back.entry((period, rule.id, false, entity.to_owned())).or_default().0 += 1;
+        } else if let Some(common) = rule.common.filter(|_| is_common) {
+            match common.then {
+                Then::Score(score) => alert.score = score,
+                Then::Group => {
+                    let group = |day| (day, (rule.id, true, value.clone(), String::new()));
+                    let open =
+                        (0..common.within_days).map(|ago| period - ago).find(|d| self.guards.contains_key(&group(*d)));
+                    match open {
+                        Some(first) => {
+                            alert.held_back = true;
+                            self.held_back.entry((first, rule.id, true, value.clone())).or_default().0 += 1;
+                        }
+                        None => drop(self.guards.insert(group(period), 0)),
+                    }
+                }
+            }
         }
         told.push(alert);
         // The oldest leave first.
@@ -218,6 +240,16 @@ impl Plain {
             let oldest = self.held_back.keys().next().cloned().unwrap();
             self.let_go(|at| *at == oldest, told);
         }
+    }
+
+    /// Whether a rule's model has counted the event's value often enough lately, without the event itself.
+    fn is_common(&self, rule: &Rule, event: &Event) -> bool {
+        let Some(common) = rule.common else { return false };
+        let model = MODELS.iter().find(|m| m.id == common.model).unwrap();
+        let (Some(scope), Some(value)) = (self.scope(model, event), model.value(event)) else { return false };
+        let Some(histogram) = self.histograms.get(&(model.id, scope.1)) else { return false };
+        let lately = |t: &&Trained| t.value == value && t.day <= event.day && t.day > event.day - common.within_days;
+        histogram.trained.iter().filter(lately).count() as u64 >= common.at_least
     }
 
     /// Asks a model as it was before the event. The numbers, when it says what the rule wants.
@@ -289,8 +321,14 @@ impl Plain {
             if user_stale {
                 continue;
             }
+            if let Some(other) = model.new_to {
+                let counted = self.histograms.get(&(other, owner.clone()));
+                if counted.is_some_and(|h| h.trained.iter().any(|t| t.value == value)) {
+                    continue;
+                }
+            }
             let unique = if model.unique_by_domain { event.domain().unwrap_or_default() } else { String::new() };
-            if model.unique_by_domain {
+            if model.scope != "user" {
                 if !self.once.insert((model.id, owner.clone(), day, value.clone(), unique)) {
                     continue;
                 }

@@ -206,8 +206,28 @@ pub struct Rule {
     pub who: Who,
     pub says: Says,
     pub monthly: bool,
+    /// What is common for it, if anything is.
+    pub common: Option<Common>,
     /// The value that the rule is "per" (empty for none), where its condition holds.
     when: fn(&Event) -> Option<String>,
+}
+
+/// What is common by the counts of a model: so often, within so many days.
+#[derive(Clone, Copy, Debug)]
+pub struct Common {
+    pub model: &'static str,
+    pub at_least: u64,
+    pub within_days: i32,
+    pub then: Then,
+}
+
+/// What becomes of the alert.
+#[derive(Clone, Copy, Debug)]
+pub enum Then {
+    /// Others within so many days are held back.
+    Group,
+    /// Its score is this.
+    Score(u32),
 }
 
 impl Rule {
@@ -253,6 +273,7 @@ pub const RULES: &[Rule] = &[
         who: Who::User,
         says: Says::Abnormal { model: "FA-UP-TEMP" },
         monthly: false,
+        common: Some(Common { model: "FA-ORG-NEW", at_least: 2, within_days: 4, then: Then::Score(1) }),
         when: temp_program,
     },
     Rule {
@@ -260,6 +281,7 @@ pub const RULES: &[Rule] = &[
         who: Who::User,
         says: Says::Sum { reaches: 50, without_history: Some(true) },
         monthly: false,
+        common: None,
         when: Event::domain,
     },
     Rule {
@@ -267,6 +289,7 @@ pub const RULES: &[Rule] = &[
         who: Who::User,
         says: Says::First { model: "FA-UP-TEMP" },
         monthly: false,
+        common: Some(Common { model: "FA-ORG-NEW", at_least: 2, within_days: 4, then: Then::Group }),
         when: temp_program,
     },
     Rule {
@@ -274,6 +297,7 @@ pub const RULES: &[Rule] = &[
         who: Who::Host,
         says: Says::Sum { reaches: 100, without_history: None },
         monthly: false,
+        common: None,
         when: web,
     },
     Rule {
@@ -281,22 +305,39 @@ pub const RULES: &[Rule] = &[
         who: Who::User,
         says: Says::Sum { reaches: 50, without_history: Some(false) },
         monthly: false,
+        common: None,
         when: web,
     },
-    Rule { id: "O-PEER", who: Who::User, says: Says::Top { model: "WEB-OG-FS" }, monthly: true, when: sharing },
+    Rule {
+        id: "O-PEER",
+        who: Who::User,
+        says: Says::Top { model: "WEB-OG-FS" },
+        monthly: true,
+        common: None,
+        when: sharing,
+    },
     Rule {
         id: "O-SHARE",
         who: Who::User,
         says: Says::Always,
         monthly: false,
+        common: None,
         when: |event| event.domain().filter(|_| event.shares_files()),
     },
-    Rule { id: "O-TOP", who: Who::User, says: Says::Top { model: "WEB-OU-FS" }, monthly: true, when: sharing },
+    Rule {
+        id: "O-TOP",
+        who: Who::User,
+        says: Says::Top { model: "WEB-OU-FS" },
+        monthly: true,
+        common: None,
+        when: sharing,
+    },
     Rule {
         id: "O-TUNNEL",
         who: Who::Host,
         says: Says::Always,
         monthly: false,
+        common: None,
         when: |event| match event.action {
             Action::Process { program } if program != "notepad" => Some(program.to_owned()),
             _ => None,
@@ -314,21 +355,36 @@ pub struct Model {
     pub wide: bool,
     pub alpha: f64,
     pub cut_off: u64,
+    /// It counts the programs of users, not the users.
+    pub programs: bool,
+    /// It counts what this model has not counted yet.
+    pub new_to: Option<&'static str>,
 }
 
 impl Model {
     /// The feature's value.
     pub fn value(&self, event: &Event) -> Option<String> {
-        if self.scope == "user" { temp_program(event) } else { event.user_key() }
+        if self.programs { temp_program(event) } else { event.user_key() }
     }
 
     /// The same where the event trains the model.
     pub fn trains_on(&self, event: &Event) -> Option<String> {
-        if self.scope == "user" { temp_program(event) } else { event.user_key().filter(|_| event.shares_files()) }
+        if self.programs { temp_program(event) } else { event.user_key().filter(|_| event.shares_files()) }
     }
 }
 
 pub const MODELS: &[Model] = &[
+    Model {
+        id: "FA-ORG-NEW",
+        scope: "agent",
+        event: "write",
+        unique_by_domain: false,
+        wide: true,
+        alpha: 0.8,
+        cut_off: 6,
+        programs: true,
+        new_to: Some("FA-UP-TEMP"),
+    },
     Model {
         id: "FA-UP-TEMP",
         scope: "user",
@@ -337,7 +393,29 @@ pub const MODELS: &[Model] = &[
         wide: false,
         alpha: 0.8,
         cut_off: 6,
+        programs: true,
+        new_to: None,
     },
-    Model { id: "WEB-OG-FS", scope: "group", event: "web", unique_by_domain: true, wide: true, alpha: 0.5, cut_off: 4 },
-    Model { id: "WEB-OU-FS", scope: "agent", event: "web", unique_by_domain: true, wide: true, alpha: 0.8, cut_off: 6 },
+    Model {
+        id: "WEB-OG-FS",
+        scope: "group",
+        event: "web",
+        unique_by_domain: true,
+        wide: true,
+        alpha: 0.5,
+        cut_off: 4,
+        programs: false,
+        new_to: None,
+    },
+    Model {
+        id: "WEB-OU-FS",
+        scope: "agent",
+        event: "web",
+        unique_by_domain: true,
+        wide: true,
+        alpha: 0.8,
+        cut_off: 6,
+        programs: false,
+        new_to: None,
+    },
 ];
