@@ -420,4 +420,9 @@ proptest! {
     fn every_alert_is_the_one_that_the_plain_judge_finds(steps in prop::collection::vec(scene::step(), 1..160)) {
         agree(steps)?;
     }
+
+    #[test]
+    fn what_is_common_is_what_the_plain_judge_calls_so(steps in prop::collection::vec(scene::roll_out_step(), 1..200)) {
+        agree(steps)?;
+    }
 }

@@ -200,6 +200,7 @@ impl Plain {
             }
         }
         let is_common = !stale && self.is_common(rule, event);
+        if is_common {}
         let period = rule.period(day);
         let guard = (period, (rule.id, false, entity.to_owned(), value.clone()));
         if let Some(repeats) = self.guards.get_mut(&guard) {
@@ -223,6 +224,7 @@ impl Plain {
                     match open {
                         Some(first) => {
                             alert.held_back = true;
+                            *self.guards.entry(group(first)).or_default() += 1;
                             self.held_back.entry((first, rule.id, true, value.clone())).or_default().0 += 1;
                         }
                         None => drop(self.guards.insert(group(period), 0)),

@@ -133,6 +133,20 @@ pub fn step() -> impl Strategy<Value = Step> {
     })
 }
 
+/// The same where there is nothing but programs that come to one user after the other: what is common is rare in [`step`].
+pub fn roll_out_step() -> impl Strategy<Value = Step> {
+    let program = prop_oneof![3 => 0u8..6, 1 => 0u8..24];
+    let later = prop_oneof![10 => Just(0), 3 => Just(1), 1 => Just(2)];
+    let dated = prop_oneof![12 => Just(0), 1 => -3..0];
+    (step(), program, later, dated, prop::sample::select(USERS)).prop_map(|(step, program, later, dated, user)| Step {
+        later,
+        dated,
+        user: Some(user),
+        action: Action::TempWrite { program, usb: false },
+        ..step
+    })
+}
+
 /// See [`step`].
 #[derive(Clone)]
 pub struct Step {
@@ -273,7 +287,7 @@ pub const RULES: &[Rule] = &[
         who: Who::User,
         says: Says::Abnormal { model: "FA-UP-TEMP" },
         monthly: false,
-        common: Some(Common { model: "FA-ORG-NEW", at_least: 2, within_days: 4, then: Then::Score(1) }),
+        common: Some(Common { model: "FA-ORG-NEW", at_least: 1, within_days: 5, then: Then::Score(1) }),
         when: temp_program,
     },
     Rule {
@@ -289,7 +303,7 @@ pub const RULES: &[Rule] = &[
         who: Who::User,
         says: Says::First { model: "FA-UP-TEMP" },
         monthly: false,
-        common: Some(Common { model: "FA-ORG-NEW", at_least: 2, within_days: 4, then: Then::Group }),
+        common: Some(Common { model: "FA-ORG-NEW", at_least: 1, within_days: 5, then: Then::Group }),
         when: temp_program,
     },
     Rule {
