@@ -200,7 +200,6 @@ impl Plain {
             }
         }
         let is_common = !stale && self.is_common(rule, event);
-        if is_common {}
         let period = rule.period(day);
         let guard = (period, (rule.id, false, entity.to_owned(), value.clone()));
         if let Some(repeats) = self.guards.get_mut(&guard) {
