@@ -9,7 +9,7 @@ use foldhash::fast::RandomState;
 use hashbrown::HashTable;
 use std::hash::{BuildHasher, Hasher};
 
-/// Bytes of texts in one half of a worker's memo: some 3,000 ways to start a program.
+/// Bytes in one half of a worker's memo: some 3,000 ways to start a program.
 pub const HALF_BYTES: usize = 1024 * 1024;
 /// Longest text that is remembered, bytes.
 const MOST_BYTES: u16 = 1024;
@@ -90,6 +90,11 @@ impl Half {
         self.held.get(from as usize..to as usize).unwrap_or_default()
     }
 
+    /// What it holds; its memory is at most twice as much.
+    fn bytes(&self) -> usize {
+        self.keys.len() + size_of_val(self.held.as_slice()) + self.entries.len() * size_of::<Entry>()
+    }
+
     fn clear(&mut self) {
         self.entries.clear();
         self.keys.clear();
@@ -98,7 +103,7 @@ impl Half {
 }
 
 impl Memo {
-    /// An empty one, of so many bytes of texts in each half.
+    /// An empty one, of so many bytes in each half.
     pub fn new(half_bytes: usize) -> Memo {
         Memo {
             half_bytes,
@@ -127,7 +132,7 @@ impl Memo {
             }
         }
         self.looks += 1;
-        if self.young.keys.len() > self.half_bytes {
+        if self.young.bytes() > self.half_bytes {
             std::mem::swap(&mut self.young, &mut self.old);
             self.young.clear();
         }
