@@ -8,15 +8,30 @@ use exfil_agent::event::{EventView, Text};
 use exfil_agent::rule::Judge;
 use std::sync::Arc;
 
+/// Every event for the first time.
 #[divan::bench]
 fn screen(bencher: Bencher<'_, '_>) {
+    run(bencher, false);
+}
+
+/// Events that this worker has judged before.
+#[divan::bench]
+fn screen_again(bencher: Bencher<'_, '_>) {
+    run(bencher, true);
+}
+
+fn run(bencher: Bencher<'_, '_>, again: bool) {
     let stage = Stage::new();
     let mut parsed = Parsed::new(&stage);
     parsed.enrich(&stage, &Enricher::new(&stage.content.tables));
     let text = Text { raw: &parsed.raw, arena: &parsed.arena };
-    let mut judge = Judge::new(Arc::clone(&stage.screen), stage.settings.limits.max_command_chars);
+    let new = || Judge::new(Arc::clone(&stage.screen), stage.settings.limits.max_command_chars);
+    let mut judge = new();
     let (mut hits, mut trainings) = (Vec::new(), Vec::new());
     bencher.counter(ItemsCount::new(parsed.events.len())).bench_local(|| {
+        if !again {
+            judge = new();
+        }
         hits.clear();
         trainings.clear();
         for draft in &parsed.events {

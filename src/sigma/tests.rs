@@ -3,7 +3,8 @@
 use super::*;
 use crate::content::ContentFiles;
 use crate::event::{Draft, EventType, EventView, Field, Text};
-use crate::rule::Scratch;
+use crate::rule::{Judge, Scratch, Screen};
+use std::sync::Arc;
 
 fn mapping() -> Mapping {
     let mut faults = Faults::default();
@@ -51,6 +52,33 @@ fn holds(rule: &Rule, fields: &[(Field, &str)]) -> bool {
     );
     assert_eq!(rule.condition.why_not(event, &mut scratch).is_none(), holds);
     holds
+}
+
+/// Who has judged a program's start does not take another hour's, user's or number's answer for this one's.
+#[test]
+fn what_does_not_recur_is_asked_every_time() {
+    const NIGHT: i64 = 1_780_000_000_000 + 7 * 3_600_000;
+    let start = |user: &'static str, pid: &'static str| {
+        [(Field::Image, "x"), (Field::CommandLine, "x --run"), (Field::User, user), (Field::Pid, pid)]
+    };
+    for detection in ["UtcTime|hour: 3", "User: eve", "ProcessId|gt: 99"] {
+        let (line, plain) = load_text(&yaml_of("sel:\n  CommandLine|contains: '--run'"), &settings());
+        assert_eq!(line.outcome, Outcome::Compiled);
+        let text = yaml_of(&format!("sel:\n  CommandLine|contains: '--run'\n  {detection}"));
+        let rules = [plain.unwrap(), load_text(&text, &settings()).1.unwrap()];
+        let mut judge = Judge::new(Arc::new(Screen::new(&rules, &[])), 32_767);
+        let mut hits_of = |time_ms: i64, fields: &[(Field, &str)]| {
+            let (mut raw, mut draft) = (Vec::new(), Draft::empty(EventType::ProcessCreated, time_ms));
+            fields.iter().for_each(|(field, value)| draft.append(*field, value, &mut raw));
+            let mut hits = Vec::new();
+            judge.judge(EventView { draft: &draft, text: Text { raw: &raw, arena: &[] } }, &mut hits, &mut Vec::new());
+            hits.iter().map(|hit| hit.rule).collect::<Vec<_>>()
+        };
+        for _ in 0..2 {
+            assert_eq!(hits_of(NIGHT - 3_600_000, &start("bob", "7")), [0], "{detection}");
+            assert_eq!(hits_of(NIGHT, &start("eve", "100")), [0, 1], "{detection}");
+        }
+    }
 }
 
 /// Detections, and command lines with whether they hold.
