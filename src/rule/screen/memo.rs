@@ -234,6 +234,20 @@ mod tests {
     }
 
     #[test]
+    fn texts_that_share_a_hash_are_told_apart() {
+        let mut half = Half { keys: b"abcabd".to_vec(), ..Half::default() };
+        half.entries.insert_unique(7, Entry { hash: 7, key: (0, 3), held: (0, 0) }, |e| e.hash);
+        assert!(half.find(7, b"abc").is_some() && half.find(7, b"abd").is_none() && half.find(7, b"ab").is_none());
+        // Nor do the same letters, cut in other places, make the same key.
+        let key = |image: &str, line: &str| {
+            let mut memo = Memo::new(1000);
+            look(&mut memo, image, line, &[]);
+            memo.young.keys
+        };
+        assert_ne!(key("ab", "c"), key("a", "bc"));
+    }
+
+    #[test]
     fn what_is_asked_for_stays_and_the_rest_is_forgotten_in_bounded_memory() {
         let mut memo = Memo::new(1000);
         look(&mut memo, "kept", "line", &[5]);
