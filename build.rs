@@ -16,14 +16,16 @@ fn main() -> std::io::Result<()> {
     let mut out = fs::File::create(variable("OUT_DIR").join("embedded.rs"))?;
     writeln!(out, "/// Name below `config/content` and text of every shipped file, by name.")?;
     writeln!(out, "pub(super) static EMBEDDED: &[(&str, &str)] = &[")?;
-    for (name, path) in files {
-        writeln!(out, "    ({name:?}, include_str!({:?})),", path.display().to_string())?;
+    for name in files {
+        // By a variable, so that the list serves wherever the project is moved to.
+        let below = format!("/config/content/{name}");
+        writeln!(out, "    ({name:?}, include_str!(concat!(env!(\"CARGO_MANIFEST_DIR\"), {below:?}))),")?;
     }
     writeln!(out, "];")
 }
 
 /// Content files below a directory: `.toml` and `.txt`, hidden ones left out.
-fn collect(root: &Path, dir: &Path, files: &mut Vec<(String, PathBuf)>) -> std::io::Result<()> {
+fn collect(root: &Path, dir: &Path, files: &mut Vec<String>) -> std::io::Result<()> {
     for entry in fs::read_dir(dir)? {
         let path = entry?.path();
         let hidden = path.file_name().is_some_and(|n| n.to_string_lossy().starts_with('.'));
@@ -33,8 +35,7 @@ fn collect(root: &Path, dir: &Path, files: &mut Vec<(String, PathBuf)>) -> std::
         if path.is_dir() {
             collect(root, &path, files)?;
         } else if path.extension().is_some_and(|e| e == "toml" || e == "txt") {
-            let name = path.strip_prefix(root).unwrap_or(&path).to_string_lossy().replace('\\', "/");
-            files.push((name, path));
+            files.push(path.strip_prefix(root).unwrap_or(&path).to_string_lossy().replace('\\', "/"));
         }
     }
     Ok(())

@@ -3,7 +3,8 @@
 //! Opens regular files only, never follows a symbolic link found in a spool, never blocks on a FIFO, never writes.
 
 use super::decode::{End, Kind, Stream};
-use super::fingerprint::{Stat, WINDOW};
+use super::fingerprint::{Stat, WINDOW, hash};
+use crate::batch::Position;
 use rustix::buffer::spare_capacity;
 use rustix::fs::OFlags;
 use std::fs::{File, OpenOptions};
@@ -126,6 +127,15 @@ impl Reader {
             }
             Reader::Decoded(stream) => stream.before(offset),
         }
+    }
+
+    /// Whether what was read up to this position still stands there, as far as its head and the bytes before it tell.
+    pub(super) fn holds(&mut self, p: &Position) -> io::Result<bool> {
+        if p.offset == 0 {
+            return Ok(true);
+        }
+        let head_is_same = self.head()?.get(..p.head_len as usize).map(hash) == Some(p.head_hash);
+        Ok(head_is_same && self.before(p.offset)?.map(hash) == Some(p.tail_hash))
     }
 
     /// How decoding ended, for a compressed file whose end was met.

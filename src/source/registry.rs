@@ -36,6 +36,8 @@ pub(super) struct Relative {
     pub(super) mark: Option<Mark>,
     /// Whether that place is the end of what was read.
     pub(super) at_position: bool,
+    /// Whether the file in question ends before that, as a copy does that is still being made.
+    pub(super) is_shorter: bool,
 }
 
 /// Something that may be compared with a new file.
@@ -159,14 +161,19 @@ pub(super) fn relatives<'a>(
         let before = places.len();
         places.extend(known.map(|(mark, at_position)| (found.len(), at_position, mark.clone())));
         if places.len() > before {
-            found.push(Relative { id: c.id, mark: None, at_position: false });
+            found.push(Relative { id: c.id, mark: None, at_position: false, is_shorter: false });
         }
     }
     // Forwards, because a compressed file can only be read forwards.
     places.sort_by_key(|(_, _, mark)| mark.offset);
     let mut others = vec![false; found.len()];
     for (index, at_position, mark) in places {
-        let Some(bytes) = reader.before(mark.offset)? else { continue };
+        let Some(bytes) = reader.before(mark.offset)? else {
+            if at_position && let Some(relative) = found.get_mut(index) {
+                relative.is_shorter = true;
+            }
+            continue;
+        };
         let same = hash(bytes) == mark.tail_hash;
         if let (Some(relative), Some(other)) = (found.get_mut(index), others.get_mut(index)) {
             if same {

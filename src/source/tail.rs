@@ -1,7 +1,8 @@
 //! One followed file: reads on from its position, proves that it is still the same file, and makes batches.
 //!
-//! Bytes are read first and the head and tail are checked afterwards, so that what was read before a truncation is never
-//! taken for what stands there now. A position always names the end of a whole record.
+//! Bytes, and what the position after them is to be known by, are read first; head and tail are checked afterwards, so that
+//! what was read before a truncation is never taken for what stands there now, and no hash mixes both. A position always
+//! names the end of a whole record.
 
 use super::cut::{Cutter, Follows, Part, RecordLimits};
 use super::decode::End;
@@ -128,11 +129,13 @@ impl Tail {
         let Some(reader) = &mut self.reader else { return Ok(Step::More) };
         let mut buf = work.outlet.buffer(want);
         let mut end = reader.read(from, room, &mut buf)?;
-        if self.plain
-            && let Some(step) = self.prove()?
-        {
-            work.outlet.give_back(buf);
-            return Ok(step);
+        let mut around = None;
+        if self.plain {
+            around = Some(Around::of(reader, &self.position, &buf, from, true)?);
+            if let Some(step) = self.prove()? {
+                work.outlet.give_back(buf);
+                return Ok(step);
+            }
         }
         let Some(reader) = &mut self.reader else { return Ok(Step::More) };
         if end.is_none() && buf.last() == Some(&0) && reader.is_reserved_from(from + buf.len() as u64)? {
@@ -159,7 +162,7 @@ impl Tail {
         }
         let whole = end == Some(End::Complete);
         let before = work.batches.len();
-        self.make_batches(buf, from, parts, whole.then_some(stat.size), work)?;
+        self.make_batches(buf, from, parts, around, whole.then_some(stat.size), work)?;
         if whole && work.batches.len() == before && !self.position.complete && (last || !self.is_plain()) {
             (self.position.complete, self.position.stored_size) = (true, stat.size);
             if self.position.offset > 0 {
@@ -183,16 +186,11 @@ impl Tail {
 
     /// Compares head and tail with the position. `Some` when reading cannot go on from here.
     fn prove(&mut self) -> io::Result<Option<Step>> {
-        let (Some(reader), p) = (&mut self.reader, &self.position) else { return Ok(None) };
-        self.proved = true;
-        if p.offset == 0 {
+        let Some(reader) = &mut self.reader else { return Ok(None) };
+        self.proved = reader.holds(&self.position)?;
+        if self.proved {
             return Ok(None);
         }
-        let head_is_same = reader.head()?.get(..p.head_len as usize).map(hash) == Some(p.head_hash);
-        if head_is_same && reader.before(p.offset)?.map(hash) == Some(p.tail_hash) {
-            return Ok(None);
-        }
-        self.proved = false;
         // A compressed file that stops too early may only be half written.
         Ok(Some(match reader.end() {
             Some(end) if *end != End::Complete => Step::End(end.clone()),
@@ -205,6 +203,7 @@ impl Tail {
         buf: Vec<u8>,
         base: u64,
         parts: Vec<Part>,
+        around: Option<Around>,
         complete_at: Option<u64>,
         work: &mut Reading<'_>,
     ) -> io::Result<()> {
@@ -213,9 +212,13 @@ impl Tail {
             return Ok(());
         }
         let Some(reader) = &mut self.reader else { return Ok(()) };
-        let needs_lookback = base > 0 && parts.first().is_some_and(|p| p.upto < WINDOW);
-        let lookback = if needs_lookback { reader.before(base)?.unwrap_or_default().to_vec() } else { Vec::new() };
-        let head = if (self.position.head_len as usize) < WINDOW { reader.head()?.to_vec() } else { Vec::new() };
+        let Around { head, lookback } = match around {
+            Some(around) => around,
+            None => {
+                let is_short = parts.first().is_some_and(|p| p.upto < WINDOW);
+                Around::of(reader, &self.position, &buf, base, is_short)?
+            }
+        };
         let taken = reader.stored_offset(self.position.offset);
         let count = parts.len();
         let mut whole = Some(buf);
@@ -298,6 +301,30 @@ impl Tail {
             skipped: 0,
             remember: Remember::Position(Box::new(self.position.clone())),
         }
+    }
+}
+
+/// What stands around the bytes that were read, as far as the position after them needs it.
+struct Around {
+    /// The head of the file, while the position does not cover it.
+    head: Vec<u8>,
+    /// What stands before the bytes.
+    lookback: Vec<u8>,
+}
+
+impl Around {
+    /// Of `buf`, which stands at `base`; with `is_short`, a part of it may need what stands before it.
+    fn of(reader: &mut Reader, position: &Position, buf: &[u8], base: u64, is_short: bool) -> io::Result<Around> {
+        let head = match (position.head_len as usize) < WINDOW {
+            true if base == 0 => buf.get(..WINDOW.min(buf.len())).unwrap_or_default().to_vec(),
+            true => reader.head()?.to_vec(),
+            false => Vec::new(),
+        };
+        let lookback = match base > 0 && is_short {
+            true => reader.before(base)?.unwrap_or_default().to_vec(),
+            false => Vec::new(),
+        };
+        Ok(Around { head, lookback })
     }
 }
 

@@ -141,6 +141,12 @@ impl Live {
             let offset = relative.mark.as_ref().map_or(0, |m| m.offset);
             let verdict = match (&place, &relative.mark) {
                 (Place::Gone, Some(_)) if relative.at_position => Verdict::Continues(relative.id),
+                (Place::Gone, _) if relative.is_shorter && offset < stat.size && !settled => {
+                    // It holds more than is known to be read, less than was read: the rest may be on its way, copied back
+                    // or copied before the original went.
+                    wait = wait.max(Some(offset));
+                    continue;
+                }
                 (Place::Gone, Some(mark)) => Verdict::Shares(relative.id, Box::new(mark.clone())),
                 (Place::Gone, None) => continue,
                 (_, mark) => {
@@ -187,6 +193,10 @@ impl Live {
             }
         };
         if !reader.is_plain() || !original.is_plain() {
+            return Ok(None);
+        }
+        if !original.holds(&f.tail.position)? {
+            // It was truncated since it was read, perhaps since the newcomer was compared with it: its turn tells.
             return Ok(None);
         }
         let head = reader.head()?.to_vec();

@@ -66,62 +66,6 @@ fn rotation_while_the_agent_is_down_loses_and_repeats_nothing() {
 }
 
 #[test]
-fn the_unread_tail_of_a_copytruncate_is_read_from_the_copy() {
-    for restart in [false, true] {
-        let mut b = Bench::new();
-        b.write("a.log", lines(0, 3));
-        b.settle();
-        if restart {
-            b.stop();
-        }
-        b.append("a.log", lines(3, 5));
-        b.copytruncate("a.log", "a.log.1");
-        b.append("a.log", lines(5, 6));
-        b.settle();
-        b.after_all_pauses();
-        let mut texts = b.taken.texts();
-        texts.sort_unstable();
-        assert_eq!(texts, names(0, 6), "restart {restart}");
-        assert_eq!((b.counters().truncations, b.counters().continued), (1, 1));
-        b.restart();
-        assert_eq!(b.taken.lines.len(), 6);
-    }
-}
-
-#[test]
-fn a_file_truncated_and_grown_beyond_its_offset_is_read_from_the_start() {
-    let mut b = Bench::new();
-    b.write("a.log", lines(0, 3));
-    b.settle();
-    b.write("a.log", lines(100, 120));
-    b.settle();
-    assert_eq!(b.taken.texts(), [names(0, 3), names(100, 120)].concat());
-    // Also when its head is the same for more than the hash covers of it.
-    let head: String = (0..1000).map(|i| format!("CEF:same {i}\n")).collect();
-    b.write("b.log", format!("{head}{}", lines(200, 300)));
-    b.settle();
-    b.write("b.log", format!("{head}{}{}", lines(400, 500), lines(500, 600)));
-    b.settle();
-    let texts = b.taken.texts();
-    assert!(texts.contains(&"CEF:400") && texts.contains(&"CEF:599"), "the tail shows it");
-}
-
-#[test]
-fn a_truncated_file_keeps_generations_apart() {
-    let mut b = Bench::new();
-    for round in 0..3 {
-        b.write("a.log", format!("CEF:round {round}\n"));
-        b.settle();
-        b.write("a.log", "");
-        b.settle();
-    }
-    assert_eq!(b.taken.texts(), ["CEF:round 0", "CEF:round 1", "CEF:round 2"]);
-    let generations: Vec<u32> = b.taken.known.values().map(|p| p.generation).collect();
-    assert_eq!(generations, [0, 1, 2]);
-    assert!(b.taken.known.values().all(|p| p.gone_since_ms.is_some()));
-}
-
-#[test]
 fn an_inode_used_again_is_a_new_file() {
     for down in [false, true] {
         let mut b = Bench::new();
@@ -261,45 +205,6 @@ fn a_clock_that_is_set_makes_no_vanished_file_look_long_gone() {
     b.write("a.log.1.gz", gz(lines(0, 1000).as_bytes()));
     b.settle();
     assert_eq!(b.taken.lines.len(), 1000);
-}
-
-#[test]
-fn a_copy_beside_the_original_is_not_read_again() {
-    let mut b = Bench::new();
-    b.write("a.log", lines(0, 1000));
-    b.settle();
-    fs::copy(b.path("a.log"), b.path("copy.log")).unwrap();
-    b.settle();
-    assert_eq!(b.state("copy.log"), Some(FileState::Held));
-    b.after_all_pauses();
-    assert_eq!(b.taken.lines.len(), 1000);
-    // Both go their own ways from there.
-    b.append("copy.log", lines(2000, 2001));
-    b.append("a.log", lines(1000, 1001));
-    b.settle();
-    b.after_all_pauses();
-    assert_eq!(b.taken.lines.len(), 1002);
-}
-
-#[test]
-fn a_copy_in_the_making_waits_until_the_original_is_truncated() {
-    let mut b = Bench::new();
-    let text = lines(0, 3000);
-    b.write("a.log", &text);
-    b.settle();
-    for end in [5000, 9000, text.len()] {
-        b.write("a.log.1", &text[..end]);
-        b.settle();
-        // The original grows meanwhile.
-        if end == 9000 {
-            b.append("a.log", lines(3000, 3001));
-            b.settle();
-        }
-    }
-    b.write("a.log", "");
-    b.settle();
-    b.after_all_pauses();
-    assert_eq!(b.taken.texts(), names(0, 3001));
 }
 
 #[test]
@@ -446,19 +351,6 @@ fn reserved_space_is_read_when_it_is_filled() {
     b.settle();
     assert_eq!(b.taken.texts(), names(0, 4));
     assert!(b.taken.refused.is_empty());
-}
-
-#[test]
-fn the_hole_that_a_writer_leaves_after_a_truncation_is_skipped() {
-    let mut b = Bench::new();
-    b.limits.read_bytes = 4096;
-    b.limits.max_line_bytes = 100;
-    let file = fs::File::create(b.path("a.log")).unwrap();
-    std::os::unix::fs::FileExt::write_all_at(&file, b"CEF:1\nCEF:2\n", 50_000).unwrap();
-    b.settle();
-    assert_eq!(b.taken.texts(), names(1, 3));
-    assert_eq!(b.taken.refused.len(), 1);
-    assert_eq!((b.taken.refused[0].reason, b.taken.refused[0].bytes), (Reject::Binary, 50_000));
 }
 
 #[test]

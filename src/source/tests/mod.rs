@@ -2,6 +2,7 @@
 
 mod backlog;
 mod compressed;
+mod copies;
 mod cutting;
 mod live;
 mod model;
@@ -105,6 +106,7 @@ pub(super) struct Bench {
     pub(super) limits: Limits,
     pub(super) refuse_files: Vec<PathBuf>,
     pub(super) late_days: u32,
+    pub(super) sniff: Arc<dyn Sniff>,
     pub(super) taken: Taken,
     pub(super) status: Arc<SourceStatus>,
     live: Option<(Live, Receiver<RawBatch>)>,
@@ -121,6 +123,7 @@ impl Bench {
             limits: Limits::default(),
             refuse_files: Vec::new(),
             late_days: 3,
+            sniff: Arc::new(Fake),
             taken: Taken::default(),
             status: Arc::default(),
             live: None,
@@ -162,7 +165,7 @@ impl Bench {
                 spools: vec![self.spool.clone()],
                 limits: self.limits.clone(),
                 known: self.taken.known.clone().into_iter().collect(),
-                sniff: Arc::new(Fake),
+                sniff: Arc::clone(&self.sniff),
                 refuse_files: self.refuse_files.clone(),
                 late_days: self.late_days,
             };
