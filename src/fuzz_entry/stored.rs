@@ -7,6 +7,7 @@
 
 use super::codec;
 use super::envelope::{self, FORMAT, Kind};
+use super::packed;
 use super::page;
 use super::root::{Root, digest_of};
 use super::run::{self, Reader};
@@ -26,7 +27,7 @@ use serde::{Serialize, de::DeserializeOwned};
 /// The target. Steering: what the rest is taken for.
 pub fn stored(data: &[u8]) {
     let (choice, bytes) = split_choice(data);
-    match choice % 18 {
+    match choice % 19 {
         0 => record::<EntityRecord>(bytes),
         1 => record::<InstanceRecord>(bytes),
         2 => record::<BinRecord>(bytes),
@@ -44,6 +45,7 @@ pub fn stored(data: &[u8]) {
         14 => witness_file(bytes),
         15 => stream_in_parts(bytes),
         16 => working_set(bytes),
+        17 => packed_stream(bytes),
         _ => snapshot_file(bytes),
     }
 }
@@ -148,7 +150,8 @@ fn page_stream(bytes: &[u8]) {
 
 fn root(bytes: &[u8]) {
     if let Ok(root) = Root::unseal(bytes) {
-        assert_eq!(root.seal(), bytes);
+        let newest = bytes.get(2..4) == Some(FORMAT.to_le_bytes().as_slice());
+        assert_eq!(newest, root.seal() == bytes);
     }
     // The fields themselves, which a random checksum never reaches.
     if let Ok(root) = Root::unseal(&envelope::seal(Kind::Root, &[bytes])) {
@@ -166,6 +169,19 @@ fn witness_file(bytes: &[u8]) {
     }
 }
 
+/// Whatever is unpacked is no longer than its blocks may be, and comes back when it is packed again.
+fn packed_stream(bytes: &[u8]) {
+    let mut stream = Vec::new();
+    if packed::unpack(FORMAT, bytes, &mut stream).is_ok() {
+        assert!(stream.len() <= bytes.len() * packed::BLOCK_BYTES);
+    }
+    for stream in [stream.as_slice(), bytes] {
+        let mut back = Vec::new();
+        assert_eq!(packed::unpack(FORMAT, &packed::pack(stream), &mut back), Ok(()));
+        assert_eq!(back, stream);
+    }
+}
+
 /// A stream comes back from its parts, none of which is too large.
 fn stream_in_parts(bytes: &[u8]) {
     let (times, piece) = split_choice(bytes);
@@ -175,9 +191,9 @@ fn stream_in_parts(bytes: &[u8]) {
     for (n, value) in parts {
         assert!(value.len() <= envelope::MAX_VALUE_BYTES);
         match envelope::part(Kind::Delta, &value) {
-            Ok((count, piece)) => {
-                assert!(n < count && usize::from(count) == envelope::part_count(stream.len()));
-                back.extend_from_slice(piece);
+            Ok(part) => {
+                assert!(n < part.count && usize::from(part.count) == envelope::part_count(stream.len()));
+                back.extend_from_slice(part.piece);
             }
             Err(what) => panic!("{what}"),
         }

@@ -4,14 +4,13 @@
 //! of its pages. What this file never does: read.
 
 use super::engine::{Change, Engine};
-use super::envelope::{Kind, cut};
 use super::error::StoreError;
-use super::page::{self, PAGE, part_key};
+use super::page;
 use super::root::Root;
 use super::run::{encoded_len, put_record, separator};
 
 /// A page is closed before its run would be longer.
-const FILL_BYTES: usize = 2700;
+const FILL_BYTES: usize = 5400;
 /// About how many values one batch puts.
 const BATCH_VALUES: usize = 64;
 
@@ -66,15 +65,10 @@ impl<'a> Builder<'a> {
     }
 
     fn close_page(&mut self) -> Result<(), StoreError> {
-        let too_long = || StoreError::Invalid { what: "a page would have too many parts".into() };
-        let stream = page::compose(&self.low, self.records, &self.run);
-        let id = self.root.next_page;
-        for (n, value) in cut(Kind::Page, &stream).ok_or_else(too_long)? {
-            self.change.put(&part_key(PAGE, id, n), value);
-        }
+        let page = page::write(&mut self.change, self.root.next_page, (&self.low, self.records, &self.run))?;
         self.root.next_page += 1;
         self.root.pages += 1;
-        self.root.page_bytes += stream.len() as u64;
+        self.root.page_bytes += u64::from(page.bytes);
         self.root.page_records += u64::from(self.records);
         self.run.clear();
         self.records = 0;

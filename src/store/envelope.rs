@@ -5,7 +5,9 @@
 //! Units: bytes. What this file never does: I/O.
 
 /// The newest format that this program reads, and the one that it writes.
-pub(super) const FORMAT: u16 = 1;
+pub(super) const FORMAT: u16 = 2;
+/// The format in which streams were stored as they are, and not packed. What is written over becomes one of the newest.
+pub(super) const PLAIN_STREAMS: u16 = 1;
 
 /// The largest sled value, envelope included. A leaf of sled holds up to 20 values: 16, one more before it splits, three of
 /// a neighbour that is merged into it. A leaf above a quarter of a segment (131,020 bytes) would be moved to a file of its
@@ -82,14 +84,25 @@ pub(super) fn cut(kind: Kind, stream: &[u8]) -> Option<impl Iterator<Item = (u16
     Some((0..=u16::MAX).zip(pieces.map(move |piece| seal(kind, &[&count, piece]))))
 }
 
-/// The number of parts that a sound part claims, and its fragment of the stream.
-pub(super) fn part(kind: Kind, value: &[u8]) -> Result<(u16, &[u8]), &'static str> {
-    let (version, payload) = unseal(kind, value)?;
-    if version != FORMAT {
-        return Err("a value has another format than the root");
+/// A sound part.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Part<'a> {
+    /// The format in which its stream is stored.
+    pub format: u16,
+    /// The number of parts that it claims.
+    pub count: u16,
+    /// Its fragment of the stream.
+    pub piece: &'a [u8],
+}
+
+/// Reads a part.
+pub(super) fn part(kind: Kind, value: &[u8]) -> Result<Part<'_>, &'static str> {
+    let (format, payload) = unseal(kind, value)?;
+    if !(PLAIN_STREAMS..=FORMAT).contains(&format) {
+        return Err("a value has a format that no program wrote");
     }
     let (count, piece) = payload.split_first_chunk::<PART_COUNT_BYTES>().ok_or("a part is too short")?;
-    Ok((u16::from_le_bytes(*count), piece))
+    Ok(Part { format, count: u16::from_le_bytes(*count), piece })
 }
 
 #[cfg(test)]
@@ -100,8 +113,10 @@ mod tests {
     #[test]
     fn the_envelope_is_the_one_on_disk() {
         let value = seal(Kind::Delta, &[b"ab", b"c"]);
-        assert_eq!(value, [0xA7, 2, 1, 0, 3, 0, 0, 0, 0xb2, 0x28, 0x98, 0x95, b'a', b'b', b'c']);
-        assert_eq!(unseal(Kind::Delta, &value), Ok((1, b"abc".as_slice())));
+        assert_eq!(value, [0xA7, 2, 2, 0, 3, 0, 0, 0, 0x9b, 0x24, 0x37, 0x8c, b'a', b'b', b'c']);
+        assert_eq!(unseal(Kind::Delta, &value), Ok((2, b"abc".as_slice())));
+        let old = [0xA7, 2, 1, 0, 3, 0, 0, 0, 0xb2, 0x28, 0x98, 0x95, b'a', b'b', b'c'];
+        assert_eq!(unseal(Kind::Delta, &old), Ok((1, b"abc".as_slice())));
     }
 
     #[test]
@@ -127,9 +142,9 @@ mod tests {
             assert_eq!(parts.len(), part_count(len));
             for (i, (n, value)) in parts.iter().enumerate() {
                 assert!(value.len() <= MAX_VALUE_BYTES);
-                let (count, piece) = part(Kind::Delta, value).unwrap();
-                assert_eq!((*n as usize, count as usize), (i, parts.len()));
-                back.extend_from_slice(piece);
+                let part = part(Kind::Delta, value).unwrap();
+                assert_eq!((*n as usize, part.count as usize, part.format), (i, parts.len(), FORMAT));
+                back.extend_from_slice(part.piece);
             }
             assert_eq!(back, stream);
         }

@@ -7,14 +7,13 @@
 //! Units: bytes. What this file never does: decide when (see `Store::fold_due`).
 
 use super::engine::Change;
-use super::envelope::{Kind, cut};
 use super::error::StoreError;
-use super::page::{self, DELTA, PAGE, PageRef, part_key};
+use super::page::{self, DELTA, PageRef, part_key};
 use super::run::{encoded_len, put_record, separator};
 use super::view::{Merge, View};
 
 /// A page is split when its run is longer.
-const PAGE_BYTES: usize = 3 * 1000;
+const PAGE_BYTES: usize = 6 * 1000;
 /// How full the pages are made that come out of a split.
 const FILL_BYTES: usize = PAGE_BYTES / 10 * 9;
 /// A shorter run is joined with the next page, if both fit.
@@ -183,17 +182,13 @@ fn write_pages(
     let mut low: Box<[u8]> = low.into();
     let (mut run, mut records, mut last) = (Vec::new(), 0u32, low.to_vec());
     let mut finish = |low: Box<[u8]>, records: u32, run: &[u8]| -> Result<(), StoreError> {
-        let stream = page::compose(&low, records, run);
         let id = id.take().unwrap_or_else(|| {
             let id = view.root.next_page;
             view.root.next_page += 1;
             id
         });
-        let bytes = u32::try_from(stream.len()).map_err(|_| too_long())?;
-        for (n, value) in cut(Kind::Page, &stream).ok_or_else(too_long)? {
-            change.put(&part_key(PAGE, id, n), value);
-        }
-        view.index.insert(low, PageRef { id, bytes, records });
+        let page = page::write(change, id, (&low, records, run))?;
+        view.index.insert(low, page);
         Ok(())
     };
     for (key, value) in gathered.records() {
@@ -219,10 +214,6 @@ fn write_pages(
 /// The size of each of the pages over which so many bytes are spread evenly.
 fn share(bytes: usize) -> usize {
     bytes.div_ceil(bytes.div_ceil(FILL_BYTES).max(1))
-}
-
-fn too_long() -> StoreError {
-    StoreError::Invalid { what: "a page would have too many parts".into() }
 }
 
 /// Records of one range, one after the other.

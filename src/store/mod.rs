@@ -10,7 +10,7 @@
 //! From time to time a *snapshot* of everything is written beside sled, in a format of our own; when sled's files turn out to
 //! be damaged, the newest sound one takes their place.
 //!
-//! In reading order: `run` and `envelope` (the bytes), `root`, `page`, `delta`, `layer`, `overlay`, `view` (reading), `fold`, `engine` (sled), `nudge`,
+//! In reading order: `run`, `packed` and `envelope` (the bytes), `root`, `page`, `delta`, `layer`, `overlay`, `view` (reading), `fold`, `engine` (sled), `nudge`,
 //! `lock`, `witness`, `open`, `snapshot`, `bulk`, `compact`, `recovery`, `stopped`.
 
 mod bulk;
@@ -26,6 +26,7 @@ mod lock;
 mod nudge;
 mod open;
 mod overlay;
+mod packed;
 mod page;
 mod recovery;
 mod root;
@@ -53,6 +54,7 @@ use envelope::{Kind, cut, part_count};
 use fold::Pass;
 use layer::Layer;
 use lock::Lock;
+use packed::pack;
 use page::{DELTA, part_key};
 use snapshot::Snapshots;
 use std::path::{Path, PathBuf};
@@ -76,7 +78,7 @@ pub type Record = (Vec<u8>, Vec<u8>);
 /// How to open a store.
 #[derive(Clone, Debug)]
 pub struct StoreOptions {
-    /// Unfolded deltas at which folding is due, bytes; more if the pages are more than four times as large.
+    /// Unfolded deltas at which folding is due, bytes; more if the pages are more than eight times as large.
     pub max_delta_bytes: usize,
     /// Version of the records that the caller writes. A store with a newer one is refused.
     pub schema: u16,
@@ -228,15 +230,16 @@ impl Store {
             return Ok(self.view.root.epoch);
         }
         let layer = Layer::compose(delta);
-        let stream = layer.stream();
-        let parts = part_count(stream.len());
+        let bytes = layer.stream().len() as u64;
+        let packed = pack(layer.stream());
+        let parts = part_count(packed.len());
         let (Ok(parts), true) = (u16::try_from(parts), parts <= MAX_DELTA_PARTS) else {
-            return Err(StoreError::Invalid { what: format!("a delta of {} bytes is too large", stream.len()) });
+            return Err(StoreError::Invalid { what: format!("a delta of {bytes} bytes is too large") });
         };
-        let result = self.write_delta(parts, stream);
+        let result = self.write_delta(parts, &packed);
         let epoch = self.note(result)?;
-        self.view.deltas.push_back(DeltaRef { epoch, from: 0, parts, bytes: stream.len() as u64 });
-        self.view.delta_bytes += stream.len() as u64;
+        self.view.deltas.push_back(DeltaRef { epoch, from: 0, parts, bytes, stored: packed.len() as u64 });
+        self.view.delta_bytes += bytes;
         let result = self.view.overlay.push(layer).map_err(page::broken(&self.view.dir));
         self.note(result)?;
         delta.clear();
@@ -262,7 +265,7 @@ impl Store {
     pub fn snapshot(&mut self) -> Result<PathBuf, StoreError> {
         self.check_usable()?;
         let path = snapshot::write(&self.view)?;
-        if self.view.index.bytes() >= open::REOPEN_BYTES as u64 {
+        if self.view.index.stored() >= open::REOPEN_BYTES as u64 {
             let reopened = self.view.engine.reopen();
             self.note(reopened)?;
         }
@@ -300,7 +303,8 @@ impl Store {
 
     /// Whether the database takes more than twice its contents, and more than `min_bytes`.
     pub fn compact_due(&self, min_bytes: u64) -> bool {
-        let contents = self.view.index.bytes() + self.view.delta_bytes.min(self.delta_limit());
+        let deltas: u64 = self.view.deltas.iter().filter(|d| d.epoch > self.view.root.folded).map(|d| d.stored).sum();
+        let contents = self.view.index.stored() + deltas.min(self.delta_limit());
         let (disk, _) = self.view.engine.disk();
         disk > min_bytes && disk > contents * MAX_WASTE
     }
@@ -333,7 +337,7 @@ impl Store {
 
     /// Unfolded deltas at which folding is due, bytes.
     fn delta_limit(&self) -> u64 {
-        self.max_delta_bytes.max(self.view.index.bytes() / 4)
+        self.max_delta_bytes.max(self.view.index.bytes() / 8)
     }
 
     /// Folds a little, durably; `false` when nothing is left to do. Commits may come between two steps.
@@ -422,10 +426,10 @@ impl Store {
         Ok(())
     }
 
-    fn write_delta(&mut self, parts: u16, stream: &[u8]) -> Result<u64, StoreError> {
+    fn write_delta(&mut self, parts: u16, packed: &[u8]) -> Result<u64, StoreError> {
         let epoch = self.view.root.epoch + 1;
         let mut change = Change::default();
-        for (n, value) in cut(Kind::Delta, stream).into_iter().flatten().take(parts.into()) {
+        for (n, value) in cut(Kind::Delta, packed).into_iter().flatten().take(parts.into()) {
             change.put(&part_key(DELTA, epoch, n), value);
         }
         self.view.root.epoch = epoch;

@@ -4,11 +4,12 @@
 //! What this file never does: repair. `recovery` puts something sound in the place of what is damaged, if it may.
 
 use super::engine::{Change, Engine, ROOT_KEY};
-use super::envelope::{Kind, part};
+use super::envelope::{Kind, Part, part};
 use super::error::StoreError;
 use super::layer::Layer;
 use super::lock::Lock;
 use super::overlay::Overlay;
+use super::packed::unpack;
 use super::page::{self, DELTA, Index, PAGE, PageRef, parse_key};
 use super::root::{BadRoot, Root, StoreId, digest_of};
 use super::view::{DeltaRef, View};
@@ -239,8 +240,10 @@ struct Survey<'a> {
     index: Index,
     overlay: Overlay,
     deltas: VecDeque<DeltaRef>,
-    /// The stream being put together.
-    stream: Vec<u8>,
+    /// The stream being put together, as stored.
+    packed: Vec<u8>,
+    /// The page that is looked at, unpacked.
+    plain: Vec<u8>,
     open: Option<OpenStream>,
 }
 
@@ -251,6 +254,7 @@ struct OpenStream {
     from: u16,
     next: u16,
     parts: u16,
+    format: u16,
 }
 
 impl<'a> Survey<'a> {
@@ -263,7 +267,8 @@ impl<'a> Survey<'a> {
             index: Index::default(),
             overlay: Overlay::default(),
             deltas: VecDeque::new(),
-            stream: Vec::new(),
+            packed: Vec::new(),
+            plain: Vec::new(),
             open: None,
         }
     }
@@ -273,48 +278,56 @@ impl<'a> Survey<'a> {
         self.bytes += value.len();
         let (prefix, id, n) = parse_key(key).ok_or_else(|| self.damaged("a record has a key of no known kind"))?;
         let kind = if prefix == DELTA { Kind::Delta } else { Kind::Page };
-        let (parts, piece) = part(kind, value).map_err(|what| self.damaged(what))?;
+        let Part { format, count: parts, piece } = part(kind, value).map_err(|what| self.damaged(what))?;
         let dead = prefix == DELTA && id <= self.folded;
         let mut open = match self.open.take() {
-            Some(open) if (open.prefix, open.id, open.next, open.parts) == (prefix, id, n, parts) => open,
-            None if n == 0 || dead => OpenStream { prefix, id, from: n, next: n, parts },
+            Some(open)
+                if (open.prefix, open.id, open.next, open.parts, open.format) == (prefix, id, n, parts, format) =>
+            {
+                open
+            }
+            None if n == 0 || dead => OpenStream { prefix, id, from: n, next: n, parts, format },
             _ => return Err(self.damaged("a part of a page or delta is missing")),
         };
-        self.stream.extend_from_slice(piece);
+        self.packed.extend_from_slice(piece);
         open.next = open.next.saturating_add(1);
         if open.next < open.parts {
             self.open = Some(open);
             return Ok(());
         }
-        let stream = std::mem::take(&mut self.stream);
+        let packed = std::mem::take(&mut self.packed);
         if prefix == PAGE {
-            self.page(id, &stream)?
+            self.page(open, &packed)?
         } else {
-            self.delta(open, dead, &stream)?
+            self.delta(open, dead, &packed)?
         }
-        self.stream = stream;
-        self.stream.clear();
+        self.packed = packed;
+        self.packed.clear();
         Ok(())
     }
 
-    fn page(&mut self, id: u64, stream: &[u8]) -> Result<(), StoreError> {
-        let (low, records, _) = page::parse(stream).map_err(page::broken(self.dir))?;
-        let bytes = u32::try_from(stream.len()).map_err(|_| self.damaged("a page is too long"))?;
-        if self.index.insert(low.into(), PageRef { id, bytes, records }) {
-            Ok(())
-        } else {
-            Err(self.damaged("two pages cover the same keys"))
-        }
+    fn page(&mut self, OpenStream { id, format, .. }: OpenStream, packed: &[u8]) -> Result<(), StoreError> {
+        self.plain.clear();
+        unpack(format, packed, &mut self.plain).map_err(page::broken(self.dir))?;
+        let (low, records, _) = page::parse(&self.plain).map_err(page::broken(self.dir))?;
+        let len = |bytes: &[u8]| u32::try_from(bytes.len()).map_err(|_| self.damaged("a page is too long"));
+        let page = PageRef { id, bytes: len(&self.plain)?, stored: len(packed)?, records };
+        if self.index.insert(low.into(), page) { Ok(()) } else { Err(self.damaged("two pages cover the same keys")) }
     }
 
-    fn delta(&mut self, open: OpenStream, dead: bool, stream: &[u8]) -> Result<(), StoreError> {
-        let bytes = stream.len() as u64;
-        self.deltas.push_back(DeltaRef { epoch: open.id, from: open.from, parts: open.parts, bytes });
+    fn delta(&mut self, open: OpenStream, dead: bool, packed: &[u8]) -> Result<(), StoreError> {
+        let broken = page::broken(self.dir);
+        let mut stream = Vec::new();
+        if !dead {
+            // Of a dead one, parts may be missing.
+            unpack(open.format, packed, &mut stream).map_err(&broken)?;
+        }
+        let (bytes, stored) = (stream.len() as u64, packed.len() as u64);
+        self.deltas.push_back(DeltaRef { epoch: open.id, from: open.from, parts: open.parts, bytes, stored });
         if dead {
             return Ok(());
         }
-        let broken = page::broken(self.dir);
-        let layer = Layer::read(stream.to_vec()).map_err(&broken)?;
+        let layer = Layer::read(stream).map_err(&broken)?;
         self.overlay.push(layer).map_err(broken)
     }
 

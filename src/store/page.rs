@@ -1,12 +1,14 @@
 //! Pages: runs of consecutive records, each under an id of its own, found through a sorted index of their lowest keys.
 //!
 //! A page covers the keys from its low key up to the low key of the next page. Its stream is: low key length, low key,
-//! number of records, run (lengths and number in LEB128). Ids keep sled's keys short, whatever the records' keys are.
+//! number of records, run (lengths and number in LEB128); it is stored packed. Ids keep sled's keys short, whatever the
+//! records' keys are.
 //! What this file never does: keep a decoded page.
 
 use super::engine::{Change, Engine};
-use super::envelope::{self, Kind};
+use super::envelope::{self, Kind, cut};
 use super::error::StoreError;
+use super::packed::{pack, unpack};
 use super::run::{BrokenRun, Reader, put_number, take_bytes, take_number};
 use std::collections::BTreeMap;
 use std::ops::Bound;
@@ -41,6 +43,8 @@ pub(super) struct PageRef {
     pub id: u64,
     /// Length of its stream.
     pub bytes: u32,
+    /// The same as stored.
+    pub stored: u32,
     /// Number of its records.
     pub records: u32,
 }
@@ -50,6 +54,7 @@ pub(super) struct PageRef {
 pub(super) struct Index {
     pages: BTreeMap<Box<[u8]>, PageRef>,
     bytes: u64,
+    stored: u64,
     records: u64,
 }
 
@@ -72,6 +77,7 @@ impl Index {
             return false;
         }
         self.bytes += u64::from(page.bytes);
+        self.stored += u64::from(page.stored);
         self.records += u64::from(page.records);
         self.pages.insert(low, page);
         true
@@ -81,6 +87,7 @@ impl Index {
     pub(super) fn remove(&mut self, low: &[u8]) {
         if let Some(page) = self.pages.remove(low) {
             self.bytes -= u64::from(page.bytes);
+            self.stored -= u64::from(page.stored);
             self.records -= u64::from(page.records);
         }
     }
@@ -93,10 +100,31 @@ impl Index {
     pub(super) fn bytes(&self) -> u64 {
         self.bytes
     }
+    /// Length of all streams as stored.
+    pub(super) fn stored(&self) -> u64 {
+        self.stored
+    }
+
     /// Number of all records.
     pub(super) fn records(&self) -> u64 {
         self.records
     }
+}
+
+/// Writes a page with this id.
+pub(super) fn write(
+    change: &mut Change,
+    id: u64,
+    (low, records, run): (&[u8], u32, &[u8]),
+) -> Result<PageRef, StoreError> {
+    let too_long = || StoreError::Invalid { what: "a page would have too many parts".into() };
+    let stream = compose(low, records, run);
+    let packed = pack(&stream);
+    for (n, value) in cut(Kind::Page, &packed).ok_or_else(too_long)? {
+        change.put(&part_key(PAGE, id, n), value);
+    }
+    let len = |bytes: &[u8]| u32::try_from(bytes.len()).map_err(|_| too_long());
+    Ok(PageRef { id, bytes: len(&stream)?, stored: len(&packed)?, records })
 }
 
 /// The stream of a page.
@@ -136,17 +164,20 @@ pub(super) fn read(
     page: PageRef,
     mut removing: Option<&mut Change>,
 ) -> Result<Vec<u8>, StoreError> {
-    let mut stream = Vec::with_capacity(page.bytes as usize);
-    let count = u16::try_from(envelope::part_count(page.bytes as usize)).unwrap_or(u16::MAX);
+    let (mut packed, mut format) = (Vec::with_capacity(page.stored as usize), envelope::FORMAT);
+    let count = u16::try_from(envelope::part_count(page.stored as usize)).unwrap_or(u16::MAX);
     for n in 0..count {
         let key = part_key(PAGE, page.id, n);
         let value = engine.get(&key)?.ok_or_else(|| StoreError::corrupt(dir, "a page has vanished"))?;
-        let (_, piece) = envelope::part(Kind::Page, &value).map_err(|what| StoreError::corrupt(dir, what))?;
-        stream.extend_from_slice(piece);
+        let part = envelope::part(Kind::Page, &value).map_err(|what| StoreError::corrupt(dir, what))?;
+        format = part.format;
+        packed.extend_from_slice(part.piece);
         if let Some(change) = removing.as_deref_mut() {
             change.remove(&key, &value);
         }
     }
+    let mut stream = Vec::with_capacity(page.bytes as usize);
+    unpack(format, &packed, &mut stream).map_err(broken(dir))?;
     if stream.len() == page.bytes as usize { Ok(stream) } else { Err(StoreError::corrupt(dir, "a page has changed")) }
 }
 
@@ -169,7 +200,7 @@ mod tests {
     #[test]
     fn the_index_finds_the_page_below_and_the_page_above() {
         let mut index = Index::default();
-        let page = |id| PageRef { id, bytes: 10, records: 2 };
+        let page = |id| PageRef { id, bytes: 10, stored: 5, records: 2 };
         assert!(index.insert((*b"c").into(), page(1)));
         assert!(index.insert((*b"m").into(), page(2)));
         assert!(!index.insert((*b"m").into(), page(2)));

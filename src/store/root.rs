@@ -5,7 +5,7 @@
 //! lost records, each with a good checksum of its own, make the sums differ.
 //! What this file never does: I/O.
 
-use super::envelope::{FORMAT, Kind, seal, unseal};
+use super::envelope::{FORMAT, Kind, PLAIN_STREAMS, seal, unseal};
 use xxhash_rust::xxh3::Xxh3;
 
 /// Names a store for life, so that files of two stores are not taken for one.
@@ -68,6 +68,9 @@ impl Root {
         if version > FORMAT {
             return Err(BadRoot::Newer(version));
         }
+        if version < PLAIN_STREAMS {
+            return Err(BadRoot::Broken("the root record has a format that no program wrote"));
+        }
         let mut read = || -> Option<Root> {
             Some(Root {
                 id: take(&mut rest)?,
@@ -82,11 +85,7 @@ impl Root {
             })
         };
         let root = read().ok_or(BadRoot::Broken("the root record is too short"))?;
-        if version == FORMAT && rest.is_empty() {
-            Ok(root)
-        } else {
-            Err(BadRoot::Broken("the root record is too long"))
-        }
+        if rest.is_empty() { Ok(root) } else { Err(BadRoot::Broken("the root record is too long")) }
     }
 }
 
@@ -126,10 +125,12 @@ mod tests {
     /// Stores written today must be read for ever: these bytes may never change.
     #[test]
     fn the_root_is_the_one_on_disk() {
-        let mut expected = vec![0xA7, 1, 1, 0, 82, 0, 0, 0, 0xa3, 0xe6, 0xc5, 0x04];
-        expected.extend_from_slice(b"0123456789abcdef\x02\0\x03\0\0\0\0\0\0\0\x04\0\0\0\0\0\0\0\x05\0\0\0\0\0\0\0\x06\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\x07\0\0\0\0\0\0\0\x08\0\0\0\0\0\0\0\x09\0\0\0\0\0\0\0");
-        assert_eq!(sample().seal(), expected);
-        assert_eq!(Root::unseal(&expected), Ok(sample()));
+        let fields = b"0123456789abcdef\x02\0\x03\0\0\0\0\0\0\0\x04\0\0\0\0\0\0\0\x05\0\0\0\0\0\0\0\x06\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\x07\0\0\0\0\0\0\0\x08\0\0\0\0\0\0\0\x09\0\0\0\0\0\0\0";
+        let of_format = |head: [u8; 12]| [head.as_slice(), fields].concat();
+        let newest = of_format([0xA7, 1, 2, 0, 82, 0, 0, 0, 0x56, 0xb4, 0xfb, 0x0d]);
+        let first = of_format([0xA7, 1, 1, 0, 82, 0, 0, 0, 0xa3, 0xe6, 0xc5, 0x04]);
+        assert_eq!(sample().seal(), newest);
+        assert_eq!((Root::unseal(&newest), Root::unseal(&first)), (Ok(sample()), Ok(sample())));
         assert_eq!(digest_of(b"key", b"value"), xxhash_rust::xxh3::xxh3_128(b"key\0value"));
     }
 

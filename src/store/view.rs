@@ -22,8 +22,10 @@ pub(super) struct DeltaRef {
     pub from: u16,
     /// The number of parts that it was written with.
     pub parts: u16,
-    /// Length of its stream.
+    /// Length of its stream; 0 of one that was dead when the store was opened.
     pub bytes: u64,
+    /// Length of what was stored for it.
+    pub stored: u64,
 }
 
 /// An open store, as far as reading goes.
