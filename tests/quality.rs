@@ -36,8 +36,8 @@ fn a_small_office_is_measured_and_its_truth_is_that_of_the_agent() {
 }
 
 #[test]
-fn options_make_less_to_read_of_a_roll_out_and_of_tools_and_lose_no_attack() {
-    let (shipped, on) = (small(&[]), small(&["prevalence", "known-tools"]));
+fn options_make_less_to_read_of_roll_outs_and_habits_and_lose_no_attack() {
+    let (shipped, on) = (small(&[]), small(&["prevalence", "known-programs", "habits"]));
     assert!(shipped.roll_outs[0] > 20 && on.roll_outs[0] < 12, "{:?} {:?}", shipped.roll_outs, on.roll_outs);
     assert!(on.outside_from_ten() < shipped.outside_from_ten());
     for (id, rule) in &on.rules {

@@ -40,6 +40,8 @@ struct Arguments {
     bench: bool,
 }
 
+const ALL: &[&str] = &["prevalence", "known-programs", "habits"];
+
 /// The ways in which the agent is run.
 pub fn setups() -> Vec<(&'static str, Settings)> {
     let with = |options: &[&str], sanctioned: &[&str]| {
@@ -52,8 +54,10 @@ pub fn setups() -> Vec<(&'static str, Settings)> {
     vec![
         ("as shipped", with(&[], &[])),
         ("`prevalence`", with(&["prevalence"], &[])),
-        ("`known-tools`", with(&["known-tools"], &[])),
-        ("both, own suite sanctioned", with(&["prevalence", "known-tools"], &[own_suite])),
+        ("`habits`", with(&["habits"], &[])),
+        ("`known-programs`", with(&["known-programs"], &[])),
+        ("all three", with(ALL, &[])),
+        ("all three, own suite sanctioned", with(ALL, &[own_suite])),
     ]
 }
 

@@ -21,10 +21,10 @@ pub fn run(of: impl Fn(u64) -> Options) {
         setups.push(measured(name, "prevalence", &rules, &changes, &of));
     }
     for (at_least, within_days) in [(2, 30), (3, 14), (3, 30), (5, 30)] {
-        let name = format!("`known-tools`, {at_least} in {within_days} days");
+        let name = format!("`habits`, {at_least} in {within_days} days");
         let changes = [("at_least = 3", at_least, "at_least"), ("within_days = 30", within_days, "within_days")];
         let rules = ["atp_ftp_exfil", "exfil_tunnel_tools_exec", "nsniff_cred"];
-        setups.push(measured(name, "known-tools", &rules, &changes, &of));
+        setups.push(measured(name, "habits", &rules, &changes, &of));
     }
     println!("{}\n{}", roll_outs(&setups), options(&setups));
 }

@@ -13,6 +13,7 @@ use std::sync::Arc;
 /// What a rule may refer to, kept.
 pub(crate) struct RuleReader {
     vocabulary: Vocabulary,
+    options: Vec<String>,
 }
 
 impl RuleReader {
@@ -21,13 +22,14 @@ impl RuleReader {
         let tools = commandline::read(files.document("commandline.toml").as_ref(), &mut faults);
         let tables = TableTexts::gather(files, settings, &mut faults);
         assert!(faults.is_empty(), "{faults}");
-        RuleReader { vocabulary: Vocabulary { tables, tools: Arc::new(tools) } }
+        RuleReader { vocabulary: Vocabulary { tables, tools: Arc::new(tools) }, options: settings.options.clone() }
     }
 
     pub(crate) fn read_model(&self, text: &str) -> Result<ModelSpec, Faults> {
         let mut faults = Faults::default();
         let document = Document::new("mutant.toml", text);
-        let mut models = models::read(&[(document, false)], &self.vocabulary, &mut SiteOptions::new(&[]), &mut faults);
+        let mut models =
+            models::read(&[(document, false)], &self.vocabulary, &mut SiteOptions::new(&self.options), &mut faults);
         faults.check(())?;
         Ok(models.pop().expect("one model"))
     }
@@ -39,7 +41,7 @@ impl RuleReader {
             &[(document, false)],
             models,
             &self.vocabulary,
-            &mut SiteOptions::new(&[]),
+            &mut SiteOptions::new(&self.options),
             &mut |_| (),
             &mut faults,
         );

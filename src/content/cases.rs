@@ -103,6 +103,8 @@ pub struct Earlier {
 pub struct Asked {
     /// `detection.sanctioned_domains`.
     pub sanctioned_domains: Vec<String>,
+    /// `detection.options`.
+    pub options: Vec<String>,
     /// `[detection.tables]`.
     pub tables: BTreeMap<String, bool>,
     /// `detection.strict`.

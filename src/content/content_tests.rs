@@ -167,7 +167,7 @@ fn shipped_text(name: &str) -> String {
 /// A rule with a clause about what is common, and its model.
 fn with_prevalence(clause: &str, model: &str) -> String {
     let rule = RULE.replace("condition =", "per = \"image\"\ncondition =");
-    let rule = format!("{rule}\n[prevalence]\n{clause}\n");
+    let rule = format!("{rule}\n[[prevalence]]\n{clause}\n");
     let model = format!(
         "id = \"M\"\nname = \"m\"\nrevision = 1\nscope = \"org\"\nevents = \"process-created\"\nalpha = 0.8\ncut_off = 3\n\
          condition = {{ image = \"x\" }}\n{model}\n"
@@ -195,11 +195,24 @@ fn faults_in_what_is_common_and_in_new_to_are_named() {
             "cannot be \"groop\"; did you mean \"group\"?",
         ),
         ("model = \"M\"\nat_least = 1\nthen = \"group\"", "feature = \"image\"", "within_days is missing"),
+        ("own_alerts = true\nat_least = 1\nwithin_days = 5\nthen = \"score\"\nscore = 3", "feature = \"image\"", ""),
+        (&format!("{good}\nown_alerts = true"), "feature = \"image\"", "write one of them"),
+        (
+            "own_alerts = true\nat_least = 1\nwithin_days = 5\nthen = \"group\"",
+            "feature = \"image\"",
+            "own_alerts of one",
+        ),
+        (
+            "at_least = 1\nwithin_days = 5\nthen = \"group\"",
+            "feature = \"image\"",
+            "by a model or by own_alerts = true",
+        ),
         (
             "option = \"o\"\nmodel = \"N\"\nat_lest = 1\nwithin_days = 5\nthen = \"group\"",
             "feature = \"image\"",
             "unknown key \"at_lest\"",
         ),
+        (&format!("{good}\n[[prevalence]]\n{good}"), "feature = \"image\"", "the rule makes groups already"),
         (good, "feature = \"image\"\nnew_to = \"FA-UP-TEMP\"", "FA-UP-TEMP counts another field"),
         (
             good,
@@ -220,13 +233,21 @@ fn options_are_off_until_they_are_named_and_unknown_ones_are_a_fault() {
         load(&DetectionSettings { options, ..DetectionSettings::default() }, &Limits::default())
     };
     let shipped = with(&[]).unwrap_or_else(|f| panic!("{f}"));
-    assert!(shipped.rules.iter().all(|r| r.prevalence.is_none()));
-    let on = with(&["known-tools", "prevalence"]).unwrap_or_else(|f| panic!("{f}"));
-    assert_eq!(on.models.len(), shipped.models.len() + 2);
-    assert_eq!(on.rules.iter().filter(|r| r.prevalence.is_some()).count(), 5);
+    assert!(shipped.rules.iter().all(|r| r.prevalence.is_empty()));
+    let on = with(&["habits", "prevalence", "known-programs"]).unwrap_or_else(|f| panic!("{f}"));
+    assert_eq!(on.models.len(), shipped.models.len() + 1);
+    let clauses = |n: usize| on.rules.iter().filter(|r| r.prevalence.len() == n).count();
+    assert_eq!((clauses(1), clauses(2)), (13, 1));
+    // A model may belong to several options, and is there when one of them is on.
+    for option in ["prevalence", "known-programs"] {
+        let on = with(&[option]).unwrap_or_else(|f| panic!("{f}"));
+        assert_eq!(on.models.len(), shipped.models.len() + 1, "{option}");
+        let fa = on.rules.iter().find(|r| r.id == "FA-TEMP-DIRECTORY-F").unwrap();
+        assert_eq!(fa.prevalence.len(), 1, "{option}");
+    }
     // What asks another model stands before it.
     let first = &on.models[0];
     assert_eq!(first.new_to.map(|m| on.models[usize::from(m)].id.as_str()), Some("FA-UP-TEMP"), "{}", first.id);
-    let faults = with(&["known-tool"]).unwrap_err().to_string();
-    assert!(faults.contains("no content has the option \"known-tool\"; did you mean \"known-tools\"?"), "{faults}");
+    let faults = with(&["habit"]).unwrap_err().to_string();
+    assert!(faults.contains("no content has the option \"habit\"; did you mean \"habits\"?"), "{faults}");
 }

@@ -17,11 +17,11 @@ impl SiteOptions {
         SiteOptions { on: on.iter().cloned().collect(), known: BTreeSet::new() }
     }
 
-    /// Whether a part of the content counts: it belongs to no option, or to one that is on.
+    /// Whether a part of the content counts: it belongs to no option, or to one at least that is on.
     pub fn include(&mut self, section: &Section<'_>, faults: &mut Faults) -> bool {
-        let Some(name) = section.string("option", faults) else { return true };
-        let is_on = self.on.contains(&name);
-        self.known.insert(name);
+        let Some(names) = section.strings("option", faults) else { return true };
+        let is_on = names.iter().any(|name| self.on.contains(name));
+        self.known.extend(names);
         is_on
     }
 

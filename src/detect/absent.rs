@@ -6,7 +6,7 @@
 use super::{Detector, slice};
 use crate::alert::EntityKind;
 use crate::batch::{BatchEvent, EventBatch};
-use crate::rule::Verdict;
+use crate::rule::{Counted, Prevalence, Verdict};
 use crate::state::entities::EntityId;
 use crate::state::entity::Entity;
 
@@ -48,7 +48,10 @@ impl Detector {
     fn asks(&self, batch: &EventBatch, event: &BatchEvent) -> bool {
         let needs_state = |rule: u16| {
             let rule = self.content.rules.get(rule as usize);
-            !rule.is_some_and(|rule| matches!(rule.verdict, Verdict::Always) && rule.prevalence.is_none())
+            !rule.is_some_and(|rule| {
+                let by_model = |clause: &Prevalence| matches!(clause.counted, Counted::ByModel(_));
+                matches!(rule.verdict, Verdict::Always) && !rule.prevalence.iter().any(by_model)
+            })
         };
         !slice(&batch.trainings, event.trainings).is_empty()
             || slice(&batch.hits, event.hits).iter().any(|hit| needs_state(hit.rule))

@@ -24,7 +24,7 @@ impl Detector {
         rule: &Rule,
         (guard, sequence): (GuardKey, Sequence),
         mut evidence: Evidence,
-        common: Option<Weighed>,
+        common: Weighed,
         raised: &mut Vec<(u64, Alert)>,
     ) {
         let mut fields = Vec::new();
@@ -48,17 +48,11 @@ impl Detector {
         } else if quiet {
             evidence.notes.push("held back: the agent had lost its state and was learning the past anew".into());
         }
-        let mut score = rule.score;
         // What is held back anyway is not told twice.
-        let grouped = match common.filter(|_| !flood && !quiet) {
-            Some(weighed) => {
-                let kept = self.weigh(rule, &guard, weighed, &mut evidence);
-                score = kept.unwrap_or(score);
-                kept.is_none()
-            }
-            None => false,
-        };
-        let suppressed = flood || quiet || grouped;
+        let weighed = if flood || quiet { Weighed::default() } else { common };
+        let kept = self.weigh(rule, &guard, weighed, &mut evidence);
+        let suppressed = flood || quiet || kept.is_none();
+        let score = kept.unwrap_or(rule.score);
         self.state.agent.suppressed += u64::from(suppressed);
         let alert = Alert {
             id: alert_id(&rule.id, rule.revision, guard.kind, &entity, &value, sequence),

@@ -65,7 +65,7 @@ impl Detector {
                 self.age_guards(Day::MIN, s.event, raised);
                 return;
             }
-            let common = self.common(s, rule, hit);
+            let common = self.common(s, rule, hit, &guard);
             self.fire(s, rule, (guard, sequence), evidence, common, raised);
         } else {
             self.say(hit.rule, || WhyNot::FiredBefore);

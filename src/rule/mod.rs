@@ -113,11 +113,20 @@ pub enum Common {
     Score(u32),
 }
 
-/// When a value is common, and what then: a second model is asked how often it has counted the value lately.
+/// What is counted to know what is common.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Counted {
+    /// What a second model, by its index, has counted of the value.
+    ByModel(u16),
+    /// The days, or months, for which the rule has fired about the same user or host and value.
+    OwnAlerts,
+}
+
+/// When a value is common, and what then.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Prevalence {
-    /// Index of the model that is asked.
-    pub model: u16,
+    /// What is counted.
+    pub counted: Counted,
     /// A count from which the value is common.
     pub at_least: u64,
     /// Days that count, the event's own included.
@@ -159,8 +168,8 @@ pub struct Rule {
     pub condition: condition::Condition,
     /// What state must say.
     pub verdict: Verdict,
-    /// What becomes of alerts about what is common.
-    pub prevalence: Option<Prevalence>,
+    /// What becomes of alerts about what is common: one at most makes groups, and the first that applies gives a score.
+    pub prevalence: Vec<Prevalence>,
     /// Fields without which it can never fire on events of its types (inert when none ever carried one of them). Each inner set is "one of".
     pub needs: Vec<FieldSet>,
     /// Authors of what it re-expresses.

@@ -27,13 +27,30 @@ pub struct Outcome {
     pub failures: Vec<(usize, String)>,
 }
 
-/// What of a test's settings changes the content: sanctioned domains, tables switched on or off.
-type Tabled = (Vec<String>, BTreeMap<String, bool>);
+/// What of a test's settings changes the content.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+struct Shaped {
+    sanctioned_domains: Vec<String>,
+    options: Vec<String>,
+    tables: BTreeMap<String, bool>,
+}
 
-/// Layers of content, compiled once for every set of tables that some test asks for.
+impl Shaped {
+    fn of(asked: &Asked) -> Shaped {
+        let Asked { sanctioned_domains, options, tables, .. } = asked.clone();
+        Shaped { sanctioned_domains, options, tables }
+    }
+
+    fn settings(&self) -> DetectionSettings {
+        let Shaped { sanctioned_domains, options, tables } = self.clone();
+        DetectionSettings { sanctioned_domains, options, tables, ..DetectionSettings::default() }
+    }
+}
+
+/// Layers of content, compiled once for every shape that some test asks for.
 struct Bench {
     layers: Layers,
-    stages: BTreeMap<Tabled, Stage>,
+    stages: BTreeMap<Shaped, Stage>,
 }
 
 impl Bench {
@@ -43,19 +60,15 @@ impl Bench {
         let (settings, limits) = (DetectionSettings::default(), Limits::default());
         let content = content::compile(layers.clone(), &settings, &limits, keep, &mut faults);
         faults.check(())?;
-        Ok(Bench { layers, stages: BTreeMap::from([(Tabled::default(), Stage::new(content))]) })
+        Ok(Bench { layers, stages: BTreeMap::from([(Shaped::default(), Stage::new(content))]) })
     }
 
-    /// The content with the tables that a test asks for.
+    /// The content as a test asks for it.
     fn stage(&mut self, asked: &Asked) -> Result<&mut Stage, Faults> {
-        match self.stages.entry((asked.sanctioned_domains.clone(), asked.tables.clone())) {
+        match self.stages.entry(Shaped::of(asked)) {
             Entry::Occupied(known) => Ok(known.into_mut()),
             Entry::Vacant(new) => {
-                let settings = DetectionSettings {
-                    sanctioned_domains: asked.sanctioned_domains.clone(),
-                    tables: asked.tables.clone(),
-                    ..DetectionSettings::default()
-                };
+                let settings = new.key().settings();
                 let mut faults = Faults::default();
                 let content =
                     content::compile(self.layers.clone(), &settings, &Limits::default(), &mut |_| (), &mut faults);
@@ -100,7 +113,7 @@ impl Runner {
     /// Runs the tests of all rules, or of one (by its id, whatever the case).
     ///
     /// # Errors
-    /// When the content does not compile with the tables that a test asks for.
+    /// When the content does not compile as a test asks for it.
     pub fn run(&mut self, only: Option<&str>) -> Result<Vec<Outcome>, Faults> {
         let mut outcomes = Vec::new();
         for rule in self.tests.iter().filter(|r| only.is_none_or(|id| r.rule.eq_ignore_ascii_case(id))) {

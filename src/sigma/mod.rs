@@ -210,7 +210,7 @@ fn load_file(
         file: line.file.clone(),
         enabled: true,
         sigma: Some(FromSigma { level: document.level, status: document.status, never, limits }),
-        prevalence: None,
+        prevalence: Vec::new(),
         blind_spots: Vec::new(),
     };
     (line, Some(rule))

@@ -96,6 +96,14 @@ impl Guards {
         is_fresh
     }
 
+    /// Whether this has fired. Counts nothing.
+    pub fn has(&mut self, guard: Guard<'_>) -> bool {
+        let Some(day) = self.days.get(&guard.day) else { return false };
+        self.key.clear();
+        guard.append_to(&mut self.key);
+        day.has(&self.key, &self.hasher)
+    }
+
     /// Notes that this has fired. Returns how many alerts of this rule and entity the period had before.
     pub fn set(&mut self, guard: Guard<'_>) -> u32 {
         self.keep(guard, 0, true)

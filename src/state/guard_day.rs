@@ -162,6 +162,11 @@ impl GuardDay {
         }
     }
 
+    /// Whether there is a guard with this key.
+    pub(super) fn has(&self, key: &[u8], hasher: &KeyHasher) -> bool {
+        self.find(key, hasher).is_some()
+    }
+
     fn find(&self, key: &[u8], hasher: &KeyHasher) -> Option<GuardId> {
         self.by_key.find(hasher.hash(key), |id| key_in(&self.keys, &self.guards, *id) == key).copied()
     }

@@ -234,14 +234,14 @@ fn rule_file(rule: &Rule) -> String {
         }
     };
     said.unwrap();
-    if let Some(common) = rule.common {
+    for common in rule.common {
         let then = match common.then {
             scene::Then::Group => "then = 'group'\n".to_owned(),
             scene::Then::Score(score) => format!("then = 'score'\nscore = {score}\n"),
         };
-        let scene::Common { model, at_least, within_days, .. } = common;
-        write!(text, "[prevalence]\nmodel = '{model}'\nat_least = {at_least}\nwithin_days = {within_days}\n{then}")
-            .unwrap();
+        let scene::Common { model, at_least, within_days, .. } = *common;
+        let counted = model.map_or("own_alerts = true".to_owned(), |model| format!("model = '{model}'"));
+        write!(text, "[[prevalence]]\n{counted}\nat_least = {at_least}\nwithin_days = {within_days}\n{then}").unwrap();
     }
     text
 }

@@ -3,7 +3,7 @@
 //! Written from the description of the models, verdicts and bounds, not from the code. It is slow: each question goes over
 //! all that was ever trained.
 
-use super::scene::{Action, Event, MODELS, Model, RULES, Rule, Says, Then, Who};
+use super::scene::{Action, Common, Event, MODELS, Model, RULES, Rule, Says, Then, Who};
 use super::{Numbers, Told};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -131,7 +131,8 @@ impl Plain {
         let open_from = newest - self.numbers.late_days;
         for ((day, rule, grouped, entity), (count, already)) in &mut self.held_back {
             let rule = RULES.iter().find(|r| r.id == *rule).unwrap();
-            let stays = if *grouped { rule.common.map_or(0, |c| c.within_days) } else { 0 };
+            let days = rule.common.iter().find(|c| matches!(c.then, Then::Group)).map_or(0, |c| c.within_days);
+            let stays = if *grouped { days } else { 0 };
             if *day < rule.period(open_from) - stays && count > already {
                 told.push(Told::summary(rule, entity, *day, *count - *already));
                 *already = *count;
@@ -199,9 +200,11 @@ impl Plain {
                 }
             }
         }
-        let is_common = !stale && self.is_common(rule, event);
         let period = rule.period(day);
         let guard = (period, (rule.id, false, entity.to_owned(), value.clone()));
+        let common = rule.common.iter().filter(|common| !stale && self.is_common(common, event, &guard.1));
+        let (groups, scores): (Vec<&Common>, Vec<&Common>) =
+            common.partition(|common| matches!(common.then, Then::Group));
         if let Some(repeats) = self.guards.get_mut(&guard) {
             *repeats += 1;
             return;
@@ -213,22 +216,22 @@ impl Plain {
         alert.held_back = before >= self.numbers.max_alerts_per_day;
         if alert.held_back {
             self.held_back.entry((period, rule.id, false, entity.to_owned())).or_default().0 += 1;
-        } else if let Some(common) = rule.common.filter(|_| is_common) {
-            match common.then {
-                Then::Score(score) => alert.score = score,
-                Then::Group => {
-                    let group = |day| (day, (rule.id, true, value.clone(), String::new()));
-                    let open =
-                        (0..common.within_days).map(|ago| period - ago).find(|d| self.guards.contains_key(&group(*d)));
-                    match open {
-                        Some(first) => {
-                            alert.held_back = true;
-                            *self.guards.entry(group(first)).or_default() += 1;
-                            self.held_back.entry((first, rule.id, true, value.clone())).or_default().0 += 1;
-                        }
-                        None => drop(self.guards.insert(group(period), 0)),
-                    }
+        } else {
+            let group = |day| (day, (rule.id, true, value.clone(), String::new()));
+            let begun = groups.first().map(|common| {
+                (0..common.within_days).map(|ago| period - ago).find(|d| self.guards.contains_key(&group(*d)))
+            });
+            match begun {
+                Some(Some(first)) => {
+                    alert.held_back = true;
+                    *self.guards.entry(group(first)).or_default() += 1;
+                    self.held_back.entry((first, rule.id, true, value.clone())).or_default().0 += 1;
                 }
+                Some(None) => drop(self.guards.insert(group(period), 0)),
+                None => {}
+            }
+            if let (false, Some(Then::Score(score))) = (alert.held_back, scores.first().map(|common| common.then)) {
+                alert.score = score;
             }
         }
         told.push(alert);
@@ -243,10 +246,14 @@ impl Plain {
         }
     }
 
-    /// Whether a rule's model has counted the event's value often enough lately, without the event itself.
-    fn is_common(&self, rule: &Rule, event: &Event) -> bool {
-        let Some(common) = rule.common else { return false };
-        let model = MODELS.iter().find(|m| m.id == common.model).unwrap();
+    /// Whether a model has counted the event's value often enough lately, without the event itself, or the rule fired about it.
+    fn is_common(&self, common: &Common, event: &Event, fired: &Fired) -> bool {
+        let Some(model) = common.model else {
+            let days = (event.day - common.within_days + 1)..event.day;
+            return days.filter(|day| self.guards.contains_key(&(*day, fired.clone()))).count() as u64
+                >= common.at_least;
+        };
+        let model = MODELS.iter().find(|m| m.id == model).unwrap();
         let (Some(scope), Some(value)) = (self.scope(model, event), model.value(event)) else { return false };
         let Some(histogram) = self.histograms.get(&(model.id, scope.1)) else { return false };
         let lately = |t: &&Trained| t.value == value && t.day <= event.day && t.day > event.day - common.within_days;

@@ -220,8 +220,8 @@ pub struct Rule {
     pub who: Who,
     pub says: Says,
     pub monthly: bool,
-    /// What is common for it, if anything is.
-    pub common: Option<Common>,
+    /// What is common for it: the first that applies.
+    pub common: &'static [Common],
     /// The value that the rule is "per" (empty for none), where its condition holds.
     when: fn(&Event) -> Option<String>,
 }
@@ -229,7 +229,8 @@ pub struct Rule {
 /// What is common by the counts of a model: so often, within so many days.
 #[derive(Clone, Copy, Debug)]
 pub struct Common {
-    pub model: &'static str,
+    /// Else the rule's own alerts are counted.
+    pub model: Option<&'static str>,
     pub at_least: u64,
     pub within_days: i32,
     pub then: Then,
@@ -287,7 +288,11 @@ pub const RULES: &[Rule] = &[
         who: Who::User,
         says: Says::Abnormal { model: "FA-UP-TEMP" },
         monthly: false,
-        common: Some(Common { model: "FA-ORG-NEW", at_least: 1, within_days: 5, then: Then::Score(1) }),
+        common: &[
+            Common { model: Some("FA-ORG-NEW"), at_least: 2, within_days: 3, then: Then::Score(2) },
+            Common { model: Some("FA-ORG-NEW"), at_least: 1, within_days: 5, then: Then::Score(1) },
+            Common { model: None, at_least: 2, within_days: 7, then: Then::Score(4) },
+        ],
         when: temp_program,
     },
     Rule {
@@ -295,7 +300,7 @@ pub const RULES: &[Rule] = &[
         who: Who::User,
         says: Says::Sum { reaches: 50, without_history: Some(true) },
         monthly: false,
-        common: None,
+        common: &[],
         when: Event::domain,
     },
     Rule {
@@ -303,7 +308,10 @@ pub const RULES: &[Rule] = &[
         who: Who::User,
         says: Says::First { model: "FA-UP-TEMP" },
         monthly: false,
-        common: Some(Common { model: "FA-ORG-NEW", at_least: 1, within_days: 5, then: Then::Group }),
+        common: &[
+            Common { model: Some("FA-ORG-NEW"), at_least: 1, within_days: 5, then: Then::Group },
+            Common { model: Some("FA-ORG-NEW"), at_least: 1, within_days: 9, then: Then::Score(3) },
+        ],
         when: temp_program,
     },
     Rule {
@@ -311,7 +319,7 @@ pub const RULES: &[Rule] = &[
         who: Who::Host,
         says: Says::Sum { reaches: 100, without_history: None },
         monthly: false,
-        common: None,
+        common: &[Common { model: None, at_least: 1, within_days: 4, then: Then::Score(2) }],
         when: web,
     },
     Rule {
@@ -319,7 +327,7 @@ pub const RULES: &[Rule] = &[
         who: Who::User,
         says: Says::Sum { reaches: 50, without_history: Some(false) },
         monthly: false,
-        common: None,
+        common: &[],
         when: web,
     },
     Rule {
@@ -327,7 +335,7 @@ pub const RULES: &[Rule] = &[
         who: Who::User,
         says: Says::Top { model: "WEB-OG-FS" },
         monthly: true,
-        common: None,
+        common: &[],
         when: sharing,
     },
     Rule {
@@ -335,7 +343,7 @@ pub const RULES: &[Rule] = &[
         who: Who::User,
         says: Says::Always,
         monthly: false,
-        common: None,
+        common: &[],
         when: |event| event.domain().filter(|_| event.shares_files()),
     },
     Rule {
@@ -343,7 +351,7 @@ pub const RULES: &[Rule] = &[
         who: Who::User,
         says: Says::Top { model: "WEB-OU-FS" },
         monthly: true,
-        common: None,
+        common: &[],
         when: sharing,
     },
     Rule {
@@ -351,7 +359,7 @@ pub const RULES: &[Rule] = &[
         who: Who::Host,
         says: Says::Always,
         monthly: false,
-        common: None,
+        common: &[],
         when: |event| match event.action {
             Action::Process { program } if program != "notepad" => Some(program.to_owned()),
             _ => None,

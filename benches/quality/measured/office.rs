@@ -33,12 +33,20 @@ pub struct Count {
     pub grouped: u64,
 }
 
+/// What became of an alert.
+struct Told {
+    delivered: bool,
+    in_full: bool,
+}
+
 /// What one rule did.
 #[derive(Clone, Debug, Default)]
 pub struct OfRule {
     /// Planted attacks, and those that an alert was delivered about.
     pub planted: u64,
     pub found: u64,
+    /// Of those, the ones whose alert has the rule's own score, and not a lower one.
+    pub found_in_full: u64,
     /// Of the planted ones, those whose alert was grouped with others.
     pub grouped: u64,
     /// Planted attacks that the definition cannot see, and those that an alert was delivered about.
@@ -159,7 +167,7 @@ fn score(plan: &Plan, ledger: &Ledger<'_>, raised: &[(u64, Alert)], office: &mut
         ledger.truths().iter().map(|t| (key(t.rule, &t.entity, t.day, t.value), kind_of(t.scene))).collect();
     let ids: BTreeMap<&str, &'static str> = Rule::ALL.iter().map(|r| (r.id(), r.id())).collect();
     office.rules = ids.values().map(|id| (*id, OfRule::default())).collect();
-    let mut told: HashMap<Key, bool> = HashMap::new();
+    let mut told: HashMap<Key, Told> = HashMap::new();
     let mut days: BTreeMap<Day, [u64; 4]> = plan
         .all_days()
         .filter(|d| is_settled(plan, *d) && weekday(*d) < 5 && !plan.public_holidays.contains(d))
@@ -177,7 +185,8 @@ fn score(plan: &Plan, ledger: &Ledger<'_>, raised: &[(u64, Alert)], office: &mut
         let kind = causes.get(&key).copied();
         office.unexplained += u64::from(kind.is_none());
         let kind = kind.unwrap_or_default();
-        told.insert(key, !alert.suppressed);
+        let is_lowered = alert.evidence.notes.iter().any(|note| note.starts_with("score "));
+        told.insert(key, Told { delivered: !alert.suppressed, in_full: !alert.suppressed && !is_lowered });
         let day = Zone::utc().day_of(alert.time_ms);
         let of_rule = office.rules.get_mut(rule).unwrap();
         let tables = [Some(&mut of_rule.by_kind), is_settled(plan, day).then_some(&mut of_rule.settled)];
@@ -204,15 +213,18 @@ fn score(plan: &Plan, ledger: &Ledger<'_>, raised: &[(u64, Alert)], office: &mut
     for (key, scene) in distinct(&plan.attacks) {
         let of_rule = office.rules.get_mut(key.0).unwrap();
         of_rule.planted += 1;
-        of_rule.found += u64::from(told.get(&key) == Some(&true));
-        of_rule.grouped += u64::from(told.get(&key) == Some(&false));
+        if let Some(told) = told.get(&key) {
+            of_rule.found += u64::from(told.delivered);
+            of_rule.found_in_full += u64::from(told.in_full);
+            of_rule.grouped += u64::from(!told.delivered);
+        }
         of_rule.variants.extend(plan.scenes.get(usize::from(scene)).map(|s| s.note.clone()));
     }
     for key in distinct(&plan.blind_spots).into_keys() {
         let of_rule = office.rules.get_mut(key.0).unwrap();
         of_rule.unseen += 1;
         let met = |k: &Key| k.0 == key.0 && k.1 == key.1 && k.2 == key.2 && (key.3.is_none() || k.3 == key.3);
-        of_rule.unseen_found += u64::from(told.iter().any(|(k, delivered)| *delivered && met(k)));
+        of_rule.unseen_found += u64::from(told.iter().any(|(k, told)| told.delivered && met(k)));
     }
 }
 
@@ -241,6 +253,7 @@ pub fn pooled(offices: &[Office]) -> Office {
             let sum = all.rules.entry(*id).or_default();
             sum.planted += rule.planted;
             sum.found += rule.found;
+            sum.found_in_full += rule.found_in_full;
             sum.grouped += rule.grouped;
             sum.unseen += rule.unseen;
             sum.unseen_found += rule.unseen_found;

@@ -153,17 +153,18 @@ pub fn migration(setups: &[Setup]) -> String {
 /// Precision and volume under each setup, of the rules that a setup changes, and of all.
 pub fn options(setups: &[Setup]) -> String {
     let mut out = String::from(
-        "| content | recall, all rules | precision, all rules | precision from score 10 | score 10 and more per 1,000 user-days outside |\n|--|--|--|--|--|\n",
+        "| content | recall, all rules | at the full score | precision, all rules | precision from score 10 | score 10 and more per 1,000 user-days outside |\n|--|--|--|--|--|--|\n",
     );
     for setup in setups {
         let all = pooled(&setup.offices);
         let sum = |of: fn(&OfRule) -> u64| all.rules.values().map(of).sum::<u64>();
         let recall = percent(share(sum(|r| r.found), sum(|r| r.planted)));
+        let in_full = percent(share(sum(|r| r.found_in_full), sum(|r| r.planted)));
         let (right, wrong) = (sum(|r| r.right_and_wrong().0), sum(|r| r.right_and_wrong().1));
         let (right10, wrong10) = (sum(|r| r.right_and_wrong_from_ten().0), sum(|r| r.right_and_wrong_from_ten().1));
         let (precision, from_ten) = (percent(share(right, right + wrong)), percent(share(right10, right10 + wrong10)));
         let volume = per_thousand(rate(all.outside_from_ten(), all.settled_user_days));
-        writeln!(out, "| {} | {recall} | {precision} | {from_ten} | {volume} |", setup.name).unwrap();
+        writeln!(out, "| {} | {recall} | {in_full} | {precision} | {from_ten} | {volume} |", setup.name).unwrap();
     }
     out
 }
@@ -171,12 +172,13 @@ pub fn options(setups: &[Setup]) -> String {
 /// The same, rule by rule, where a setup differs from the first.
 pub fn changed(setups: &[Setup]) -> String {
     let mut out = String::from(
-        "| rule | content | recall | precision | precision from score 10 | per 1,000 user-days outside: all, from 10 |\n|--|--|--|--|--|--|\n",
+        "| rule | content | recall | at the full score | precision | precision from score 10 | per 1,000 user-days outside: all, from 10 |\n|--|--|--|--|--|--|--|\n",
     );
     let pools: Vec<(&str, Office)> = setups.iter().map(|s| (s.name, pooled(&s.offices))).collect();
     let Some((_, first)) = pools.first() else { return out };
     for (id, as_shipped) in &first.rules {
-        let facts = |r: &OfRule| (r.found, r.right_and_wrong(), r.right_and_wrong_from_ten(), r.outside());
+        let facts =
+            |r: &OfRule| (r.found, r.found_in_full, r.right_and_wrong(), r.right_and_wrong_from_ten(), r.outside());
         let differs = |o: &Office| facts(&o.rules[id]) != facts(as_shipped);
         if !pools.iter().any(|(_, o)| differs(o)) {
             continue;
@@ -188,7 +190,9 @@ pub fn changed(setups: &[Setup]) -> String {
             let [n, ten] = [n, ten].map(|x| rate(x, office.settled_user_days).map_or(0.0, |m| m.value));
             let (recall, precision) = (percent(share(rule.found, rule.planted)), percent(precision(rule)));
             let from_ten = percent(share(right, right + wrong));
-            writeln!(out, "| {id} | {name} | {recall} | {precision} | {from_ten} | {n:.2}, {ten:.2} |").unwrap();
+            let in_full = percent(share(rule.found_in_full, rule.planted));
+            writeln!(out, "| {id} | {name} | {recall} | {in_full} | {precision} | {from_ten} | {n:.2}, {ten:.2} |")
+                .unwrap();
         }
     }
     out

@@ -39,7 +39,7 @@ const KEYS: &[&str] = &[
     "evidence",
 ];
 const EARLIER_KEYS: &[&str] = &["event", "fields", "line", "header", "days", "ago", "ahead", "each", "late"];
-const SETTING_KEYS: &[&str] = &["strict", "sanctioned_domains", "tables", "max_bins"];
+const SETTING_KEYS: &[&str] = &["strict", "sanctioned_domains", "options", "tables", "max_bins"];
 
 /// Reads the blocks of a rule.
 pub fn read(rule: &Section<'_>, events: &[EventType], faults: &mut Faults) -> Vec<Test> {
@@ -299,6 +299,7 @@ fn read_settings(s: &Section<'_>, faults: &mut Faults) -> Asked {
     });
     let asked = Asked {
         sanctioned_domains: s.strings("sanctioned_domains", faults).unwrap_or_default(),
+        options: s.strings("options", faults).unwrap_or_default(),
         tables: tables.unwrap_or_default(),
         strict: s.boolean("strict", faults).unwrap_or(false),
         max_bins: s.unsigned("max_bins", faults).and_then(|n| usize::try_from(n).ok()),

@@ -179,7 +179,7 @@ fn rules() -> Vec<Rule> {
         per: Some(Field::ProcessKey),
         period: Period::Day,
         condition: Condition::default(),
-        prevalence: None,
+        prevalence: Vec::new(),
         verdict,
         needs: Vec::new(),
         author: vec!["A. Author".into()],

@@ -40,6 +40,24 @@ pub fn mutants(text: &str) -> Vec<Mutant> {
             put(&mut found, &rule, change, key, Some(Value::Table(part)));
         }
     }
+    let clauses = rule.get("prevalence").and_then(Value::as_array).cloned().unwrap_or_default();
+    for (at, clause) in clauses.iter().enumerate() {
+        let Value::Table(clause) = clause else { continue };
+        // What a group does is no matter of one alert: tests/cases has it.
+        if clause.get("then").and_then(Value::as_str) != Some("score") {
+            continue;
+        }
+        let mut less = clauses.clone();
+        less.remove(at);
+        put(&mut found, &rule, format!("drop prevalence[{at}]"), "prevalence", Some(Value::Array(less)));
+        for key in ["at_least", "within_days", "score"] {
+            for (change, value) in of_value(&format!("prevalence[{at}].{key}"), key, &clause[key]) {
+                let mut clauses = clauses.clone();
+                clauses[at][key] = value;
+                put(&mut found, &rule, change, "prevalence", Some(Value::Array(clauses)));
+            }
+        }
+    }
     let number = |key: &str| rule.get(key).and_then(Value::as_integer);
     if let Some(score) = number("score") {
         put(&mut found, &rule, "score + 1".into(), "score", Some(Value::Integer(score + 1)));
