@@ -64,8 +64,7 @@ impl Detector {
             Counted::ByModel(model) => self.counted_by(model, s, rule, hit, from)?,
             Counted::OwnAlerts if s.stale(rule.entity) => return None,
             Counted::OwnAlerts => {
-                let fired = |day: &Day| self.state.guards.has(Guard { day: *day, ..guard.as_guard() });
-                let days = (from..s.event.day).filter(fired).count() as u64;
+                let days = self.state.guards.count_days(guard.as_guard(), from..s.event.day);
                 (days, "days on which this rule fired about the same".to_owned())
             }
         };

@@ -8,6 +8,7 @@ use crate::alert::EntityKind;
 use crate::batch::KeyHasher;
 use crate::calendar::Day;
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 
 /// Rule, kind, entity.
 type Subject = (String, EntityKind, Vec<u8>);
@@ -96,12 +97,15 @@ impl Guards {
         is_fresh
     }
 
-    /// Whether this has fired. Counts nothing.
-    pub fn has(&mut self, guard: Guard<'_>) -> bool {
-        let Some(day) = self.days.get(&guard.day) else { return false };
-        self.key.clear();
-        guard.append_to(&mut self.key);
-        day.has(&self.key, &self.hasher)
+    /// For how many of these days, or first days of months, the same has fired, whatever the guard's own day. Counts no repeat.
+    pub fn count_days(&mut self, guard: Guard<'_>, days: Range<Day>) -> u64 {
+        let mut count = 0;
+        for (day, fired) in self.days.range(days) {
+            self.key.clear();
+            Guard { day: *day, ..guard }.append_to(&mut self.key);
+            count += u64::from(fired.has(&self.key, &self.hasher));
+        }
+        count
     }
 
     /// Notes that this has fired. Returns how many alerts of this rule and entity the period had before.
@@ -240,6 +244,7 @@ fn subject(key: &GuardKey) -> (Day, Subject) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::Delta;
 
     fn key(day: Day, entity: &str, value: &str) -> GuardKey {
         GuardKey { day, rule: "R".into(), kind: EntityKind::User, entity: entity.into(), value: value.into() }
@@ -268,6 +273,20 @@ mod tests {
         // A late event adds to a day that was told.
         guards.suppress(&key(10, "eve", "late"));
         assert_eq!(told(&mut guards, 13), [(10, 1, 3), (12, 4, 0)]);
+    }
+
+    #[test]
+    fn days_on_which_the_same_fired_are_counted_and_make_no_repeat() {
+        let mut guards = Guards::new(KeyHasher::default());
+        for (day, entity, value) in [(3, "ann", "x"), (5, "ann", "x"), (5, "ann", "y"), (6, "bob", "x"), (8, "ann", "x")] {
+            guards.set(key(day, entity, value).as_guard());
+        }
+        guards.drain(&mut Put(&mut Delta::default()));
+        let same = key(8, "ann", "x");
+        for (days, count) in [(0..9, 3), (0..8, 2), (4..8, 1), (4..5, 0), (6..8, 0), (8..8, 0)] {
+            assert_eq!(guards.count_days(same.as_guard(), days.clone()), count, "{days:?}");
+        }
+        assert_eq!(guards.dirty_count(), 0);
     }
 
     #[test]
