@@ -278,7 +278,9 @@ mod tests {
     #[test]
     fn days_on_which_the_same_fired_are_counted_and_make_no_repeat() {
         let mut guards = Guards::new(KeyHasher::default());
-        for (day, entity, value) in [(3, "ann", "x"), (5, "ann", "x"), (5, "ann", "y"), (6, "bob", "x"), (8, "ann", "x")] {
+        for (day, entity, value) in
+            [(3, "ann", "x"), (5, "ann", "x"), (5, "ann", "y"), (6, "bob", "x"), (8, "ann", "x")]
+        {
             guards.set(key(day, entity, value).as_guard());
         }
         guards.drain(&mut Put(&mut Delta::default()));

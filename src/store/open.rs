@@ -10,7 +10,7 @@ use super::layer::Layer;
 use super::lock::Lock;
 use super::overlay::Overlay;
 use super::packed::unpack;
-use super::page::{self, DELTA, Index, PAGE, PageRef, parse_key};
+use super::page::{self, DELTA, Index, PAGE, parse_key};
 use super::root::{BadRoot, Root, StoreId, digest_of};
 use super::view::{DeltaRef, View};
 use super::witness::{Testimony, Witness};
@@ -242,8 +242,6 @@ struct Survey<'a> {
     deltas: VecDeque<DeltaRef>,
     /// The stream being put together, as stored.
     packed: Vec<u8>,
-    /// The page that is looked at, unpacked.
-    plain: Vec<u8>,
     open: Option<OpenStream>,
 }
 
@@ -268,7 +266,6 @@ impl<'a> Survey<'a> {
             overlay: Overlay::default(),
             deltas: VecDeque::new(),
             packed: Vec::new(),
-            plain: Vec::new(),
             open: None,
         }
     }
@@ -306,12 +303,8 @@ impl<'a> Survey<'a> {
         Ok(())
     }
 
-    fn page(&mut self, OpenStream { id, format, .. }: OpenStream, packed: &[u8]) -> Result<(), StoreError> {
-        self.plain.clear();
-        unpack(format, packed, &mut self.plain).map_err(page::broken(self.dir))?;
-        let (low, records, _) = page::parse(&self.plain).map_err(page::broken(self.dir))?;
-        let len = |bytes: &[u8]| u32::try_from(bytes.len()).map_err(|_| self.damaged("a page is too long"));
-        let page = PageRef { id, bytes: len(&self.plain)?, stored: len(packed)?, records };
+    fn page(&mut self, OpenStream { id, format, .. }: OpenStream, stored: &[u8]) -> Result<(), StoreError> {
+        let (low, page) = page::describe(format, id, stored).map_err(page::broken(self.dir))?;
         if self.index.insert(low.into(), page) { Ok(()) } else { Err(self.damaged("two pages cover the same keys")) }
     }
 
@@ -321,6 +314,8 @@ impl<'a> Survey<'a> {
         if !dead {
             // Of a dead one, parts may be missing.
             unpack(open.format, packed, &mut stream).map_err(&broken)?;
+            // It is held in memory until it is folded.
+            stream.shrink_to_fit();
         }
         let (bytes, stored) = (stream.len() as u64, packed.len() as u64);
         self.deltas.push_back(DeltaRef { epoch: open.id, from: open.from, parts: open.parts, bytes, stored });

@@ -28,6 +28,25 @@ pub(super) fn pack(stream: &[u8]) -> Vec<u8> {
     packed
 }
 
+/// How long the stream is that is stored so in a format.
+pub(super) fn plain_len(format: u16, mut packed: &[u8]) -> Result<usize, BrokenRun> {
+    if format == PLAIN_STREAMS {
+        return Ok(packed.len());
+    }
+    let mut sum = 0;
+    while !packed.is_empty() {
+        sum += take_block(&mut packed)?.0;
+    }
+    Ok(sum)
+}
+
+/// Takes a block off the front: its length in the stream, and what is stored of it.
+fn take_block<'a>(packed: &mut &'a [u8]) -> Result<(usize, &'a [u8]), BrokenRun> {
+    let len = usize::try_from(take_number(packed)?).ok().filter(|len| *len <= BLOCK_BYTES).ok_or(BrokenRun)?;
+    let stored_len = take_number(packed)?;
+    Ok((len, take_bytes(packed, stored_len)?))
+}
+
 /// Appends the stream that is stored so in a format.
 pub(super) fn unpack(format: u16, mut packed: &[u8], stream: &mut Vec<u8>) -> Result<(), BrokenRun> {
     if format == PLAIN_STREAMS {
@@ -35,9 +54,7 @@ pub(super) fn unpack(format: u16, mut packed: &[u8], stream: &mut Vec<u8>) -> Re
         return Ok(());
     }
     while !packed.is_empty() {
-        let len = usize::try_from(take_number(&mut packed)?).ok().filter(|len| *len <= BLOCK_BYTES).ok_or(BrokenRun)?;
-        let stored_len = take_number(&mut packed)?;
-        let stored = take_bytes(&mut packed, stored_len)?;
+        let (len, stored) = take_block(&mut packed)?;
         if stored.len() == len {
             stream.extend_from_slice(stored);
             continue;
@@ -80,6 +97,7 @@ mod tests {
         fn streams_come_back(stream in stream()) {
             let packed = pack(&stream);
             prop_assert!(packed.len() <= stream.len() + 6 * stream.len().div_ceil(BLOCK_BYTES), "{}", packed.len());
+            prop_assert_eq!(plain_len(FORMAT, &packed), Ok(stream.len()));
             prop_assert_eq!(unpacked(&packed), Ok(stream));
         }
 

@@ -1,14 +1,14 @@
 //! Pages: runs of consecutive records, each under an id of its own, found through a sorted index of their lowest keys.
 //!
 //! A page covers the keys from its low key up to the low key of the next page. Its stream is: low key length, low key,
-//! number of records, run (lengths and number in LEB128); it is stored packed. Ids keep sled's keys short, whatever the
-//! records' keys are.
+//! number of records, run (lengths and number in LEB128). The run is stored packed, so that opening, which needs no
+//! records, unpacks none. Ids keep sled's keys short, whatever the records' keys are.
 //! What this file never does: keep a decoded page.
 
 use super::engine::{Change, Engine};
 use super::envelope::{self, Kind, cut};
 use super::error::StoreError;
-use super::packed::{pack, unpack};
+use super::packed::{pack, plain_len, unpack};
 use super::run::{BrokenRun, Reader, put_number, take_bytes, take_number};
 use std::collections::BTreeMap;
 use std::ops::Bound;
@@ -100,6 +100,7 @@ impl Index {
     pub(super) fn bytes(&self) -> u64 {
         self.bytes
     }
+
     /// Length of all streams as stored.
     pub(super) fn stored(&self) -> u64 {
         self.stored
@@ -118,13 +119,30 @@ pub(super) fn write(
     (low, records, run): (&[u8], u32, &[u8]),
 ) -> Result<PageRef, StoreError> {
     let too_long = || StoreError::Invalid { what: "a page would have too many parts".into() };
-    let stream = compose(low, records, run);
-    let packed = pack(&stream);
-    for (n, value) in cut(Kind::Page, &packed).ok_or_else(too_long)? {
+    let packed = pack(run);
+    let stored = compose(low, records, &packed);
+    for (n, value) in cut(Kind::Page, &stored).ok_or_else(too_long)? {
         change.put(&part_key(PAGE, id, n), value);
     }
-    let len = |bytes: &[u8]| u32::try_from(bytes.len()).map_err(|_| too_long());
-    Ok(PageRef { id, bytes: len(&stream)?, stored: len(&packed)?, records })
+    let len = |len: usize| u32::try_from(len).map_err(|_| too_long());
+    Ok(PageRef { id, bytes: len(stored.len() - packed.len() + run.len())?, stored: len(stored.len())?, records })
+}
+
+/// What is known of a page as it is stored in a format, with its low key.
+pub(super) fn describe(format: u16, id: u64, stored: &[u8]) -> Result<(&[u8], PageRef), BrokenRun> {
+    let (low, records, packed) = parse(stored)?;
+    let bytes = stored.len() - packed.len() + plain_len(format, packed)?;
+    let len = |len: usize| u32::try_from(len).map_err(|_| BrokenRun);
+    Ok((low, PageRef { id, bytes: len(bytes)?, stored: len(stored.len())?, records }))
+}
+
+/// The stream of a page as it is stored in a format.
+fn stream_of(format: u16, stored: &[u8], bytes: u32) -> Result<Vec<u8>, BrokenRun> {
+    let (_, _, packed) = parse(stored)?;
+    let mut stream = Vec::with_capacity(bytes as usize);
+    stream.extend_from_slice(stored.get(..stored.len() - packed.len()).unwrap_or_default());
+    unpack(format, packed, &mut stream)?;
+    Ok(stream)
 }
 
 /// The stream of a page.
@@ -164,20 +182,19 @@ pub(super) fn read(
     page: PageRef,
     mut removing: Option<&mut Change>,
 ) -> Result<Vec<u8>, StoreError> {
-    let (mut packed, mut format) = (Vec::with_capacity(page.stored as usize), envelope::FORMAT);
+    let (mut stored, mut format) = (Vec::with_capacity(page.stored as usize), envelope::FORMAT);
     let count = u16::try_from(envelope::part_count(page.stored as usize)).unwrap_or(u16::MAX);
     for n in 0..count {
         let key = part_key(PAGE, page.id, n);
         let value = engine.get(&key)?.ok_or_else(|| StoreError::corrupt(dir, "a page has vanished"))?;
         let part = envelope::part(Kind::Page, &value).map_err(|what| StoreError::corrupt(dir, what))?;
         format = part.format;
-        packed.extend_from_slice(part.piece);
+        stored.extend_from_slice(part.piece);
         if let Some(change) = removing.as_deref_mut() {
             change.remove(&key, &value);
         }
     }
-    let mut stream = Vec::with_capacity(page.bytes as usize);
-    unpack(format, &packed, &mut stream).map_err(broken(dir))?;
+    let stream = stream_of(format, &stored, page.bytes).map_err(broken(dir))?;
     if stream.len() == page.bytes as usize { Ok(stream) } else { Err(StoreError::corrupt(dir, "a page has changed")) }
 }
 

@@ -131,7 +131,8 @@ fn a_data_file_that_was_cut_under_the_agent_is_noticed_at_the_next_start_at_the_
     let expected = Expected::of(350);
     let (site, mut daemon) = begin(&expected);
     let file = OpenOptions::new().write(true).open(site.root().join("state/sled/db")).unwrap();
-    file.set_len(16 << 10).unwrap();
+    // Less than what is in it: packed, a few hundred events are little.
+    file.set_len(2 << 10).unwrap();
     go_on(&site, &expected);
     wait(&format!("the agent to judge the rest or to end; {}", site.log()), || {
         daemon.has_ended() || detections(&alerts(&site)).len() >= expected.ids.len()
