@@ -224,6 +224,8 @@ fn faults_in_what_is_common_and_in_new_to_are_named() {
         let faults = with_prevalence(clause, model);
         assert!(if said.is_empty() { faults.is_empty() } else { faults.contains(said) }, "{clause}\n{model}: {faults}");
     }
+    let both = with_prevalence(&format!("{good}\nown_alerts = true"), "feature = \"image\"");
+    assert!(!both.contains("unknown key"), "{both}");
 }
 
 #[test]

@@ -73,6 +73,8 @@ fn read_counted(
         );
     }
     if own_alerts {
+        // Where both stand there, that has been said.
+        let _ = section.string("model", faults);
         return Some(Counted::OwnAlerts);
     }
     // The model may belong to the same option: it is there when the option is on.
