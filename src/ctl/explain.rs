@@ -7,7 +7,7 @@ use super::story::of_whom;
 use crate::alert::{Alert, AlertKind, ModelEvidence};
 use crate::event::Flag;
 use crate::model::Scope;
-use crate::rule::{Period, Rule, Verdict};
+use crate::rule::{Common, Counted, Period, Prevalence, Rule, Verdict};
 
 /// The page of an ATT&CK technique; `None` when the id is not one.
 pub(super) fn technique_link(id: &str) -> Option<String> {
@@ -34,6 +34,31 @@ pub(super) fn fires_when(rule: &Rule, desk: &Desk) -> Vec<String> {
     };
     lines.push(format!("it has not fired {period} for the same {}{per}", rule.entity.name()));
     lines
+}
+
+/// What becomes of alerts about what is common, by the clauses that are on.
+pub(super) fn when_common(rule: &Rule, desk: &Desk) -> Vec<String> {
+    let sentence = |clause: &Prevalence| {
+        let Prevalence { counted, at_least, within_days, then } = clause;
+        let what = match counted {
+            Counted::ByModel(index) => {
+                let model = desk.content.models.get(usize::from(*index));
+                let id = model.map_or("its model", |m| m.id.as_str());
+                let of = if model.is_some_and(|m| m.new_to.is_some()) { " as new for others" } else { "" };
+                format!("{id} has counted the value {at_least} times{of} in {within_days} days")
+            }
+            Counted::OwnAlerts => {
+                let per = rule.per.map_or_else(String::new, |p| format!(" and {p}"));
+                format!("it has fired about the same {}{per} on {at_least} of {within_days} days", rule.entity.name())
+            }
+        };
+        let then = match then {
+            Common::Group => format!("the next alert stands for those of the {within_days} days after it"),
+            Common::Score(score) => format!("the score is {score} instead of {}", rule.score),
+        };
+        format!("{what}: {then}")
+    };
+    rule.prevalence.iter().map(sentence).collect()
 }
 
 /// What a verdict asks of what was learned.

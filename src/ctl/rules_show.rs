@@ -48,6 +48,8 @@ struct RuleDetails<'r> {
     period: &'static str,
     /// Its condition and what state must say, in words.
     fires_when: Vec<String>,
+    /// What becomes of alerts about what is common, in words: what options have switched on, and a site's own clauses.
+    when_common: Vec<String>,
     /// What of it cannot be asked here; of a Sigma rule.
     limits: &'r [String],
     /// Whether it is switched on.
@@ -139,6 +141,7 @@ fn details<'r>(rule: &'r Rule, row: Option<&RuleRow>, desk: &Desk) -> RuleDetail
             Period::Month => "month",
         },
         fires_when: explain::fires_when(rule, desk),
+        when_common: explain::when_common(rule, desk),
         limits: rule.sigma.as_ref().map(|s| s.limits.as_slice()).unwrap_or_default(),
         enabled: rule.enabled,
         inert: row.and_then(|r| r.inert.clone()),
@@ -196,6 +199,10 @@ fn page(rule: &RuleDetails<'_>, row: Option<&RuleRow>, why_not: Option<&str>, lo
     }
     page.heading("Fires when");
     rule.fires_when.iter().for_each(|line| page.item(line));
+    if !rule.when_common.is_empty() {
+        page.heading("When it is common");
+        rule.when_common.iter().for_each(|line| page.item(line));
+    }
     if !rule.exceptions.is_empty() {
         page.heading("Except for");
         rule.exceptions.iter().for_each(|e| page.item(&e.in_words()));

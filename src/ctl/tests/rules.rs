@@ -69,6 +69,12 @@ fn a_rule_is_shown_with_what_it_asks_for() {
             seen 14 such days
           - it has not fired on this day for the same user and process_key
 
+        When it is common
+          - M-USER has counted the value 5 times in 14 days: the next alert stands for those of
+            the 14 days after it
+          - it has fired about the same user and process_key on 3 of 30 days: the score is 5
+            instead of 30
+
         Does not find
           - A renamed program.
 

@@ -11,7 +11,7 @@ use crate::ctl::view::*;
 use crate::event::{EventType, Field};
 use crate::model::{ModelSpec, Scope};
 use crate::rule::condition::Condition;
-use crate::rule::{NoHistory, Period, Rule, Verdict};
+use crate::rule::{Common, Counted, NoHistory, Period, Prevalence, Rule, Verdict};
 use crate::state::paging::Memory;
 use std::io;
 
@@ -164,6 +164,13 @@ fn model(id: &str, scope: Scope) -> ModelSpec {
     }
 }
 
+fn clauses() -> Vec<Prevalence> {
+    vec![
+        Prevalence { counted: Counted::ByModel(0), at_least: 5, within_days: 14, then: Common::Group },
+        Prevalence { counted: Counted::OwnAlerts, at_least: 3, within_days: 30, then: Common::Score(5) },
+    ]
+}
+
 fn rules() -> Vec<Rule> {
     let rule = |id: &str, name: &str, attack: &[&str], score, event, verdict| Rule {
         id: id.into(),
@@ -179,7 +186,7 @@ fn rules() -> Vec<Rule> {
         per: Some(Field::ProcessKey),
         period: Period::Day,
         condition: Condition::default(),
-        prevalence: Vec::new(),
+        prevalence: if id == "R-SUM" { clauses() } else { Vec::new() },
         verdict,
         needs: Vec::new(),
         author: vec!["A. Author".into()],
