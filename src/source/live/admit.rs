@@ -141,9 +141,9 @@ impl Live {
             let offset = relative.mark.as_ref().map_or(0, |m| m.offset);
             let verdict = match (&place, &relative.mark) {
                 (Place::Gone, Some(_)) if relative.at_position => Verdict::Continues(relative.id),
-                (Place::Gone, _) if relative.is_shorter && offset < stat.size && !settled => {
+                (Place::Gone, _) if relative.is_shorter && reader.is_plain() && offset < stat.size && !settled => {
                     // It holds more than is known to be read, less than was read: the rest may be on its way, copied back
-                    // or copied before the original went.
+                    // or copied before the original went. Of a compressed one, its size does not tell how much it holds.
                     wait = wait.max(Some(offset));
                     continue;
                 }
