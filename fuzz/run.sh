@@ -28,12 +28,19 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 export TMPDIR="$work"
 
+# A lock file that is behind the product's would be rewritten by the build, unseen.
+cargo metadata --locked --format-version 1 --manifest-path fuzz/Cargo.toml >/dev/null || {
+    echo "fuzz/Cargo.lock is not up to date: cargo update --workspace --manifest-path fuzz/Cargo.toml, and commit it" >&2
+    exit 65
+}
+
 began=$SECONDS
 cargo fuzz build
 echo "built in $((SECONDS - began)) s"
 
 rows=()
 failed=()
+why=()
 for target in "${targets[@]}"; do
     mkdir -p "$work/$target"
     verdict=ok
@@ -51,12 +58,15 @@ for target in "${targets[@]}"; do
     if [ "$verdict" != ok ]; then
         failed+=("$target")
         grep -v '^#' "$work/$target.log" | tail -60
+        # The end of a log is what is read first: why, and with what input.
+        why+=("$(grep -A 1 -E 'panicked at|ERROR: |^Base64: ' "$work/$target.log" | sed -E '/^Base64/!s/^(.{600}).*/\1 .../')")
     fi
 done
 
 printf '%-10s %-6s %10s %10s %8s\n' target result runs "new inputs" "RSS MiB"
 printf '%s\n' "${rows[@]}"
 if [ ${#failed[@]} -gt 0 ]; then
+    printf '%s\n' "${why[@]}"
     echo "to repeat: EXFIL_AGENT_SEED=$seed fuzz/run.sh $seconds ${failed[*]}"
     echo "one input: RUSTC_BOOTSTRAP=1 cargo fuzz run TARGET fuzz/artifacts/TARGET/FILE"
     echo "when it is mended, the input goes to fuzz/corpus/TARGET/ under a name that says what it was"

@@ -227,9 +227,9 @@ mod tests {
             let text = matches!(open, Some("reason" | "Params"));
             match names.iter().find(|n| **n == name) {
                 Some(key) => {
-                    let value = extension[at + 1..].trim_start_matches(' ');
+                    let value = extension[at + 1..].trim_ascii_start();
                     let digits: String = value.chars().take_while(char::is_ascii_digit).collect();
-                    let alone = value[digits.len()..].chars().next().is_none_or(|c| c == ' ');
+                    let alone = value[digits.len()..].chars().next().is_none_or(|c| c.is_ascii_whitespace());
                     let epoch = alone && matches!(digits.len(), 10 | 13);
                     let ends = open != Some("reason") || matches!(*key, "start" | "User_Name" | "outcome");
                     if seen.contains(key) || !ends || (*key == "start" && !epoch) {
@@ -288,6 +288,7 @@ mod tests {
             (55usize..70).prop_map(|n| format!("A_{}", "X".repeat(n))),
             Just("=".to_owned()),
             Just(" ".to_owned()),
+            prop::sample::select(vec!["\t", "\r", "\u{b}"]).prop_map(str::to_owned),
             "[a-z \\\\=_]{0,70}",
         ];
         prop::collection::vec((piece, prop_oneof![Just("="), Just(" "), Just(" ="), Just("")]), 0..25)

@@ -108,13 +108,15 @@ impl Name {
     #[cold]
     #[inline(never)]
     pub fn before_blanks(line: &[u8], floor: usize, equals: usize, at_floor: bool) -> Option<Name> {
-        let text = line.get(floor..equals)?.trim_ascii_end();
-        let from = match text.iter().rposition(|b| *b == b' ') {
+        let text = line.get(floor..equals)?;
+        // Spaces only: a tab or a carriage return is part of what it follows, here as before a name.
+        let to = text.iter().rposition(|b| *b != b' ')? + 1;
+        let from = match text.get(..to)?.iter().rposition(|b| *b == b' ') {
             Some(space) => space + 1,
             None if at_floor => 0,
             None => return None,
         };
-        (from < text.len()).then(|| Name::new(line, floor + from, floor + text.len()))
+        Some(Name::new(line, floor + from, floor + to))
     }
 
     /// Word by word: comparing them as one piece of memory would wait until they are stored.
