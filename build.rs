@@ -13,15 +13,34 @@ fn main() -> std::io::Result<()> {
     let mut files = Vec::new();
     collect(&root, &root, &mut files)?;
     files.sort();
-    let mut out = fs::File::create(variable("OUT_DIR").join("embedded.rs"))?;
-    writeln!(out, "/// Name below `config/content` and text of every shipped file, by name.")?;
-    writeln!(out, "pub(super) static EMBEDDED: &[(&str, &str)] = &[")?;
+    let (mut list, mut loaded, mut tests) = (String::new(), String::new(), String::new());
     for name in files {
-        // By a variable, so that the list serves wherever the project is moved to.
-        let below = format!("/config/content/{name}");
-        writeln!(out, "    ({name:?}, include_str!(concat!(env!(\"CARGO_MANIFEST_DIR\"), {below:?}))),")?;
+        let text = fs::read_to_string(root.join(&name))?;
+        let (before, behind) = text.split_at(tests_at(&name, &text));
+        list += &format!("    ({name:?}, {}, {}),\n", before.len(), behind.len());
+        loaded += before;
+        tests += behind;
     }
-    writeln!(out, "];")
+    let out = |name: &str| variable("OUT_DIR").join(name);
+    fs::write(out("loaded.txt"), loaded)?;
+    fs::write(out("tests.txt"), tests)?;
+    let mut file = fs::File::create(out("embedded.rs"))?;
+    writeln!(
+        file,
+        "/// Name below `config/content` of every shipped file, by name, with its bytes in `LOADED` and in `TESTS`."
+    )?;
+    writeln!(file, "static EMBEDDED: &[(&str, usize, usize)] = &[\n{list}];")?;
+    for (name, text) in [("LOADED", "loaded.txt"), ("TESTS", "tests.txt")] {
+        writeln!(file, "static {name}: &str = include_str!(concat!(env!(\"OUT_DIR\"), \"/{text}\"));")?;
+    }
+    Ok(())
+}
+
+/// Where the tests of a shipped rule begin, which stand last in it; the end of any other file. An agent that starts has no use
+/// for them: they are three quarters of the text, and where they lie apart, no page of them comes into its memory.
+fn tests_at(name: &str, text: &str) -> usize {
+    let heads = ["\n[test_history]\n", "\n[[test]]\n"].iter().filter_map(|head| text.find(head)).min();
+    heads.filter(|_| name.starts_with("rules/")).map_or(text.len(), |at| at + 1)
 }
 
 /// Content files below a directory: `.toml` and `.txt`, hidden ones left out.

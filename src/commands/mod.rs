@@ -2,6 +2,7 @@
 
 mod check;
 mod demo;
+mod progress;
 mod replay;
 mod replay_compare;
 mod replay_stats;

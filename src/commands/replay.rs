@@ -1,5 +1,6 @@
 //! `exfil-agent replay`: the same pipeline over files, to the end.
 
+use super::progress::Bar;
 use super::replay_stats::{self, Counting, StatsFormat};
 use super::{existing, load_content, parse_now, settings, warn_of_strangers};
 use crate::alert::AgentIdentity;
@@ -7,12 +8,10 @@ use crate::calendar::{Zone, wall_clock_ms};
 use crate::compare::Input;
 use crate::config::{FileSinkSettings, FormatSetting, FsyncSetting};
 use crate::exit::{self, Failure};
-use crate::pipeline::detecting::{Progress, TimeSource};
+use crate::pipeline::detecting::TimeSource;
 use crate::pipeline::{Pipeline, Plan, SinkPlan};
 use crate::sink::{FileSink, StdoutSink};
 use crate::source::Mode;
-use indicatif::{ProgressBar, ProgressStyle};
-use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
@@ -105,12 +104,12 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
         time: TimeSource::Fixed(now),
         drain_fully: true,
     };
-    let bar = progress_bar(total_bytes(&arguments.paths));
+    let bar = Bar::new(total_bytes(&arguments.paths));
     let started = Instant::now();
-    let pipeline = Pipeline::start(plan, shown_on(&bar))?;
+    let pipeline = Pipeline::start(plan, bar.shower())?;
     let source = Arc::clone(&pipeline.source);
     let (detector, done) = pipeline.join()?;
-    bar.finish_and_clear();
+    bar.clear();
     let read = source.snapshot();
     for path in &read.skipped {
         eprintln!("skipped {path}: this state has read it to its end");
@@ -167,30 +166,6 @@ fn stdout_sink() -> SinkPlan {
         min_score: 0,
         open: Box::new(|_| Box::new(StdoutSink::new(AgentIdentity::replay()))),
     }
-}
-
-/// Shows the progress of a pipeline ten times a second.
-pub(super) fn shown_on(bar: &ProgressBar) -> Box<dyn FnMut(&Progress) + Send> {
-    let (shown, started, mut last) = (bar.clone(), Instant::now(), Instant::now());
-    Box::new(move |p: &Progress| {
-        if last.elapsed().as_millis() >= 100 {
-            last = Instant::now();
-            shown.set_position(p.bytes);
-            let rate = p.events as f64 / started.elapsed().as_secs_f64().max(1e-3);
-            shown.set_message(format!("{} events, {rate:.0} events/s, {} alerts", p.events, p.alerts));
-        }
-    })
-}
-
-pub(super) fn progress_bar(total: u64) -> ProgressBar {
-    if !std::io::stderr().is_terminal() {
-        return ProgressBar::hidden();
-    }
-    let bar = ProgressBar::new(total);
-    if let Ok(style) = ProgressStyle::with_template("{bar:30} {bytes}/{total_bytes} {msg}") {
-        bar.set_style(style);
-    }
-    bar
 }
 
 /// Bytes on disk, for the bar.

@@ -1,6 +1,7 @@
 //! `exfil-agent replay --compare A B`: what another content, or another config, would have made of the same records.
 
-use super::replay::{all_read, progress_bar, shown_on, total_bytes};
+use super::progress::Bar;
+use super::replay::{all_read, total_bytes};
 use super::{load_content, say, settings as settings_of, warn_of_strangers};
 use crate::compare::{Comparison, Counted, Difference, Input, Side, Total, compare};
 use crate::config::Settings;
@@ -40,10 +41,10 @@ pub(super) fn run(arguments: &Options, settings: &Settings, sides: [&Path; 2], i
         }
         (Err(e), _) | (_, Err(e)) => return Err(e),
     };
-    let bar = progress_bar(total_bytes(&input.paths));
+    let bar = Bar::new(total_bytes(&input.paths));
     let started = Instant::now();
-    let found = compare(&sides, input, arguments.explain, shown_on(&bar))?;
-    bar.finish_and_clear();
+    let found = compare(&sides, input, arguments.explain, bar.shower())?;
+    bar.clear();
     for path in &found.not_read {
         eprintln!("not read to its end: {path}");
     }

@@ -31,6 +31,35 @@ pub struct ContentFile {
     pub shipped: bool,
 }
 
+/// A shipped file as it stands in the binary.
+#[derive(Clone, Copy, Debug)]
+struct Embedded {
+    name: &'static str,
+    /// What an agent loads.
+    loaded: &'static str,
+    /// The tests of a rule, which follow.
+    tests: &'static str,
+}
+
+/// The shipped files, by name.
+fn embedded() -> impl Iterator<Item = Embedded> + Clone {
+    let (mut loaded, mut tests) = (LOADED, TESTS);
+    EMBEDDED.iter().map(move |(name, loaded_len, tests_len)| {
+        let take = |from: &mut &'static str, len: usize| {
+            let (taken, rest) = from.split_at_checked(len).unwrap_or_default();
+            *from = rest;
+            taken
+        };
+        Embedded { name, loaded: take(&mut loaded, *loaded_len), tests: take(&mut tests, *tests_len) }
+    })
+}
+
+impl Embedded {
+    fn read(&self, text: String) -> (String, ContentFile) {
+        (self.name.to_owned(), ContentFile { shown: self.name.to_owned(), text, shipped: true })
+    }
+}
+
 /// The files of a layer, by name relative to the content directory, with `/`.
 #[derive(Clone, Debug, Default)]
 pub struct ContentFiles(pub BTreeMap<String, ContentFile>);
@@ -38,25 +67,12 @@ pub struct ContentFiles(pub BTreeMap<String, ContentFile>);
 impl ContentFiles {
     /// The shipped files.
     pub fn shipped() -> ContentFiles {
-        ContentFiles(
-            EMBEDDED
-                .iter()
-                .map(|(name, text)| {
-                    let file = ContentFile { shown: (*name).into(), text: (*text).into(), shipped: true };
-                    ((*name).to_owned(), file)
-                })
-                .collect(),
-        )
+        ContentFiles(embedded().map(|file| file.read([file.loaded, file.tests].concat())).collect())
     }
 
-    /// The shipped files without the tests of their rules, which stand last in them: an agent that starts has no use for
-    /// them, and need not read what is three quarters of the text.
+    /// The shipped files without the tests of their rules: an agent that starts has no use for them.
     pub fn shipped_to_load() -> ContentFiles {
-        let file = |(name, text): &(&str, &str)| {
-            let text = before_tests(name, text).to_owned();
-            ((*name).to_owned(), ContentFile { shown: (*name).into(), text, shipped: true })
-        };
-        ContentFiles(EMBEDDED.iter().map(file).collect())
+        ContentFiles(embedded().map(|file| file.read(file.loaded.to_owned())).collect())
     }
 
     /// The files of a site's directory. `notes` gets what lies there and is not read, though it looks as if it should be.
@@ -175,7 +191,7 @@ impl Walk<'_> {
 
     fn file(&mut self, path: &Path, name: String) {
         if !name.ends_with(OVERRIDE_SUFFIX) && !belongs(&name) {
-            let places: BTreeSet<String> = EMBEDDED.iter().map(|(n, _)| place(n)).collect();
+            let places: BTreeSet<String> = EMBEDDED.iter().map(|(n, ..)| place(n)).collect();
             let hint = suggest(&place(&name), places.iter().map(String::as_str));
             return self.fault(path, format!("content has no place for this file{hint}"));
         }
@@ -199,15 +215,6 @@ impl Walk<'_> {
     }
 }
 
-/// The text of a shipped rule up to its tests, all of any other.
-fn before_tests<'t>(name: &str, text: &'t str) -> &'t str {
-    let tests = ["\n[test_history]\n", "\n[[test]]\n"].iter().filter_map(|head| text.find(head)).min();
-    match tests.filter(|_| name.starts_with("rules/")).and_then(|at| text.get(..=at)) {
-        Some(before) => before,
-        None => text,
-    }
-}
-
 /// `rules/*.toml` for a file in a folder, the name itself for one that is not.
 fn place(name: &str) -> String {
     match (name.rsplit_once('/'), name.rsplit_once('.')) {
@@ -219,7 +226,7 @@ fn place(name: &str) -> String {
 /// Whether shipped content has files in the same place.
 fn belongs(name: &str) -> bool {
     let wanted = place(name);
-    EMBEDDED.iter().any(|(shipped, _)| place(shipped) == wanted)
+    EMBEDDED.iter().any(|(shipped, ..)| place(shipped) == wanted)
 }
 
 #[cfg(test)]
@@ -235,14 +242,21 @@ mod tests {
 
     #[test]
     fn nothing_but_tests_stands_behind_the_first_test_of_a_shipped_rule() {
-        let rules = EMBEDDED.iter().filter(|(name, _)| name.starts_with("rules/"));
+        let rules = embedded().filter(|file| file.name.starts_with("rules/"));
         assert!(rules.clone().count() >= 20);
-        for (name, text) in rules {
-            let before = before_tests(name, text);
-            let rest: toml::Table = text[before.len()..].parse().unwrap();
+        for Embedded { name, loaded, tests } in rules {
+            let rest: toml::Table = tests.parse().unwrap();
             assert!(!rest.is_empty(), "{name}");
             assert!(rest.keys().all(|key| ["test", "test_history"].contains(&&**key)), "{name}");
-            assert!(!before.contains("[[test]]") && before.contains("[condition") && before.ends_with('\n'), "{name}");
+            assert!(!loaded.contains("[[test]]") && loaded.contains("[condition") && loaded.ends_with('\n'), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_shipped_file_is_in_the_binary_as_it_stands_in_the_tree() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("config/content");
+        for (name, file) in ContentFiles::shipped().0 {
+            assert_eq!(file.text, fs::read_to_string(root.join(&name)).unwrap(), "{name}");
         }
     }
 

@@ -175,10 +175,7 @@ impl Instance {
 
     /// `((N − C) / N)^alpha`, 0 when N is 0.
     pub fn confidence(&self, alpha: f64) -> f64 {
-        if self.n == 0 {
-            return 0.0;
-        }
-        (self.n.saturating_sub(self.c()) as f64 / self.n as f64).powf(alpha)
+        super::confidence(self.n, self.c(), alpha)
     }
 
     /// Time of the latest training, ms; the smallest there is without one.

@@ -18,6 +18,14 @@ pub enum Scope {
     Org,
 }
 
+/// How much a histogram of `n` trainings in `c` bins can be trusted: `((n − c) / n)^alpha`, 0 without a training.
+///
+/// It decides whether a rule may speak, so it must be the same wherever it is computed. The C library's power is not: it has been
+/// rewritten between versions, and chooses by the processor.
+pub fn confidence(n: u64, c: u64, alpha: f64) -> f64 {
+    if n == 0 { 0.0 } else { libm::pow(n.saturating_sub(c) as f64 / n as f64, alpha) }
+}
+
 /// A model, checked and compiled.
 #[derive(Debug)]
 pub struct ModelSpec {

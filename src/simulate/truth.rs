@@ -322,9 +322,9 @@ impl Account {
     }
 }
 
-/// At least 30 in all, and few bins for them: ((n − c) / n)^0.8 ≥ 0.8.
+/// At least 30 in all, and few bins for them: ((n − c) / n)^(4/5) ≥ 4/5, by its fifth power.
 pub fn is_converged(n: u32, c: u32) -> bool {
-    n >= 30 && (f64::from(n - c.min(n)) / f64::from(n)).powf(0.8) >= 0.8
+    n >= 30 && (f64::from(n - c.min(n)) / f64::from(n)).powi(4) >= 0.8_f64.powi(5)
 }
 
 /// The count of the first bin, in ascending order, at which the running sum exceeds a tenth of all.

@@ -9,7 +9,7 @@ use crate::calendar::Day;
 use crate::config::DetectionSettings;
 use crate::content::Content;
 use crate::model::histogram::Instance;
-use crate::model::{ModelSpec, Scope};
+use crate::model::{ModelSpec, Scope, confidence};
 use crate::rule::{Rule, Verdict};
 use crate::state::State;
 use crate::state::entity::Entity;
@@ -103,7 +103,7 @@ fn days_until(
     let (mut n, mut c, mut seen) = (0u64, 0u64, 0u32);
     // A day is judged by what was known before it.
     for day in begin..=end.saturating_add(1) {
-        let confidence = if n == 0 { 0.0 } else { ((n.saturating_sub(c)) as f64 / n as f64).powf(spec.alpha) };
+        let confidence = confidence(n, c, spec.alpha);
         let converged = n >= spec.cut_off && confidence >= settings.min_confidence;
         let speaks = match &rule.verdict {
             Verdict::First { .. } if settings.strict => converged,
