@@ -39,8 +39,8 @@ impl Detector {
 
     /// Whether the event's day or type may have to be noted.
     fn is_new_for(&self, event: &BatchEvent, entity: &Entity) -> bool {
-        let is_noted = entity.noted.0 == event.day && entity.noted.1 & (1 << event.kind.index()) != 0;
-        entity.latest.is_none_or(|latest| event.day > latest)
+        let is_noted = entity.has_noted(event.day, 1 << event.kind.index());
+        entity.latest().is_none_or(|latest| event.day > latest)
             || (!is_noted && self.history.list(entity.kind).iter().any(|t| event.kind.is_a(*t)))
     }
 

@@ -89,10 +89,10 @@ impl Detector {
         let bit = 1u16 << event.kind.index();
         let kept_days = self.history_days_kept();
         let Some(entity) = self.state.entities.get_mut(id) else { return };
-        if entity.noted.0 == event.day && entity.noted.1 & bit != 0 {
+        if entity.has_noted(event.day, bit) {
             return;
         }
-        entity.noted = if entity.noted.0 == event.day { (event.day, entity.noted.1 | bit) } else { (event.day, bit) };
+        entity.has_now_noted(event.day, bit);
         let mut changed = false;
         for declared in self.history.list(entity.kind).iter().filter(|t| event.kind.is_a(**t)) {
             let index = declared.index() as u8;

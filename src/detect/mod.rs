@@ -280,7 +280,7 @@ impl Detector {
     fn arrive(&mut self, id: EntityId, day: Day) -> bool {
         let Some(entity) = self.state.entities.get_mut(id) else { return false };
         entity.meet();
-        match entity.latest {
+        match entity.latest() {
             Some(latest) if day <= latest => i64::from(day) < i64::from(latest) - i64::from(self.settings.late_days),
             _ => {
                 match entity.kind {

@@ -26,14 +26,16 @@ impl State {
             return;
         }
         let window_days = self.window_days();
-        let standing = |(id, e): (EntityId, &'_ Entity)| Some((e.instance_standing(model, event, window_days)?, id));
+        let standing = |(id, e): (EntityId, &'_ Entity)| {
+            Some((self.entities.instance_standing(id, e, model, event, window_days)?, id))
+        };
         let mut all: Vec<((u32, i64), &[u8], EntityId)> = Vec::new();
         for (standing, id) in self.entities.iter().filter_map(standing) {
             all.push((standing, self.entities.get(id).map_or(&[][..], |e| &e.key), id));
         }
         let mut removed = 0;
         for id in least(all, max) {
-            removed += self.entities.get(id).map_or(0, |e| e.instance_records(model));
+            removed += self.entities.instance_records(id, model);
             self.entities.drop_instance(id, model, &self.names, &mut Put(&mut self.extra));
             self.agent.limits.max_instances += 1;
             if removed >= MAX_REMOVED {
@@ -50,10 +52,11 @@ impl State {
             return;
         }
         let of_kind = self.entities.iter().filter(|(_, e)| e.kind == kind);
-        let all: Vec<(Standing, &[u8], EntityId)> = of_kind.map(|(id, e)| (e.standing(), &*e.key, id)).collect();
+        let all: Vec<(Standing, &[u8], EntityId)> =
+            of_kind.map(|(id, e)| (self.entities.standing(id, e), &*e.key, id)).collect();
         let mut removed = 0;
         for id in least(all, max) {
-            removed += self.entities.get(id).map_or(0, Entity::records);
+            removed += self.entities.records(id);
             self.entities.drop_entity(id, &self.names, &mut Put(&mut self.extra));
             self.agent.limits.max_entities += 1;
             if removed >= MAX_REMOVED {

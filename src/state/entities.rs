@@ -4,9 +4,10 @@
 
 use super::census::Census;
 use super::departments::Departments;
-use super::entity::Entity;
+use super::entity::{Entity, Mark};
 use super::key::{bins_of, entity_prefix, put_bin_key, put_entity_key, put_instance_key};
 use super::names::Names;
+use super::outline::Outline;
 use super::put::Put;
 use super::record::{BinRecord, InstanceRecord};
 use super::slots::Slots;
@@ -14,6 +15,7 @@ use crate::alert::EntityKind;
 use crate::batch::KeyHasher;
 use crate::calendar::Day;
 use crate::model::histogram::{Change, Instance};
+use foldhash::HashMap;
 use hashbrown::HashTable;
 
 /// Slot of an entity; stays valid until the entity is dropped, never while an event is judged.
@@ -44,8 +46,8 @@ pub struct Entities {
     pub(super) durable: u64,
     /// Nobody else can leave memory before the next commit is durable.
     pub(super) is_searched: bool,
-    /// How many entities' knowledge is in the store alone.
-    pub(super) away: usize,
+    /// What memory has of those whose knowledge is in the store alone.
+    pub(super) outlines: HashMap<EntityId, Box<Outline>>,
     /// How many came back into memory.
     pub(super) recalled: u64,
     /// Where the search for somebody who was not met lately goes on.
@@ -78,7 +80,7 @@ impl Entities {
             drains: 0,
             durable: 0,
             is_searched: false,
-            away: 0,
+            outlines: HashMap::default(),
             recalled: 0,
             hand: 0,
         }
@@ -187,8 +189,7 @@ impl Entities {
     pub fn change(&mut self, id: EntityId) -> Option<&mut Entity> {
         self.queue(id);
         let entity = self.slots.get_mut(id)?;
-        if !entity.dirty {
-            entity.dirty = true;
+        if !entity.mark(Mark::Dirty, true) {
             self.pending_bytes += entity.record_bytes();
         }
         Some(entity)
@@ -197,7 +198,7 @@ impl Entities {
     /// A new day begins for an entity: what belongs to days before `oldest_open` leaves.
     pub fn begin_day(&mut self, id: EntityId, day: Day, oldest_open: Day) {
         let Some(entity) = self.change(id) else { return };
-        let (kind, before) = (entity.kind, entity.latest);
+        let (kind, before) = (entity.kind, entity.latest());
         entity.begin_day(day, oldest_open);
         self.census.moved(kind, before, Some(day));
     }
@@ -224,9 +225,8 @@ impl Entities {
 
     fn queue(&mut self, id: EntityId) {
         if let Some(entity) = self.get_mut(id)
-            && !entity.queued
+            && !entity.mark(Mark::Queued, true)
         {
-            entity.queued = true;
             self.dirty.push(id);
         }
     }
@@ -244,7 +244,7 @@ impl Entities {
     /// Whether anybody's knowledge is in the store alone.
     #[inline]
     pub fn is_any_away(&self) -> bool {
-        self.away > 0
+        !self.outlines.is_empty()
     }
 
     /// How many slots there are.
@@ -270,8 +270,8 @@ impl Entities {
         for id in std::mem::take(&mut self.dirty) {
             // One that was dropped meanwhile has left its removals behind.
             let Some(entity) = self.slots.get_mut(id) else { continue };
-            entity.queued = false;
-            if std::mem::take(&mut entity.dirty) {
+            entity.mark(Mark::Queued, false);
+            if entity.mark(Mark::Dirty, false) {
                 let record = entity.record(names, &self.departments);
                 put.record(|out| put_entity_key(out, entity.kind, &entity.key), &record);
             }
@@ -310,7 +310,7 @@ impl Entities {
     /// Drops an instance with its records.
     pub fn drop_instance(&mut self, id: EntityId, model: u16, names: &Names, put: &mut Put<'_>) {
         let Some(entity) = self.slots.get_mut(id) else { return };
-        if let Some(outline) = entity.outline_mut() {
+        if let Some(outline) = self.outlines.get_mut(&id) {
             if let Some(counted) = outline.counted(model) {
                 outline.forget(model);
                 self.census.leave(model, counted);
@@ -345,11 +345,11 @@ impl Entities {
     /// Forgets an entity, with its instances and records.
     pub fn drop_entity(&mut self, id: EntityId, names: &Names, put: &mut Put<'_>) {
         self.set_department(id, None);
-        let Some(entity) = self.get(id) else { return };
-        if let Some(outline) = entity.outline() {
+        let outline = self.outlines.remove(&id);
+        let Some(entity) = self.slots.get(id) else { return };
+        if let Some(outline) = outline {
             put.remove_all(entity_prefix(entity.kind, &entity.key));
             let models = outline.models();
-            self.away = self.away.saturating_sub(1);
             for (model, counted) in models {
                 self.census.leave(model, counted);
                 if let Some(count) = self.instance_counts.get_mut(model as usize) {
@@ -366,7 +366,7 @@ impl Entities {
         let bytes = entity.here().map_or(0, |known| known.bytes as usize);
         self.resident_bytes = self.resident_bytes.saturating_sub(bytes);
         self.drops += 1;
-        self.census.moved(entity.kind, entity.latest, None);
+        self.census.moved(entity.kind, entity.latest(), None);
         let hash = self.hasher.hash(&entity.key);
         if let Some(table) = self.tables.get_mut(table_of(entity.kind))
             && let Ok(entry) = table.find_entry(hash, |other| *other == id)

@@ -1,11 +1,10 @@
 //! One entity: a user, a host, a peer group or the agent, with its histories and model instances.
 //!
-//! What almost every event asks for stands in one line of the cache; what was learned about an entity, behind it: in memory,
-//! or in the store alone, with an outline of it in memory.
+//! What almost every event asks for stands in 48 bytes; what was learned about an entity, behind it: in memory, or in the store
+//! alone, with an outline of it in memory.
 
 use super::departments::DepartmentId;
 use super::entity_key::EntityKey;
-use super::outline::Outline;
 use crate::alert::EntityKind;
 use crate::calendar::Day;
 use crate::model::days::DaySet;
@@ -20,29 +19,44 @@ pub type OfModel = (u16, Instance);
 /// A sum: rule, day, value, total.
 pub type Sum = (u16, Day, Box<[u8]>, u64);
 
-/// One entity.
+/// One entity. There may be millions, so none of its 48 bytes is wasted.
 #[derive(Debug)]
-#[repr(align(64))]
 pub struct Entity {
     /// Lower-case key.
     pub key: EntityKey,
-    /// Latest event day; never goes back.
-    pub latest: Option<Day>,
-    /// Day and event types (as bits) last noted in the history: the quick answer for almost every event.
-    pub noted: (Day, u16),
+    /// `None` where nothing was learned, and where the store alone has it.
     known: Option<Box<Knowledge>>,
-    /// Of what the store alone has; then `known` is `None`.
-    away: Option<Box<Outline>>,
-    /// Department last seen (users).
-    pub(super) department: DepartmentId,
+    /// Latest event day, or [`NEVER`]; never goes back.
+    latest: Day,
+    /// The day that was last noted in the history, or [`NEVER`], and the event types (as bits): the quick answer for almost
+    /// every event.
+    noted_day: Day,
+    noted_types: u16,
     /// Kind.
     pub kind: EntityKind,
+    marks: Marks,
+    /// Department last seen (users).
+    pub(super) department: DepartmentId,
+}
+
+/// No day.
+const NEVER: Day = Day::MIN;
+
+/// What an entity is marked with, as bits.
+#[derive(Clone, Copy, Debug, Default)]
+struct Marks(u8);
+
+/// One of the marks.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Mark {
     /// An event was about it since this was looked at last.
-    pub(super) met: bool,
+    Met = 1,
     /// Its record has to be written.
-    pub(super) dirty: bool,
+    Dirty = 2,
     /// It stands in the list of those that have changed.
-    pub(super) queued: bool,
+    Queued = 4,
+    /// The store alone has what was learned about it.
+    Away = 8,
 }
 
 /// What was learned about an entity.
@@ -95,16 +109,53 @@ static NOTHING: Knowledge = Knowledge::NONE;
 impl Entity {
     /// One of which nothing is known yet.
     pub(super) fn new(kind: EntityKind, key: &[u8]) -> Entity {
-        let noted = (Day::MIN, 0);
-        let (known, away, department) = (None, None, 0);
-        let (met, dirty, queued) = (true, false, false);
-        Entity { key: key.into(), latest: None, noted, known, away, department, kind, met, dirty, queued }
+        let marks = Marks(Mark::Met as u8);
+        let (known, department) = (None, 0);
+        Entity { key: key.into(), known, latest: NEVER, noted_day: NEVER, noted_types: 0, kind, marks, department }
+    }
+
+    /// Latest event day.
+    #[inline]
+    pub fn latest(&self) -> Option<Day> {
+        Some(self.latest).filter(|day| *day != NEVER)
+    }
+
+    /// Its latest event day becomes another one.
+    pub(super) fn set_latest(&mut self, day: Option<Day>) {
+        self.latest = day.unwrap_or(NEVER);
+    }
+
+    /// Whether these event types (as bits) are those of a day that were noted last.
+    #[inline]
+    pub fn has_noted(&self, day: Day, types: u16) -> bool {
+        self.noted_day == day && self.noted_types & types == types
+    }
+
+    /// Event types (as bits) of a day are noted in the history.
+    #[inline]
+    pub fn has_now_noted(&mut self, day: Day, types: u16) {
+        let before = if self.noted_day == day { self.noted_types } else { 0 };
+        (self.noted_day, self.noted_types) = (day, before | types);
+    }
+
+    /// Whether it is marked so.
+    #[inline]
+    pub(super) fn is(&self, mark: Mark) -> bool {
+        self.marks.0 & mark as u8 != 0
+    }
+
+    /// Marks it, or takes the mark away; says whether it was marked.
+    #[inline]
+    pub(super) fn mark(&mut self, mark: Mark, is: bool) -> bool {
+        let before = self.is(mark);
+        self.marks.0 = self.marks.0 & !(mark as u8) | if is { mark as u8 } else { 0 };
+        before
     }
 
     /// What was learned about it. Who asks has seen to it that it is in memory.
     #[inline]
     pub fn known(&self) -> &Knowledge {
-        debug_assert!(self.away.is_none(), "{} is asked for what the store has", self.key.escape_ascii());
+        debug_assert!(!self.is_away(), "{} is asked for what the store has", self.key.escape_ascii());
         self.known.as_deref().unwrap_or(&NOTHING)
     }
 
@@ -116,7 +167,7 @@ impl Entity {
 
     /// What was learned about it, to change. Does not mark its record as changed. Who asks has seen to it that it is in memory.
     pub fn learn(&mut self) -> &mut Knowledge {
-        debug_assert!(self.away.is_none(), "{} learns while the store has it", self.key.escape_ascii());
+        debug_assert!(!self.is_away(), "{} learns while the store has it", self.key.escape_ascii());
         self.known.get_or_insert_with(|| Box::new(Knowledge::NONE))
     }
 
@@ -128,38 +179,23 @@ impl Entity {
     /// Whether what was learned about it is in the store alone.
     #[inline]
     pub fn is_away(&self) -> bool {
-        self.away.is_some()
-    }
-
-    /// What memory has of it while the store alone has the rest.
-    pub(super) fn outline(&self) -> Option<&Outline> {
-        self.away.as_deref()
-    }
-
-    /// The same, to change.
-    pub(super) fn outline_mut(&mut self) -> Option<&mut Outline> {
-        self.away.as_deref_mut()
+        self.is(Mark::Away)
     }
 
     /// An event is about it.
     #[inline]
     pub fn meet(&mut self) {
-        self.met = true;
+        self.mark(Mark::Met, true);
     }
 
     /// What was learned about it leaves memory.
-    pub(super) fn send_away(&mut self, outline: Outline) {
-        (self.known, self.away) = (None, Some(Box::new(outline)));
-    }
-
-    /// What was learned about it is to come back into memory.
-    pub(super) fn call_back(&mut self) -> Option<Box<Outline>> {
-        self.away.take()
+    pub(super) fn forget_known(&mut self) {
+        self.known = None;
     }
 
     /// A new day has begun for it: what belongs to days before `oldest_open` leaves.
     pub fn begin_day(&mut self, day: Day, oldest_open: Day) {
-        self.latest = Some(day);
+        self.latest = day;
         if let Some(known) = self.here() {
             known.sums.retain(|s| s.1 >= oldest_open);
             known.once.retain(|o| o.1 >= oldest_open);
@@ -261,9 +297,6 @@ impl Entity {
     /// Nothing about it is worth a record: no day, no department, nothing learned.
     pub fn is_blank(&self) -> bool {
         let nothing = |known: &Knowledge| known.history.is_empty() && known.instances.is_empty();
-        self.latest.is_none()
-            && self.department == 0
-            && self.away.is_none()
-            && self.known.as_deref().is_none_or(nothing)
+        self.latest == NEVER && self.department == 0 && !self.is_away() && self.known.as_deref().is_none_or(nothing)
     }
 }

@@ -17,7 +17,7 @@ impl Entity {
     pub(super) fn record(&self, names: &Names, departments: &Departments) -> EntityRecord {
         let known = self.known();
         EntityRecord {
-            latest: self.latest,
+            latest: self.latest(),
             department: departments.name(self.department).map(str::to_owned),
             history: known.history.clone(),
             history_by_value: known.history_by_value.iter().map(|h| (h.0, h.1.to_vec(), h.2.clone())).collect(),
@@ -36,7 +36,7 @@ impl Entity {
 
     /// Takes what its record says, but for the department. Sums and trainings of rules and models that are gone are left behind.
     pub(super) fn restore(&mut self, record: EntityRecord, names: &Names) {
-        self.latest = record.latest;
+        self.set_latest(record.latest);
         if record.history.is_empty()
             && record.history_by_value.is_empty()
             && record.sums.is_empty()

@@ -1,5 +1,6 @@
 //! What memory keeps of an entity whose knowledge is in the store alone: enough to say who is known least.
 
+use super::entities::{Entities, EntityId};
 use super::entity::Entity;
 use crate::calendar::Day;
 use crate::model::Stage;
@@ -54,44 +55,53 @@ impl Outline {
     }
 }
 
-impl Entity {
-    /// How well it is known; who is known least leaves first when there are too many.
-    pub(super) fn standing(&self) -> Standing {
-        match self.outline() {
-            Some(outline) => (outline.days, self.latest, outline.sum),
+impl Entities {
+    /// How well an entity is known; who is known least leaves first when there are too many.
+    pub(super) fn standing(&self, id: EntityId, entity: &Entity) -> Standing {
+        match self.outlines.get(&id) {
+            Some(outline) => (outline.days, entity.latest(), outline.sum),
             None => {
-                let known = self.known();
+                let known = entity.known();
                 let days = known.history.iter().map(|h| h.1.iter().count() as u32).max().unwrap_or(0);
-                (days, self.latest, known.sums.iter().map(|s| s.3).max().unwrap_or(0))
+                (days, entity.latest(), known.sums.iter().map(|s| s.3).max().unwrap_or(0))
             }
         }
     }
 
     /// The same of its instance of a model, if it has one: history days of an event type, the latest training.
-    pub(super) fn instance_standing(&self, model: u16, event: u8, window_days: u32) -> Option<(u32, i64)> {
-        match self.outline() {
+    pub(super) fn instance_standing(
+        &self,
+        id: EntityId,
+        entity: &Entity,
+        model: u16,
+        event: u8,
+        window_days: u32,
+    ) -> Option<(u32, i64)> {
+        match self.outlines.get(&id) {
             Some(outline) => {
                 let trained = outline.instances.iter().find(|i| i.0 == model)?.1;
                 Some((outline.history.iter().find(|h| h.0 == event).map_or(0, |h| h.1), trained))
             }
-            None => Some((self.newest_history_days(event, window_days), self.instance(model)?.trained_ms())),
+            None => Some((entity.newest_history_days(event, window_days), entity.instance(model)?.trained_ms())),
         }
     }
 
-    /// About how many records the store has of it.
-    pub(super) fn records(&self) -> usize {
-        let bins: usize = match self.outline() {
-            Some(outline) => outline.instances.iter().map(|i| 1 + i.2 as usize).sum(),
-            None => self.known().instances.iter().map(|i| 1 + i.1.c() as usize).sum(),
+    /// About how many records the store has of an entity.
+    pub(super) fn records(&self, id: EntityId) -> usize {
+        let bins: usize = match (self.outlines.get(&id), self.get(id)) {
+            (Some(outline), _) => outline.instances.iter().map(|i| 1 + i.2 as usize).sum(),
+            (None, Some(entity)) => entity.known().instances.iter().map(|i| 1 + i.1.c() as usize).sum(),
+            (None, None) => 0,
         };
         1 + bins
     }
 
     /// The same of its instance of a model.
-    pub(super) fn instance_records(&self, model: u16) -> usize {
-        match self.outline() {
-            Some(outline) => outline.instances.iter().find(|i| i.0 == model).map_or(0, |i| 1 + i.2 as usize),
-            None => self.instance(model).map_or(0, |i| 1 + i.c() as usize),
+    pub(super) fn instance_records(&self, id: EntityId, model: u16) -> usize {
+        match (self.outlines.get(&id), self.get(id)) {
+            (Some(outline), _) => outline.instances.iter().find(|i| i.0 == model).map_or(0, |i| 1 + i.2 as usize),
+            (None, Some(entity)) => entity.instance(model).map_or(0, |i| 1 + i.c() as usize),
+            (None, None) => 0,
         }
     }
 }

@@ -5,7 +5,7 @@
 
 use super::State;
 use super::entities::{Entities, EntityId};
-use super::entity::Entity;
+use super::entity::{Entity, Mark};
 use super::key::entity_prefix;
 use super::outline::Outline;
 use crate::alert::EntityKind;
@@ -48,7 +48,7 @@ impl State {
             let id = hand as EntityId;
             let Some(entity) = self.entities.get_mut(id) else { continue };
             // Once more round, if it was met since the last time.
-            if !std::mem::take(&mut entity.met) {
+            if !entity.mark(Mark::Met, false) {
                 self.entities.send_away(id, window_days);
             }
         }
@@ -57,8 +57,8 @@ impl State {
 
     /// What is in memory and what is not.
     pub fn memory(&self) -> Memory {
-        let Entities { resident_bytes, away, recalled, .. } = self.entities;
-        Memory { resident_bytes: resident_bytes as u64, away: away as u64, recalled }
+        let Entities { resident_bytes, recalled, outlines, .. } = &self.entities;
+        Memory { resident_bytes: *resident_bytes as u64, away: outlines.len() as u64, recalled: *recalled }
     }
 
     /// The prefix of the store's records of an entity.
@@ -75,7 +75,7 @@ impl State {
 impl Entity {
     /// Whether its knowledge may leave memory: the store has all of it, as of a drain up to `durable`.
     fn may_leave(&mut self, durable: u64) -> bool {
-        let is_clean = !self.queued && matches!(self.kind, EntityKind::User | EntityKind::Host);
+        let is_clean = !self.is(Mark::Queued) && matches!(self.kind, EntityKind::User | EntityKind::Host);
         is_clean && self.here().is_some_and(|known| known.drained <= durable)
     }
 }
@@ -83,7 +83,6 @@ impl Entity {
 impl Entities {
     /// An entity's knowledge is back in memory.
     pub(super) fn came_back(&mut self, id: EntityId) {
-        self.away = self.away.saturating_sub(1);
         self.recalled += 1;
         self.weigh(id, 0);
     }
@@ -97,8 +96,18 @@ impl Entities {
         }
         let bytes = entity.here().map_or(0, |known| known.bytes as usize);
         let outline = Outline::of(entity, window_days);
-        entity.send_away(outline);
+        entity.forget_known();
+        entity.mark(Mark::Away, true);
+        self.outlines.insert(id, Box::new(outline));
         self.resident_bytes = self.resident_bytes.saturating_sub(bytes);
-        self.away += 1;
+    }
+
+    /// What was learned about an entity is to come back into memory.
+    pub(super) fn call_back(&mut self, id: EntityId) -> Option<Box<Outline>> {
+        let outline = self.outlines.remove(&id)?;
+        if let Some(entity) = self.get_mut(id) {
+            entity.mark(Mark::Away, false);
+        }
+        Some(outline)
     }
 }

@@ -102,7 +102,7 @@ impl Restoring<'_> {
         }
         if let Some(entity) = state.entities.get_mut(id) {
             entity.relearn(learned.own, instances, &state.names);
-            let (kind, latest) = (entity.kind, entity.latest);
+            let (kind, latest) = (entity.kind, entity.latest());
             state.entities.census.moved(kind, None, latest);
         }
         state.entities.weigh(id, 0);
@@ -148,8 +148,8 @@ impl State {
             learned.take(key.as_ref(), prefix_len, value.as_ref(), &self.model_keys)?;
         }
         let instances = learned.instances(&self.bounds);
+        let Some(outline) = self.entities.call_back(id) else { return Ok(()) };
         let Some(entity) = self.entities.get_mut(id) else { return Ok(()) };
-        let Some(outline) = entity.call_back() else { return Ok(()) };
         // One that left while the rest was away may still stand in the store.
         let left = |(model, mut instance): OfModel| {
             instance.counted = outline.counted(model)?;

@@ -3,7 +3,7 @@
 use super::entities::EntityId;
 use super::entity::Entity;
 
-/// Slots of a block: 256 KiB.
+/// Slots of a block: 192 KiB.
 const BLOCK: usize = 4096;
 
 /// Places of entities. A number stays valid until its entity is taken out; then it is given to another one.
@@ -72,7 +72,7 @@ mod tests {
 
     #[test]
     fn places_are_used_again_and_blocks_follow_each_other() {
-        assert_eq!(size_of::<Option<Entity>>(), 64, "a slot is one line of the cache");
+        assert_eq!(size_of::<Option<Entity>>(), 48, "there may be millions");
         let mut slots = Slots::default();
         let entity = |n: usize| Entity::new(EntityKind::User, n.to_string().as_bytes());
         for n in 0..BLOCK * 2 + 1 {
