@@ -10,6 +10,7 @@ pub mod latency;
 mod line;
 mod opening;
 pub mod outbox;
+mod restoring;
 pub mod summary;
 
 use crate::alert::Alert;

@@ -1,13 +1,13 @@
 //! Opening the state: the store, the working set from it, what no sink has delivered, and what there is to report.
 
 use super::committer::Backing;
+use super::restoring::{alerts_from, restore};
 use crate::alert::Alert;
 use crate::calendar::{format_instant, wall_clock_ms};
 use crate::config::Settings;
 use crate::exit::{self, Failure};
 use crate::model::ModelSpec;
 use crate::state::State;
-use crate::state::key::Key;
 use crate::state::record::SCHEMA;
 use crate::store::{OnDamage, Opened, Recovered, Store, StoreOptions, codec};
 use crate::upkeep::{Anew, Definition, InLine, UpkeepError, bring_in_line};
@@ -58,28 +58,9 @@ impl Opening<'_> {
         })?;
         let unusable =
             |e: String| Failure::new(exit::STATE, format!("the state in {} cannot be used: {e}", dir.display()));
-        let mut undelivered = Vec::new();
-        let mut restoring = state.restoring(self.settings.limits.max_resident_bytes);
-        let mut bad = None;
-        let mut take = |key: &[u8], value: &[u8]| match Key::decode_alert(key) {
-            // Most of those that are kept have been delivered. Sinks stand before alerts.
-            Some(seq) if seq <= restoring.delivered(self.sinks) => Ok(()),
-            Some(seq) => {
-                undelivered.push((seq, codec::decode(value).map_err(|e| e.to_string())?));
-                Ok(())
-            }
-            None => restoring.take(key, value).map_err(|e| e.to_string()),
-        };
-        store
-            .each(|key, value| {
-                bad = take(key, value).err();
-                bad.is_none()
-            })
-            .map_err(|e| unusable(e.to_string()))?;
-        if let Some(bad) = bad {
-            return Err(unusable(bad));
-        }
-        restoring.finish();
+        restore(&store, state, self.settings.limits.max_resident_bytes).map_err(unusable)?;
+        let first = state.delivered(self.sinks).saturating_add(1);
+        let undelivered = alerts_from(&store, first).map_err(unusable)?;
         for (key, record) in adopted {
             state.put(&key, Some(&codec::encode(&record)));
         }

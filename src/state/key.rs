@@ -116,6 +116,8 @@ pub const MODELS: &[u8] = b"m";
 pub const SILENCED: &[u8] = b"x";
 /// Prefix of all alerts.
 pub const ALERTS: &[u8] = b"o";
+/// The first key behind those of alerts.
+pub const BEHIND_ALERTS: &[u8] = b"p";
 
 /// Prefix of the guards of one day.
 pub fn guards_of(day: Day) -> Vec<u8> {
@@ -129,6 +131,11 @@ pub fn entity_in(key: &[u8]) -> Option<(EntityKind, Cow<'_, [u8]>, usize)> {
     let (kind, rest) = take_kind(key.strip_prefix(ENTITIES)?)?;
     let (entity, rest) = take_text(rest)?;
     Some((kind, entity, key.len() - rest.len()))
+}
+
+/// Where the records of what a key belongs to begin: an entity's with its prefix, any other with itself.
+pub fn whole(key: &[u8]) -> &[u8] {
+    entity_in(key).and_then(|(_, _, prefix_len)| key.get(..prefix_len)).unwrap_or(key)
 }
 
 /// A text as it stands in keys.

@@ -19,7 +19,7 @@ mod outline;
 pub mod paging;
 mod put;
 pub mod record;
-mod restoring;
+pub mod restoring;
 pub mod silenced;
 mod slots;
 
