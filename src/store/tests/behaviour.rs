@@ -224,7 +224,8 @@ fn small_commits_for_ever_do_not_grow_the_disk() {
     let dir = scratch();
     let options = StoreOptions { max_delta_bytes: 1 << 20, ..options() };
     let mut store = Store::open(dir.path(), &options).unwrap().0;
-    let mut highest = [0u64; 3];
+    // sled gives room free when its threads get to it, so that the size has peaks: what counts is what it comes down to.
+    let (mut highest, mut lowest_at_the_end) = ([0u64; 3], u64::MAX);
     for n in 0..9000u64 {
         let mut edits: Vec<Owned> =
             (0..6).map(|i| put(format!("k{:04}", (n * 7 + i * 131) % 2000), noise(n + i, 120))).collect();
@@ -237,10 +238,14 @@ fn small_commits_for_ever_do_not_grow_the_disk() {
             store.fold_step().unwrap();
         }
         let third = &mut highest[n as usize / 3000];
-        *third = store.stats().disk_bytes.max(*third);
+        let disk_bytes = store.stats().disk_bytes;
+        *third = disk_bytes.max(*third);
+        if n >= 8500 {
+            lowest_at_the_end = disk_bytes.min(lowest_at_the_end);
+        }
     }
     let [_, second, last] = highest;
-    assert!(last <= second + (2 << 20), "{highest:?}");
+    assert!(lowest_at_the_end <= second + (1 << 20), "{highest:?}, {lowest_at_the_end}");
     assert!(last <= 8 * (1 << 20) + 8 * store.stats().page_bytes, "{highest:?}");
 }
 
