@@ -1,7 +1,7 @@
 //! How far a replay is, on one line of a terminal that is written over.
 //!
-//! Nothing is shown where stderr is no terminal. An own thirty lines, since the crates for it bring the C library's
-//! mathematics into the memory of every agent that runs.
+//! Nothing is shown where stderr is no terminal. Our own, since the crates for it bring the C library's mathematics into the
+//! memory of every agent that runs.
 
 use crate::pipeline::detecting::Progress;
 use rustix::termios::tcgetwinsize;
@@ -33,8 +33,10 @@ impl Bar {
         Box::new(move |p: &Progress| {
             if self.shown && last.elapsed() >= PAUSE {
                 last = Instant::now();
-                let columns = tcgetwinsize(std::io::stderr()).map_or(80, |size| usize::from(size.ws_col));
-                let line: String = self.line(p, started.elapsed()).chars().take(columns.saturating_sub(1)).collect();
+                // Some terminals do not know how wide they are.
+                let columns = tcgetwinsize(std::io::stderr()).map_or(0, |size| usize::from(size.ws_col));
+                let room = if columns == 0 { 79 } else { columns - 1 };
+                let line: String = self.line(p, started.elapsed()).chars().take(room).collect();
                 self.write(&line);
             }
         })

@@ -1,21 +1,28 @@
-//! The working set from the store's records: two threads read, unpack and decode them, every other piece each, and one of them
-//! puts the pieces together in the order of the keys. So the same comes out on one core and on two.
+//! The working set from the store's records: one thread reads and unpacks them, another one decodes them.
+//!
+//! What is decoded is made by one thread only: malloc keeps memory for each thread apart, and what is made by one and let go by
+//! another costs more than the second core brings.
 
 use crate::alert::Alert;
 use crate::state::State;
-use crate::state::key::{ALERTS, BEHIND_ALERTS, Key, whole};
-use crate::state::restoring::{Pieces, RecordReader};
+use crate::state::key::{ALERTS, BEHIND_ALERTS, Key};
+use crate::state::restoring::Restoring;
 use crate::store::{Store, codec};
-use crossbeam_channel::{Receiver, bounded};
+use crossbeam_channel::{Receiver, Sender, bounded};
 use std::thread::{self, Scope};
 
-/// Pages of one piece: 400 KB, with 6 KB each. What is read ahead is in memory twice for a while.
-const PAGES: usize = 64;
-/// Pieces that the other thread may be ahead.
+/// Records that are handed over together, bytes.
+const TOGETHER: usize = 100 * 1024;
+/// How often the reading thread may be ahead by as much.
 const AHEAD: usize = 4;
 
-/// Keys from, and up to but not including; `None` is the end.
-type Range = (Vec<u8>, Option<Vec<u8>>);
+/// Records one behind the other.
+#[derive(Default)]
+struct Records {
+    bytes: Vec<u8>,
+    /// Lengths of each key and value.
+    lens: Vec<(usize, usize)>,
+}
 
 /// Rebuilds an empty working set. Users and hosts stay in the store alone where `max_bytes` are in memory already. Alerts are
 /// left where they are.
@@ -24,33 +31,26 @@ type Range = (Vec<u8>, Option<Vec<u8>>);
 /// What cannot be read, as a sentence.
 pub(super) fn restore(store: &Store, state: &mut State, max_bytes: usize) -> Result<(), String> {
     let has_cores = thread::available_parallelism().is_ok_and(|cores| cores.get() > 1);
-    restore_in(ranges(store.cuts(PAGES)), has_cores, store, state, max_bytes)
+    restore_on(has_cores, TOGETHER, store, state.restoring(max_bytes))
 }
 
-fn restore_in(
-    ranges: Vec<Range>,
-    has_cores: bool,
-    store: &Store,
-    state: &mut State,
-    max_bytes: usize,
-) -> Result<(), String> {
-    let reader = state.reader();
-    let mut add = |read: Result<Pieces, String>| state.add(read?, max_bytes).map_err(|e| e.to_string());
-    if !has_cores || ranges.len() < 2 {
-        ranges.iter().try_for_each(|range| add(read(store, &reader, range)))?;
-    } else {
+fn restore_on(has_cores: bool, together: usize, store: &Store, mut restoring: Restoring<'_>) -> Result<(), String> {
+    if has_cores {
         thread::scope(|scope| {
-            let other = spawn(scope, store, &reader, ranges.iter().skip(1).step_by(2))?;
-            for range in ranges.iter().step_by(2) {
-                add(read(store, &reader, range))?;
-                if let Ok(read) = other.recv() {
-                    add(read)?;
-                }
+            for records in read_ahead(scope, store, together)? {
+                records?.each(|key, value| restoring.take(key, value).map_err(|e| e.to_string()))?;
             }
             Ok::<_, String>(())
         })?;
+    } else {
+        let mut bad = None;
+        walk(store, |key, value| {
+            bad = restoring.take(key, value).err();
+            bad.is_none()
+        })?;
+        bad.map_or(Ok(()), |bad| Err(bad.to_string()))?;
     }
-    state.restored();
+    restoring.finish();
     Ok(())
 }
 
@@ -60,68 +60,77 @@ fn restore_in(
 /// What cannot be read, as a sentence.
 pub(super) fn alerts_from(store: &Store, first: u64) -> Result<Vec<(u64, Alert)>, String> {
     let (mut alerts, mut bad) = (Vec::new(), None);
-    let take = |key: &[u8], value: &[u8]| match Key::decode_alert(key).map(|seq| (seq, codec::decode(value))) {
-        Some((seq, Ok(alert))) => {
-            alerts.push((seq, alert));
-            true
+    let take = |key: &[u8], value: &[u8]| {
+        if !key.starts_with(ALERTS) {
+            return false;
         }
-        Some((_, Err(e))) => {
-            bad = Some(e.to_string());
-            false
+        match (Key::decode_alert(key), codec::decode(value)) {
+            (Some(seq), Ok(alert)) => alerts.push((seq, alert)),
+            (None, _) => bad = Some(format!("the key {} is of no kind known to this version", key.escape_ascii())),
+            (_, Err(e)) => bad = Some(format!("the record {}: {e}", key.escape_ascii())),
         }
-        None => false,
+        bad.is_none()
     };
     store.each_from(&Key::Alert(first).encode(), take).map_err(|e| e.to_string())?;
     bad.map_or(Ok(alerts), Err)
 }
 
-/// All keys but those of alerts, cut in such places, or before the entity in whose middle they are.
-fn ranges(mut cuts: Vec<Vec<u8>>) -> Vec<Range> {
-    cuts.retain(|cut| !cut.starts_with(ALERTS));
-    cuts.iter_mut().for_each(|cut| cut.truncate(whole(cut).len()));
-    cuts.extend([Vec::new(), ALERTS.to_vec(), BEHIND_ALERTS.to_vec()]);
-    cuts.sort_unstable();
-    cuts.dedup();
-    let ends = cuts.iter().skip(1).cloned().map(Some).chain([None]);
-    let ranges: Vec<Range> = cuts.iter().cloned().zip(ends).collect();
-    ranges.into_iter().filter(|(from, _)| from != ALERTS).collect()
-}
-
-/// Reads ranges on a thread of its own.
-fn spawn<'scope, 'env: 'scope>(
-    scope: &'scope Scope<'scope, 'env>,
-    store: &'env Store,
-    reader: &'env RecordReader,
-    ranges: impl Iterator<Item = &'env Range> + Send + 'scope,
-) -> Result<Receiver<Result<Pieces, String>>, String> {
-    let (sender, receiver) = bounded(AHEAD);
-    let work = move || {
-        for range in ranges {
-            // Nobody waits for the rest once something was not readable.
-            if sender.send(read(store, reader, range)).is_err() {
-                return;
-            }
+/// All records but alerts, in the order of their keys, as long as `take` says that it goes on.
+fn walk(store: &Store, mut take: impl FnMut(&[u8], &[u8]) -> bool) -> Result<(), String> {
+    let mut has_stopped = false;
+    let before_alerts = |key: &[u8], value: &[u8]| {
+        key < ALERTS && {
+            has_stopped = !take(key, value);
+            !has_stopped
         }
     };
-    let name = "restore".to_owned();
-    thread::Builder::new()
-        .name(name)
-        .spawn_scoped(scope, work)
-        .map_err(|e| format!("no thread can be started: {e}"))?;
+    store.each_from(b"", before_alerts).map_err(|e| e.to_string())?;
+    if has_stopped {
+        return Ok(());
+    }
+    store.each_from(BEHIND_ALERTS, take).map_err(|e| e.to_string())
+}
+
+/// Walks on a thread of its own.
+fn read_ahead<'scope, 'env: 'scope>(
+    scope: &'scope Scope<'scope, 'env>,
+    store: &'env Store,
+    together: usize,
+) -> Result<Receiver<Result<Records, String>>, String> {
+    let (sender, receiver) = bounded(AHEAD);
+    let spawned =
+        thread::Builder::new().name("restore".into()).spawn_scoped(scope, move || read(store, together, &sender));
+    spawned.map_err(|e| format!("no thread can be started: {e}"))?;
     Ok(receiver)
 }
 
-fn read(store: &Store, reader: &RecordReader, (from, to): &Range) -> Result<Pieces, String> {
-    let (mut reading, mut bad) = (reader.begin(), None);
-    let take = |key: &[u8], value: &[u8]| {
-        if to.as_deref().is_some_and(|to| key >= to) {
-            return false;
+/// Ends early when nobody takes what is read.
+fn read(store: &Store, together: usize, sender: &Sender<Result<Records, String>>) {
+    let mut records = Records::default();
+    let end = walk(store, |key, value| {
+        records.push(key, value);
+        records.bytes.len() < together || sender.send(Ok(std::mem::take(&mut records))).is_ok()
+    });
+    let _ = sender.send(end.map(|()| records));
+}
+
+impl Records {
+    fn push(&mut self, key: &[u8], value: &[u8]) {
+        self.bytes.extend_from_slice(key);
+        self.bytes.extend_from_slice(value);
+        self.lens.push((key.len(), value.len()));
+    }
+
+    fn each(&self, mut take: impl FnMut(&[u8], &[u8]) -> Result<(), String>) -> Result<(), String> {
+        let mut rest = self.bytes.as_slice();
+        for (key_len, value_len) in &self.lens {
+            let (key, behind) = rest.split_at_checked(*key_len).unwrap_or_default();
+            let (value, behind) = behind.split_at_checked(*value_len).unwrap_or_default();
+            take(key, value)?;
+            rest = behind;
         }
-        bad = reading.take(key, value).err();
-        bad.is_none()
-    };
-    store.each_from(from, take).map_err(|e| e.to_string())?;
-    bad.map_or_else(|| Ok(reading.finish()), |bad| Err(bad.to_string()))
+        Ok(())
+    }
 }
 
 #[cfg(test)]
@@ -193,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn pieces_of_any_size_on_one_core_or_two_give_what_one_walk_gives() {
+    fn records_together_or_one_by_one_on_one_core_or_two_give_the_same() {
         let dir = tempfile::tempdir().unwrap();
         let (mut store, _) = Store::open(dir.path(), &OPTIONS).unwrap();
         fill(&mut store);
@@ -207,12 +216,10 @@ mod tests {
         let mut plain = empty(&hasher);
         plain.restore(all, usize::MAX).unwrap();
         let wanted = told(&plain, &hasher);
-        let pages = store.cuts(1).len();
-        assert!(pages > 50, "{pages} pages");
-        for (each, has_cores) in [(1, false), (1, true), (2, true), (7, true), (pages, true), (pages * 2, true)] {
+        for (together, has_cores) in [(1, false), (1, true), (1000, true), (TOGETHER, true), (usize::MAX, true)] {
             let mut state = empty(&hasher);
-            restore_in(ranges(store.cuts(each)), has_cores, &store, &mut state, usize::MAX).unwrap();
-            assert!(told(&state, &hasher) == wanted, "{each} pages a piece, more than one core: {has_cores}");
+            restore_on(has_cores, together, &store, state.restoring(usize::MAX)).unwrap();
+            assert!(told(&state, &hasher) == wanted, "{together} bytes together, more than one core: {has_cores}");
             let alerts = alerts_from(&store, state.delivered(&["file"]) + 1).unwrap();
             assert!(alerts.iter().map(|(seq, _)| *seq).eq(1991..=2000));
         }
@@ -229,12 +236,25 @@ mod tests {
             let sound = store.get(&key).unwrap().unwrap();
             delta.put(&key, b"no record");
             store.commit(&mut delta).unwrap();
-            let said = restore_in(ranges(store.cuts(1)), true, &store, &mut empty(&KeyHasher::default()), usize::MAX)
-                .unwrap_err();
-            assert!(said.contains(user) && said.contains("cannot be read"), "{said}");
+            for has_cores in [false, true] {
+                let mut state = empty(&KeyHasher::default());
+                let said = restore_on(has_cores, 1, &store, state.restoring(usize::MAX)).unwrap_err();
+                assert!(said.contains(user) && said.contains("cannot be read"), "{said}");
+            }
             delta.clear();
             delta.put(&key, &sound);
             store.commit(&mut delta).unwrap();
         }
+        let alert = Key::Alert(1995).encode();
+        for (key, value) in [(alert.clone(), b"no alert".to_vec()), ([alert, b"x".to_vec()].concat(), Vec::new())] {
+            let mut delta = Delta::default();
+            delta.put(&key, &value);
+            store.commit(&mut delta).unwrap();
+            assert!(alerts_from(&store, 1991).unwrap_err().contains(&key.escape_ascii().to_string()));
+            delta.clear();
+            delta.remove(|out| out.extend_from_slice(&key));
+            store.commit(&mut delta).unwrap();
+        }
+        assert_eq!(alerts_from(&store, 1991).unwrap().len(), 9);
     }
 }

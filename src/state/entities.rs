@@ -142,8 +142,8 @@ impl Entities {
     }
 
     /// A new entity that nobody can find until [`Entities::index`] was called.
-    pub(super) fn put(&mut self, entity: Entity) -> EntityId {
-        self.slots.put(entity)
+    pub(super) fn push(&mut self, kind: EntityKind, key: &[u8]) -> EntityId {
+        self.slots.put(Entity::new(kind, key))
     }
 
     /// Makes everybody findable; each key of a kind must be there once.

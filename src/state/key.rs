@@ -133,11 +133,6 @@ pub fn entity_in(key: &[u8]) -> Option<(EntityKind, Cow<'_, [u8]>, usize)> {
     Some((kind, entity, key.len() - rest.len()))
 }
 
-/// Where the records of what a key belongs to begin: an entity's with its prefix, any other with itself.
-pub fn whole(key: &[u8]) -> &[u8] {
-    entity_in(key).and_then(|(_, _, prefix_len)| key.get(..prefix_len)).unwrap_or(key)
-}
-
 /// A text as it stands in keys.
 pub fn text(text: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(text.len() + 2);

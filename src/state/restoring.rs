@@ -9,38 +9,19 @@ use super::{BadRecord, State, read};
 use crate::model::histogram::{Bin, Bounds, Instance};
 use std::collections::BTreeMap;
 
-/// Reads records: what it must know for that of rules and models. Several threads may read with one.
-#[derive(Clone, Debug)]
-pub struct RecordReader {
-    names: Names,
-    model_keys: ModelKeys,
-    bounds: Vec<Bounds>,
-}
-
-/// Takes records in the order of their keys. All records of an entity must be among them, or none.
-pub struct Reading<'a> {
-    reader: &'a RecordReader,
-    /// What the keys of the entity in hand begin with.
+/// Takes the store's records, in the order of their keys.
+pub struct Restoring<'a> {
+    state: &'a mut State,
+    /// Users and hosts stay in the store alone where so much is in memory already.
+    max_bytes: usize,
+    /// What the keys of the entity in hand begin with, and its slot.
     prefix: Vec<u8>,
-    entity: Option<Entity>,
+    id: Option<EntityId>,
     learned: Learned,
-    read: Pieces,
-}
-
-/// What records say, in the order of their keys.
-#[derive(Debug, Default)]
-pub struct Pieces(Vec<Piece>);
-
-#[derive(Debug)]
-enum Piece {
-    /// An entity with the name of its department.
-    Entity(Entity, Option<String>),
-    /// Key and value of a record that is no entity's.
-    Other(Vec<u8>, Vec<u8>),
 }
 
 /// How the names of models stand in keys, by index.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(super) struct ModelKeys(Vec<Vec<u8>>);
 
 /// What the records of one entity say.
@@ -51,13 +32,17 @@ pub(super) struct Learned {
 }
 
 impl State {
-    /// What reads records for this working set.
-    pub fn reader(&self) -> RecordReader {
-        RecordReader { names: self.names.clone(), model_keys: self.model_keys.clone(), bounds: self.bounds.clone() }
+    /// Begins to rebuild an empty working set. Users and hosts stay in the store alone where `max_bytes` are in memory already.
+    pub fn restoring(&mut self, max_bytes: usize) -> Restoring<'_> {
+        Restoring { state: self, max_bytes, prefix: Vec::new(), id: None, learned: Learned::default() }
     }
 
-    /// Rebuilds an empty working set from records in the order of their keys. Users and hosts stay in the store alone where
-    /// `max_bytes` are in memory already.
+    /// All alerts up to this number have been delivered by all of these sinks.
+    pub fn delivered(&self, sinks: &[&str]) -> u64 {
+        sinks.iter().map(|name| self.sinks.get(*name).map_or(0, |sink| sink.seq)).min().unwrap_or(0)
+    }
+
+    /// Rebuilds an empty working set from records in the order of their keys; see [`State::restoring`].
     ///
     /// # Errors
     /// The first record that cannot be read.
@@ -66,60 +51,68 @@ impl State {
         records: impl IntoIterator<Item = (K, V)>,
         max_bytes: usize,
     ) -> Result<(), BadRecord> {
-        let reader = self.reader();
-        let mut reading = reader.begin();
+        let mut restoring = self.restoring(max_bytes);
         for (key, value) in records {
-            reading.take(key.as_ref(), value.as_ref())?;
+            restoring.take(key.as_ref(), value.as_ref())?;
         }
-        self.add(reading.finish(), max_bytes)?;
-        self.restored();
+        restoring.finish();
         Ok(())
     }
+}
 
-    /// Adds what was read to a working set that is being rebuilt. Users and hosts stay in the store alone where `max_bytes` are
-    /// in memory already.
+impl Restoring<'_> {
+    /// Takes the next record.
     ///
     /// # Errors
-    /// The first record that cannot be read.
-    pub fn add(&mut self, read: Pieces, max_bytes: usize) -> Result<(), BadRecord> {
-        for piece in read.0 {
-            match piece {
-                Piece::Entity(entity, department) => self.add_entity(entity, department.as_deref(), max_bytes),
-                Piece::Other(key, value) => self.restore_other(&key, &value)?,
-            }
+    /// When it cannot be read.
+    pub fn take(&mut self, key: &[u8], value: &[u8]) -> Result<(), BadRecord> {
+        if !key.starts_with(key::ENTITIES) {
+            return self.state.restore_other(key, value);
         }
-        Ok(())
+        if self.id.is_none() || !key.starts_with(&self.prefix) {
+            self.settle();
+            let (kind, entity, prefix_len) = key::entity_in(key).ok_or_else(|| BadRecord::unknown(key))?;
+            self.prefix.clear();
+            self.prefix.extend_from_slice(key.get(..prefix_len).unwrap_or_default());
+            self.id = Some(self.state.entities.push(kind, &entity));
+        }
+        self.learned.take(key, self.prefix.len(), value, &self.state.model_keys)
     }
 
-    /// Everything was added: from now on entities are found.
-    pub fn restored(&mut self) {
-        self.entities.index();
+    /// The last record has been taken.
+    pub fn finish(mut self) {
+        self.settle();
+        self.state.entities.index();
     }
 
-    /// All alerts up to this number have been delivered by all of these sinks.
-    pub fn delivered(&self, sinks: &[&str]) -> u64 {
-        sinks.iter().map(|name| self.sinks.get(*name).map_or(0, |sink| sink.seq)).min().unwrap_or(0)
-    }
-
-    fn add_entity(&mut self, mut entity: Entity, department: Option<&str>, max_bytes: usize) {
-        let (kind, latest) = (entity.kind, entity.latest());
-        for (model, instance) in entity.instances_mut().2 {
-            self.entities.census.count(*model, instance);
-            if let Some(count) = self.entities.instance_counts.get_mut(usize::from(*model)) {
+    /// The records of the entity in hand are all there.
+    fn settle(&mut self) {
+        let Some(id) = self.id.take() else { return };
+        let mut learned = std::mem::take(&mut self.learned);
+        let state = &mut *self.state;
+        let mut instances = learned.instances(&state.bounds);
+        for (model, instance) in &mut instances {
+            state.entities.census.count(*model, instance);
+            if let Some(count) = state.entities.instance_counts.get_mut(usize::from(*model)) {
                 *count += 1;
             }
         }
-        self.entities.census.moved(kind, None, latest);
-        let id = self.entities.put(entity);
-        if department.is_some() {
-            self.entities.set_department(id, department);
+        if let Some(department) = learned.own.as_ref().and_then(|own| own.department.as_deref()) {
+            state.entities.set_department(id, Some(department));
         }
-        self.entities.weigh(id, 0);
-        if self.entities.resident_bytes > max_bytes {
-            self.entities.send_away(id, self.window_days());
+        if let Some(entity) = state.entities.get_mut(id) {
+            entity.relearn(learned.own, instances, &state.names);
+            let (kind, latest) = (entity.kind, entity.latest());
+            state.entities.census.moved(kind, None, latest);
+        }
+        state.entities.weigh(id, 0);
+        if state.entities.resident_bytes > self.max_bytes {
+            state.entities.send_away(id, state.window_days());
         }
     }
+}
 
+impl State {
     /// A record that is no entity's.
     fn restore_other(&mut self, key: &[u8], value: &[u8]) -> Result<(), BadRecord> {
         match Key::decode(key).ok_or_else(|| BadRecord::unknown(key))? {
@@ -166,52 +159,6 @@ impl State {
         entity.meet();
         self.entities.came_back(id);
         Ok(())
-    }
-}
-
-impl RecordReader {
-    /// Begins with the first record of something.
-    pub fn begin(&self) -> Reading<'_> {
-        let (entity, learned, read) = (None, Learned::default(), Pieces::default());
-        Reading { reader: self, prefix: Vec::new(), entity, learned, read }
-    }
-}
-
-impl Reading<'_> {
-    /// Takes the next record.
-    ///
-    /// # Errors
-    /// When it cannot be read.
-    pub fn take(&mut self, key: &[u8], value: &[u8]) -> Result<(), BadRecord> {
-        if !key.starts_with(key::ENTITIES) {
-            self.settle();
-            self.read.0.push(Piece::Other(key.to_vec(), value.to_vec()));
-            return Ok(());
-        }
-        if self.entity.is_none() || !key.starts_with(&self.prefix) {
-            self.settle();
-            let (kind, entity, prefix_len) = key::entity_in(key).ok_or_else(|| BadRecord::unknown(key))?;
-            self.prefix.clear();
-            self.prefix.extend_from_slice(key.get(..prefix_len).unwrap_or_default());
-            self.entity = Some(Entity::new(kind, &entity));
-        }
-        self.learned.take(key, self.prefix.len(), value, &self.reader.model_keys)
-    }
-
-    /// The last record has been taken.
-    pub fn finish(mut self) -> Pieces {
-        self.settle();
-        self.read
-    }
-
-    /// The records of the entity in hand are all there.
-    fn settle(&mut self) {
-        let Some(mut entity) = self.entity.take() else { return };
-        let mut learned = std::mem::take(&mut self.learned);
-        let instances = learned.instances(&self.reader.bounds);
-        let department = learned.own.as_mut().and_then(|own| own.department.take());
-        entity.relearn(learned.own, instances, &self.reader.names);
-        self.read.0.push(Piece::Entity(entity, department));
     }
 }
 

@@ -369,16 +369,6 @@ impl Store {
         self.view.scan(from, prefix, max_bytes)
     }
 
-    /// Hands over live records in the order of their keys, from the first key ≥ `from` on, as long as `take` says that it goes
-    /// on. Several threads may read at once.
-    ///
-    /// # Errors
-    /// [`StoreError::Io`] or [`StoreError::Corrupt`] when a page cannot be read.
-    pub fn each_from(&self, from: &[u8], take: impl FnMut(&[u8], &[u8]) -> bool) -> Result<(), StoreError> {
-        self.check_usable()?;
-        self.view.each(from, b"", take)
-    }
-
     /// Hands over all live records in the order of their keys, as long as `take` says that it goes on.
     ///
     /// # Errors
@@ -387,9 +377,13 @@ impl Store {
         self.each_from(b"", take)
     }
 
-    /// Keys, in order, between which there are about so many pages: where those who share the reading may begin.
-    pub fn cuts(&self, pages: usize) -> Vec<Vec<u8>> {
-        self.view.index.lows().step_by(pages.max(1)).skip(1).map(<[u8]>::to_vec).collect()
+    /// The same, from the first key ≥ `from` on.
+    ///
+    /// # Errors
+    /// As [`Store::each`].
+    pub fn each_from(&self, from: &[u8], take: impl FnMut(&[u8], &[u8]) -> bool) -> Result<(), StoreError> {
+        self.check_usable()?;
+        self.view.each(from, b"", take)
     }
 
     /// Live records by prefix, each in the order of their keys.

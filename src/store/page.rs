@@ -71,11 +71,6 @@ impl Index {
         range.next().map(|(low, page)| (low.as_ref(), *page))
     }
 
-    /// All low keys.
-    pub(super) fn lows(&self) -> impl Iterator<Item = &[u8]> {
-        self.pages.keys().map(AsRef::as_ref)
-    }
-
     /// Adds a page; `false` if there is one with this low key.
     pub(super) fn insert(&mut self, low: Box<[u8]>, page: PageRef) -> bool {
         if self.pages.contains_key(&low) {
