@@ -174,7 +174,7 @@ mod tests {
         for seq in 1..=2000 {
             put(
                 Key::Alert(seq),
-                codec::encode(&Alert::operational("matter", "value", "x".repeat(seq as usize % 99), 5)),
+                codec::encode(&Alert::operational("rule-inert", "value", "x".repeat(seq as usize % 99), 5)),
             );
         }
         put(Key::Sink("file".into()), codec::encode(&SinkRecord { seq: 1990, ..SinkRecord::default() }));
