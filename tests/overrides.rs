@@ -64,6 +64,7 @@ fn refused(site: &Site) -> i32 {
 fn rows(site: &Site, what: &[&str]) -> Vec<serde_json::Value> {
     let out = site.ctl(what);
     assert!(out.status.success(), "{}", said(&out));
+    eprint!("{}", String::from_utf8_lossy(&out.stderr));
     String::from_utf8(out.stdout).unwrap().lines().map(|l| serde_json::from_str(l).unwrap()).collect()
 }
 
@@ -93,6 +94,10 @@ fn what_exceptions_silence_is_counted_once_whatever_kills_the_agent() {
     }
     site.wait_for_bytes(text.len() as u64);
     wait("all alerts", || site.alert_ids().len() >= ids.len());
+    // Until the last one holds the state, what is asked is answered from the files.
+    wait("the agent to answer", || {
+        String::from_utf8_lossy(&site.ctl(&["status"]).stdout).contains("\"agent\":\"running\"")
+    });
 
     // Running and stopped say the same, everywhere.
     let shown = |what: &[&str]| rows(&site, what);
