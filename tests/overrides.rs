@@ -310,8 +310,8 @@ fn the_guide_to_content_works_as_it_stands() {
     fs::write(bin.join("agentctl"), wrapper).unwrap();
     fs::set_permissions(bin.join("agentctl"), PermissionsExt::from_mode(0o755)).unwrap();
     let script = script("docs/content.md")
-        .replace("/etc/exfil-agent/content", content_of(&site).to_str().unwrap())
-        .replace("/tmp/", &format!("{}/", site.root().display()));
+        .replace("/tmp/", &format!("{}/", site.root().display()))
+        .replace("/etc/exfil-agent/content", content_of(&site).to_str().unwrap());
     let path = format!("{}:{}", bin.display(), std::env::var("PATH").unwrap());
     let out = std::process::Command::new("sh").args(["-euc", &script]).env("PATH", path).output().unwrap();
     let (shown, warned) = (String::from_utf8_lossy(&out.stdout).into_owned(), said(&out));
