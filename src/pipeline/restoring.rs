@@ -140,7 +140,7 @@ mod tests {
     use crate::batch::KeyHasher;
     use crate::model::histogram::{Bounds, Instance};
     use crate::state::names::Names;
-    use crate::state::record::{BinRecord, EntityRecord, InstanceRecord, SinkRecord, SuppressedRecord};
+    use crate::state::record::{BinRecord, EntityRecord, InstanceRecord, SilencedRecord, SinkRecord, SuppressedRecord};
     use crate::store::{Delta, OnDamage, StoreOptions};
 
     const OPTIONS: StoreOptions =
@@ -178,15 +178,21 @@ mod tests {
             );
         }
         put(Key::Sink("file".into()), codec::encode(&SinkRecord { seq: 1990, ..SinkRecord::default() }));
+        // Alerts stand between these two and the others.
         put(
             Key::Suppressed(3, "R".into(), EntityKind::User, b"user1".to_vec()),
-            codec::encode(&SuppressedRecord::default()),
+            codec::encode(&SuppressedRecord { count: 7, told: 2 }),
+        );
+        put(
+            Key::Silenced("X".into(), "R".into()),
+            codec::encode(&SilencedRecord { count: 4, ..SilencedRecord::default() }),
         );
         store.commit(&mut delta).unwrap();
         store.compact().unwrap();
     }
 
-    fn told(state: &State, hasher: &KeyHasher) -> Vec<String> {
+    /// What a state says of itself, without what hashing leaves to chance.
+    fn told(state: &mut State, hasher: &KeyHasher) -> Vec<String> {
         let instance = |(model, i): &(u16, Instance)| {
             let mut bins: Vec<_> = i.bins().collect();
             bins.sort_unstable_by(|a, b| a.value.cmp(&b.value));
@@ -198,7 +204,12 @@ mod tests {
         });
         let found = |key: &[u8]| state.entities.find(EntityKind::User, key, hasher.hash(key)).is_some();
         assert!((0..60).all(|n| found(format!("user{n}").as_bytes())));
-        entities.chain([format!("{:?}", state.entities.census)]).collect()
+        let mut all: Vec<String> = entities.collect();
+        let held_back = state.guards.take_untold(|_, _, _| true);
+        assert_eq!(held_back.iter().map(|untold| (untold.count, untold.told_before)).collect::<Vec<_>>(), [(5, 2)]);
+        all.push(format!("{:?} {:?} {:?}", state.entities.census, state.silenced, state.sink("file")));
+        assert!(all.last().is_some_and(|last| last.contains("count: 4") && last.contains("seq: 1990")), "{all:?}");
+        all
     }
 
     #[test]
@@ -215,12 +226,13 @@ mod tests {
         let hasher = KeyHasher::default();
         let mut plain = empty(&hasher);
         plain.restore(all, usize::MAX).unwrap();
-        let wanted = told(&plain, &hasher);
+        let wanted = told(&mut plain, &hasher);
         for (together, has_cores) in [(1, false), (1, true), (1000, true), (TOGETHER, true), (usize::MAX, true)] {
             let mut state = empty(&hasher);
             restore_on(has_cores, together, &store, state.restoring(usize::MAX)).unwrap();
-            assert!(told(&state, &hasher) == wanted, "{together} bytes together, more than one core: {has_cores}");
-            let alerts = alerts_from(&store, state.delivered(&["file"]) + 1).unwrap();
+            assert!(told(&mut state, &hasher) == wanted, "{together} bytes together, more than one core: {has_cores}");
+            assert_eq!((state.delivered(&["file"]), state.delivered(&["file", "syslog"])), (1990, 0));
+            let alerts = alerts_from(&store, 1991).unwrap();
             assert!(alerts.iter().map(|(seq, _)| *seq).eq(1991..=2000));
         }
     }
