@@ -6,7 +6,7 @@ use crate::event::{Draft, EventType, EventView, Field, FieldSet, Oddity, Span, T
 use crate::extract::{Extractor, Layout, Sheet};
 use crate::parse::{Columns, Extract, ParserTable};
 use crate::rule::{Judge, Rule, Screen, Verdict};
-use crate::source::csv_record;
+use crate::source::{csv_record, empty_lines};
 use std::sync::Arc;
 
 /// First bytes kept of a record that the source refused.
@@ -133,6 +133,14 @@ impl Worker {
         let all_valid = is_ascii || simdutf8::basic::from_utf8(&raw).is_ok();
         let mut at = 0;
         while let Some(rest) = raw.get(at..).filter(|r| !r.is_empty()) {
+            let blank = if header { 0 } else { empty_lines(rest) };
+            if blank > 0 {
+                out.tally.records += blank as u64;
+                out.tally.blank += blank as u64;
+                at += blank;
+                line += blank as u64;
+                continue;
+            }
             let (len, lines) = match format {
                 Format::Cef => (memchr::memchr(b'\n', rest).map_or(rest.len(), |i| i + 1), 1),
                 Format::Csv => csv_record(rest),
@@ -291,3 +299,6 @@ fn trim_line_end(record: &[u8]) -> &[u8] {
     let record = record.strip_suffix(b"\n").unwrap_or(record);
     record.strip_suffix(b"\r").unwrap_or(record)
 }
+
+#[cfg(test)]
+mod tests;

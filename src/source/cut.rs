@@ -186,6 +186,12 @@ impl Cutter {
     fn first_accepted(&self, work: &Work<'_>, pos: usize, end: usize, last: bool) -> Option<(usize, Format)> {
         let mut from = pos;
         while from < end {
+            // A file may be made of nothing else.
+            let blank = empty_lines(work.bytes(from, end));
+            if blank > 0 {
+                from += blank;
+                continue;
+            }
             let to = match memchr(b'\n', work.bytes(from, end)) {
                 Some(i) => from + i + 1,
                 None if last => end,
@@ -421,6 +427,11 @@ impl<'a> Work<'a> {
 pub(super) fn without_line_end(record: &[u8]) -> &[u8] {
     let record = record.strip_suffix(b"\n").unwrap_or(record);
     record.strip_suffix(b"\r").unwrap_or(record)
+}
+
+/// How many empty lines `bytes` begin with. Each is a byte, so that looking for the end of each costs far more than its share.
+pub fn empty_lines(bytes: &[u8]) -> usize {
+    bytes.iter().position(|byte| *byte != b'\n').unwrap_or(bytes.len())
 }
 
 fn count_newlines(bytes: &[u8]) -> u64 {

@@ -38,6 +38,7 @@ pub mod fuzz_decoding;
 #[cfg(test)]
 mod tests;
 
+pub use cut::empty_lines;
 pub use progress::{ReadProgress, SpoolProgress};
 pub use rows::csv_record;
 pub use status::{FileSnapshot, FileState, SourceCounters, SourceSnapshot, SourceStatus, SpoolSnapshot};

@@ -3,7 +3,7 @@
 //! A quote opens a cell only at its beginning; elsewhere it is an ordinary byte, so that `5" disk` does not swallow the
 //! rest of the file. A quote that stays open too long ends the record as refused, and reading goes on at the next line.
 
-use super::cut::{Cutter, Work, find_mark, without_line_end};
+use super::cut::{Cutter, Work, empty_lines, find_mark, without_line_end};
 use crate::event::Reject;
 use memchr::memchr2;
 
@@ -13,6 +13,12 @@ pub(super) fn cut(cutter: &mut Cutter, work: &mut Work<'_>, pos: usize, end: usi
     let mut mark = find_mark(work, pos, end);
     let mut start = pos;
     while start < end && !work.full() {
+        let blank = empty_lines(work.bytes(start, end));
+        if blank > 0 {
+            cutter.take(work, start, start + blank, false);
+            start += blank;
+            continue;
+        }
         match next_record(work.bytes(start, end), limits.max_line_bytes, limits.max_quoted_lines) {
             Record::Whole(len) => {
                 let stop = start + len;
