@@ -96,8 +96,9 @@ impl ParserTable {
         if self.accepts_cef(record) {
             return Some(Format::Cef);
         }
-        let named = self.csv_header(record).is_some();
-        (named || self.accepts_row(record, csv_by_position)).then_some(Format::Csv)
+        let may_be_row = || csv_by_position || self.has_words_of_rows(record);
+        let is_row = || may_be_row() && self.accepts_row(record, &mut Scratch::default());
+        (self.csv_header(record).is_some() || is_row()).then_some(Format::Csv)
     }
 
     /// Bytes that every CSV header row contains; empty when there is no CSV layout.
@@ -127,7 +128,7 @@ impl ParserTable {
         let Some(layout) = &self.cef else { return Err(Reject::NoParser) };
         let Claimed { header, claim, activity, text } = match self.cef_claim(line, work.scratch) {
             Ok(found) => found,
-            Err(reject) => return Err(self.reason(line, reject, Format::Cef)),
+            Err(reject) => return Err(self.reason(line, reject, Format::Cef, work.scratch)),
         };
         work.scratch.begin(self.keys.len(), Form::Plain);
         let noticed = extension::scan_extension(line, record, header.extension, &self.keys, &claim.ends, work.scratch);
@@ -168,7 +169,8 @@ impl ParserTable {
         let Some(layout) = &self.csv else { return Err(Reject::NoParser) };
         let columns = columns.unwrap_or(&layout.positions);
         let found = self.csv_claim(text, record, columns, zone, work.scratch);
-        let (claim, activity, time) = found.map_err(|reject| self.reason(text.get(record), reject, Format::Csv))?;
+        let (claim, activity, time) =
+            found.map_err(|reject| self.reason(text.get(record), reject, Format::Csv, work.scratch))?;
         work.draft.time_ms = time;
         work.draft.kind = claim.kind;
         work.draft.set(Field::Activity, activity);
@@ -227,6 +229,9 @@ impl ParserTable {
 
     /// Whether a line would become an event.
     fn accepts_cef(&self, line: &[u8]) -> bool {
+        if cef::find_start(line).is_none() {
+            return false;
+        }
         let (mut arena, mut draft, mut scratch) = (Vec::new(), Draft::default(), Scratch::default());
         let mut work = Workspace {
             raw: line,
@@ -235,29 +240,31 @@ impl ParserTable {
             oddities: &mut Counts::default(),
             scratch: &mut scratch,
         };
-        cef::find_start(line).is_some() && self.parse_cef(&mut work, Span::raw(0, line.len()), Extract::Wanted).is_ok()
+        self.parse_cef(&mut work, Span::raw(0, line.len()), Extract::Wanted).is_ok()
+    }
+
+    /// Whether a row without a header above it holds what tells it from other text.
+    fn has_words_of_rows(&self, row: &[u8]) -> bool {
+        self.csv.as_ref().is_some_and(|layout| layout.row_has.iter().all(|word| word.find(row).is_some()))
     }
 
     /// Whether a row would become an event by position.
-    fn accepts_row(&self, row: &[u8], csv_by_position: bool) -> bool {
+    fn accepts_row(&self, row: &[u8], scratch: &mut Scratch) -> bool {
         let Some(layout) = &self.csv else { return false };
-        if !csv_by_position && !layout.row_has.iter().all(|word| word.find(row).is_some()) {
-            return false;
-        }
         let text = Text { raw: row, arena: &[] };
         let record = Span::raw(0, row.len());
-        self.csv_claim(text, record, &layout.positions, &Zone::utc(), &mut Scratch::default()).is_ok()
+        self.csv_claim(text, record, &layout.positions, &Zone::utc(), scratch).is_ok()
     }
 
     /// The reason to count a reject under: binary text and records of the other format have one of their own.
     #[cold]
-    fn reason(&self, record: &[u8], reject: Reject, format: Format) -> Reject {
+    fn reason(&self, record: &[u8], reject: Reject, format: Format, scratch: &mut Scratch) -> Reject {
         if memchr(0, record).is_some() {
             return Reject::Binary;
         }
         let other = match format {
             Format::Cef => {
-                reject == Reject::NoParser && (self.csv_header(record).is_some() || self.accepts_row(record, true))
+                reject == Reject::NoParser && (self.csv_header(record).is_some() || self.accepts_row(record, scratch))
             }
             Format::Csv => self.accepts_cef(record),
         };
