@@ -241,13 +241,21 @@ impl Durable {
                 None => self.fold(),
             }
         }
-        self.snapshot();
-        if let Some(store) = self.store.take()
-            && let Err(e) = store.close()
-        {
-            error!("closing the state: {e}");
-        }
+        self.end();
         Ok(())
+    }
+
+    /// Takes the last snapshot and closes. What hourly snapshots open again stays closed.
+    fn end(&mut self) {
+        self.try_snapshot();
+        let Some(store) = self.store.take() else { return };
+        if !store.compact_due(self.compact_min_bytes) {
+            if let Err(e) = store.close() {
+                error!("closing the state: {e}");
+            }
+        } else if let Err(e) = store.close_compacted() {
+            warn!("the database cannot be written anew: {e}; it stays as it is");
+        }
     }
 
     /// Commits, however often it takes; the delta is empty then. `None` when the agent shuts down before it succeeds.
@@ -328,23 +336,36 @@ impl Durable {
     /// after the usual time.
     fn snapshot(&mut self) {
         self.snapshots = Snapshots::new(self.snapshots.every);
-        self.try_snapshot();
-        self.compact();
+        let has_walked = self.try_snapshot();
+        if !self.compact() && has_walked {
+            self.let_go();
+        }
     }
 
-    /// After a snapshot, since it takes as long as one.
-    fn compact(&mut self) {
-        let Some(store) = &mut self.store else { return };
+    fn let_go(&mut self) {
+        if let Some(store) = &mut self.store
+            && let Err(e) = store.let_go()
+        {
+            warn!("the state cannot be opened again after a snapshot: {e}");
+            self.note(Some(e.to_string()));
+            self.store = None;
+        }
+    }
+
+    /// After a snapshot, since it takes as long as one. Says whether the database is a new one.
+    fn compact(&mut self) -> bool {
+        let Some(store) = &mut self.store else { return false };
         let StoreStats { disk_bytes: before, page_bytes, delta_bytes, .. } = store.stats();
         debug!("the database takes {before} bytes for {page_bytes} of pages and {delta_bytes} of deltas");
         if !store.compact_due(self.compact_min_bytes) {
-            return;
+            return false;
         }
         match store.compact() {
             Ok(()) => {
                 let after = store.stats().disk_bytes;
                 info!("the database was written anew: {} MB instead of {}", after / 1_000_000, before / 1_000_000);
                 self.note_stats();
+                true
             }
             Err(e) => {
                 warn!("the database cannot be written anew: {e}; trying again after the next snapshot");
@@ -352,22 +373,23 @@ impl Durable {
                     self.note(Some(e.to_string()));
                     self.store = None;
                 }
+                false
             }
         }
     }
 
-    fn try_snapshot(&mut self) {
-        let Some(store) = &mut self.store else { return };
-        if !store.snapshot_due() {
-            return;
-        }
+    /// Says whether one was due.
+    fn try_snapshot(&mut self) -> bool {
+        let Some(store) = self.store.as_mut().filter(|store| store.snapshot_due()) else { return false };
         let failing = store.snapshot().err().map(|e| e.to_string());
         if let Some(e) = &failing {
             warn!("no snapshot of the state was taken: {e}");
         }
-        let Ok(mut status) = self.status.lock() else { return };
-        status.snapshot_failing = failing;
-        status.stats = store.stats();
+        if let Ok(mut status) = self.status.lock() {
+            status.snapshot_failing = failing;
+            status.stats = store.stats();
+        }
+        true
     }
 
     fn scan(&self, scan: Scan) {

@@ -116,7 +116,13 @@ impl Delta {
             }
         }
         let bytes = &self.bytes;
-        self.spans.sort_unstable_by(|a, b| a.key(bytes).cmp(b.key(bytes)).then(a.at.cmp(&b.at)));
+        // Keys begin with what they are about, so that most differ here, and need not be looked up.
+        let mut order: Vec<(u128, Span)> = self.spans.iter().map(|span| (span.head(bytes), *span)).collect();
+        order.sort_unstable_by(|(a_head, a), (b_head, b)| {
+            a_head.cmp(b_head).then_with(|| a.key(bytes).cmp(b.key(bytes))).then(a.at.cmp(&b.at))
+        });
+        self.spans.clear();
+        self.spans.extend(order.iter().map(|(_, span)| *span));
         self.spans.dedup_by(|later, kept| {
             let same = later.key(bytes) == kept.key(bytes);
             if same {
@@ -131,6 +137,17 @@ impl Delta {
 impl Span {
     fn key<'a>(&self, bytes: &'a [u8]) -> &'a [u8] {
         bytes.get(self.at..self.at + self.key_len as usize).unwrap_or_default()
+    }
+
+    /// The first bytes of the key, which compare as the key does.
+    fn head(&self, bytes: &[u8]) -> u128 {
+        let key = self.key(bytes);
+        let mut head = [0; 16];
+        let shared = key.len().min(head.len());
+        if let (Some(to), Some(from)) = (head.get_mut(..shared), key.get(..shared)) {
+            to.copy_from_slice(from);
+        }
+        u128::from_be_bytes(head)
     }
 
     fn value<'a>(&self, bytes: &'a [u8]) -> Option<&'a [u8]> {

@@ -207,16 +207,18 @@ impl Drop for Engine {
 }
 
 impl Change {
-    /// Puts a record that is not there yet, or whose old value this change has removed.
-    pub(super) fn put(&mut self, key: &[u8], value: Vec<u8>) {
-        self.digest = self.digest.wrapping_add(digest_of(key, &value));
+    /// Puts a record that is not there yet, or whose old value this change has removed. Returns what it adds to the digest.
+    pub(super) fn put(&mut self, key: &[u8], value: Vec<u8>) -> u128 {
+        let digest = digest_of(key, &value);
+        self.digest = self.digest.wrapping_add(digest);
         self.puts += 1;
         self.batch.insert(key, value);
+        digest
     }
 
-    /// Removes a record with this value.
-    pub(super) fn remove(&mut self, key: &[u8], value: &[u8]) {
-        self.digest = self.digest.wrapping_sub(digest_of(key, value));
+    /// Removes a record that adds so much to the digest.
+    pub(super) fn remove(&mut self, key: &[u8], digest: u128) {
+        self.digest = self.digest.wrapping_sub(digest);
         self.removals += 1;
         self.batch.remove(key);
     }

@@ -6,11 +6,14 @@
 //! values of later deltas, gives the same records.
 //! Units: bytes. What this file never does: decide when (see `Store::fold_due`).
 
-use super::engine::Change;
+use super::engine::{Change, Engine};
 use super::error::StoreError;
-use super::page::{self, DELTA, PageRef, part_key};
+use super::overlay::Cursor;
+use super::page::{self, DELTA, Index, PageRef, part_key};
+use super::root::Root;
 use super::run::{encoded_len, put_record, separator};
 use super::view::{Merge, View};
+use std::path::Path;
 
 /// A page is split when its run is longer.
 const PAGE_BYTES: usize = 6 * 1000;
@@ -34,34 +37,35 @@ pub(super) struct Pass {
 
 impl Pass {
     /// A pass over all that is committed now.
-    pub(super) fn begin(view: &mut View) -> Result<Pass, StoreError> {
-        view.overlay.freeze().map_err(page::broken(&view.dir))?;
-        Ok(Pass { target: view.root.epoch, cursor: Box::default() })
+    pub(super) fn begin(view: &mut View) -> Pass {
+        view.overlay.freeze();
+        Pass { target: view.root.epoch, cursor: Box::default() }
     }
 
     /// Does one step in memory and in `change`; `false` when that was the last one.
     pub(super) fn step(&mut self, view: &mut View, change: &mut Change) -> Result<bool, StoreError> {
-        while change.keys() < STEP_VALUES {
-            let stop = match first_from(view, &self.cursor)? {
-                Some(key) => fold_range(view, change, key)?,
-                None => Stop::End,
-            };
-            match stop {
+        let View { dir, engine, root, index, overlay, .. } = view;
+        let mut changes = overlay.frozen_from(&self.cursor).map_err(page::broken(dir))?;
+        let mut shelf = Shelf { dir, engine, root, index, change };
+        let is_done = loop {
+            if shelf.change.keys() >= STEP_VALUES {
+                break false;
+            }
+            match shelf.fold_range(&mut changes)? {
                 Stop::At(low) => self.cursor = low,
                 Stop::Within(key) => {
                     self.cursor = key;
-                    break; // the pages of this range are not readable before the batch is applied
+                    break false; // the pages of this range are not readable before the batch is applied
                 }
-                Stop::End => {
-                    view.root.folded = self.target;
-                    view.overlay.drop_frozen();
-                    view.recount();
-                    return Ok(false);
-                }
+                Stop::End => break true,
             }
+        };
+        if is_done {
+            root.folded = self.target;
+            overlay.drop_frozen();
         }
         view.recount();
-        Ok(true)
+        Ok(!is_done)
     }
 }
 
@@ -71,144 +75,148 @@ pub(super) fn has_dead(view: &View) -> bool {
 }
 
 /// Removes dead parts of deltas, as many as one batch takes.
-pub(super) fn remove_dead(view: &mut View, change: &mut Change) -> Result<(), StoreError> {
+pub(super) fn remove_dead(view: &mut View, change: &mut Change) {
     while change.keys() < REMOVED_VALUES {
-        let Some(delta) = view.deltas.front_mut().filter(|d| d.epoch <= view.root.folded) else { return Ok(()) };
-        let key = part_key(DELTA, delta.epoch, delta.from);
-        let value = view.engine.get(&key)?;
-        let value = value.ok_or_else(|| StoreError::corrupt(&view.dir, "a part of a delta has vanished"))?;
-        change.remove(&key, &value);
-        delta.from += 1;
-        if delta.from == delta.parts {
-            view.deltas.pop_front();
+        let Some(delta) = view.deltas.front_mut().filter(|d| d.epoch <= view.root.folded) else { return };
+        match delta.digests.pop_front() {
+            Some(digest) => {
+                change.remove(&part_key(DELTA, delta.epoch, delta.from), digest);
+                delta.from += 1;
+            }
+            None => {
+                view.deltas.pop_front();
+            }
         }
     }
-    Ok(())
 }
 
 /// Where folding a range stopped.
 enum Stop {
     /// At the end of the range, which is the low key of the next page.
     At(Box<[u8]>),
-    /// In the middle: the overlay from this key on is left.
+    /// In the middle: the changes from this key on are left.
     Within(Box<[u8]>),
     /// At the end of all keys.
     End,
 }
 
-/// The first key to be folded that is not below `cursor`.
-fn first_from(view: &View, cursor: &[u8]) -> Result<Option<Box<[u8]>>, StoreError> {
-    let broken = page::broken(&view.dir);
-    let mut changes = view.overlay.frozen_from(cursor).map_err(&broken)?;
-    let found = changes.advance().map_err(&broken)?;
-    Ok(found.then(|| changes.key().into()))
+/// The pages, while a step folds changes into them.
+struct Shelf<'v> {
+    dir: &'v Path,
+    engine: &'v Engine,
+    root: &'v mut Root,
+    index: &'v mut Index,
+    change: &'v mut Change,
 }
 
-/// Whether something is to be folded into the page with this low key.
-fn is_touched(view: &View, low: &[u8]) -> Result<bool, StoreError> {
-    let end = view.index.above(low).map(|(end, _)| end);
-    Ok(first_from(view, low)?.is_some_and(|key| end.is_none_or(|end| &*key < end)))
-}
-
-/// Merges what is to be folded from `from` on into the page that covers it, and into the pages after it while the result stays
-/// small.
-fn fold_range(view: &mut View, change: &mut Change, mut from: Box<[u8]>) -> Result<Stop, StoreError> {
-    let low: Box<[u8]> = view.index.covering(&from).map_or(Box::default(), |(low, _)| low.into());
-    let id = view.index.covering(&from).map(|(_, page)| page.id);
-    let mut gathered = Gathered::default();
-    let mut start = low.clone();
-    let stop = loop {
-        let page = view.index.covering(&start).map(|(_, page)| page);
-        let next: Option<(Box<[u8]>, PageRef)> = view.index.above(&start).map(|(low, page)| (low.into(), page));
-        let stream = page.map(|page| page::read(&view.engine, &view.dir, page, Some(&mut *change))).transpose()?;
-        view.index.remove(&start);
-
-        let end = next.as_ref().map(|(low, _)| low.as_ref());
-        let budget = STEP_VALUES.saturating_sub(change.keys() + 1).max(2) * FILL_BYTES;
-        if let Some(last) = gather(view, stream.as_deref(), (&from, end), budget, &mut gathered)? {
-            let after = [&last, &[0][..]].concat();
-            break first_from(view, &after)?.map_or(Stop::End, Stop::Within);
+impl Shelf<'_> {
+    /// Merges what is to be folded next into the page that covers it, and into the pages after it while the result stays small.
+    fn fold_range(&mut self, changes: &mut Cursor<'_>) -> Result<Stop, StoreError> {
+        if !self.stand(changes)? {
+            return Ok(Stop::End);
         }
-        match next {
-            None => break Stop::End,
-            Some((low, page)) => {
-                let fits = gathered.encoded + page.bytes as usize <= FILL_BYTES;
-                let small = !gathered.spans.is_empty() && gathered.encoded < SMALL_BYTES;
-                if !small || !(fits || is_touched(view, &low)?) {
-                    break Stop::At(low);
+        let covering = self.index.covering(changes.key());
+        let id = covering.map(|(_, page)| page.id);
+        let low: Box<[u8]> = covering.map_or(Box::default(), |(low, _)| low.into());
+        let mut gathered = Gathered::default();
+        let mut start = low.clone();
+        let stop = loop {
+            let page = self.index.covering(&start).map(|(_, page)| page);
+            let next: Option<(Box<[u8]>, PageRef)> = self.index.above(&start).map(|(low, page)| (low.into(), page));
+            let stream =
+                page.map(|page| page::read(self.engine, self.dir, page, Some(&mut *self.change))).transpose()?;
+            self.index.remove(&start);
+
+            let end = next.as_ref().map(|(low, _)| low.as_ref());
+            if self.gather(stream.as_deref(), changes, end, &mut gathered)? {
+                break if self.stand(changes)? { Stop::Within(changes.key().into()) } else { Stop::End };
+            }
+            match next {
+                None => break Stop::End,
+                Some((low, page)) => {
+                    let fits = gathered.encoded + page.bytes as usize <= FILL_BYTES;
+                    let small = !gathered.spans.is_empty() && gathered.encoded < SMALL_BYTES;
+                    if !small || !(fits || self.is_touched(&low, changes)?) {
+                        break Stop::At(low);
+                    }
+                    start = low;
                 }
-                from.clone_from(&low);
-                start = low;
+            }
+        };
+        self.write_pages(low, id, &gathered)?;
+        Ok(stop)
+    }
+
+    fn stand(&self, changes: &mut Cursor<'_>) -> Result<bool, StoreError> {
+        changes.stand().map_err(page::broken(self.dir))
+    }
+
+    /// Whether what is to be folded next goes into the page with this low key.
+    fn is_touched(&self, low: &[u8], changes: &mut Cursor<'_>) -> Result<bool, StoreError> {
+        let end = self.index.above(low).map(|(end, _)| end);
+        Ok(self.stand(changes)? && end.is_none_or(|end| changes.key() < end))
+    }
+
+    /// Merges a page with what is to be folded below `end`. Once that has given as many bytes as a step may write, the rest of it
+    /// is left for the next step: `true`.
+    fn gather(
+        &self,
+        stream: Option<&[u8]>,
+        changes: &mut Cursor<'_>,
+        end: Option<&[u8]>,
+        gathered: &mut Gathered,
+    ) -> Result<bool, StoreError> {
+        let budget = STEP_VALUES.saturating_sub(self.change.keys() + 1).max(2) * FILL_BYTES;
+        let records = stream.map(|stream| page::records(self.dir, stream)).transpose()?;
+        let mut merge = Merge::new(records, changes, end);
+        let mut is_full = false;
+        while let Some((key, value)) = merge.next().map_err(page::broken(self.dir))? {
+            gathered.push(key, value);
+            if !is_full && merge.taken() >= budget {
+                is_full = true;
+                merge.leave_changes();
             }
         }
-    };
-    write_pages(view, change, &low, id, &gathered)?;
-    Ok(stop)
-}
-
-/// Merges a page with what is to be folded of its range, from `from` on. Once the overlay has given `budget`
-/// bytes, what it says after the key returned is left for the next step.
-fn gather(
-    view: &View,
-    stream: Option<&[u8]>,
-    (from, end): (&[u8], Option<&[u8]>),
-    budget: usize,
-    gathered: &mut Gathered,
-) -> Result<Option<Box<[u8]>>, StoreError> {
-    let changes = view.overlay.frozen_from(from).map_err(page::broken(&view.dir))?;
-    let mut merge = Merge::new(view.reader(stream)?, changes, end);
-    let mut stopped_after: Option<Box<[u8]>> = None;
-    while let Some((key, value)) = merge.next().map_err(page::broken(&view.dir))? {
-        gathered.push(key, value);
-        if stopped_after.is_none() && merge.taken() >= budget {
-            stopped_after = gathered.last_key();
-            merge.leave_overlay();
-        }
+        Ok(is_full)
     }
-    Ok(stopped_after)
-}
 
-/// Writes gathered records as pages of about equal size. The first one gets the low key and, if given, the id of the range.
-fn write_pages(
-    view: &mut View,
-    change: &mut Change,
-    low: &[u8],
-    mut id: Option<u64>,
-    gathered: &Gathered,
-) -> Result<(), StoreError> {
-    let total = gathered.encoded;
-    let mut boundary = if total <= PAGE_BYTES { total } else { share(total) };
-    let mut done = 0;
-    let mut low: Box<[u8]> = low.into();
-    let (mut run, mut records, mut last) = (Vec::new(), 0u32, low.to_vec());
-    let mut finish = |low: Box<[u8]>, records: u32, run: &[u8]| -> Result<(), StoreError> {
-        let id = id.take().unwrap_or_else(|| {
-            let id = view.root.next_page;
-            view.root.next_page += 1;
+    /// Writes gathered records as pages of about equal size. The first one gets the low key and, if given, the id of the range.
+    fn write_pages(&mut self, low: Box<[u8]>, mut id: Option<u64>, gathered: &Gathered) -> Result<(), StoreError> {
+        let total = gathered.encoded;
+        let mut boundary = if total <= PAGE_BYTES { total } else { share(total) };
+        let mut done = 0;
+        let (mut run, mut records, mut last) = (Vec::new(), 0u32, low.to_vec());
+        let mut low = low;
+        for (key, value) in gathered.records() {
+            let size = encoded_len(&last, key, Some(value));
+            if records > 0 && done + size / 2 > boundary {
+                let next: Box<[u8]> = separator(&last, key).into();
+                self.write_page(id.take(), std::mem::replace(&mut low, next), records, &run)?;
+                boundary = done + share(total.saturating_sub(done));
+                run.clear();
+                records = 0;
+                last.clear();
+                last.extend_from_slice(&low);
+            }
+            put_record(&mut run, &last, key, Some(value));
+            records += 1;
+            done += size;
+            last.clear();
+            last.extend_from_slice(key);
+        }
+        if records > 0 { self.write_page(id, low, records, &run) } else { Ok(()) }
+    }
+
+    fn write_page(&mut self, id: Option<u64>, low: Box<[u8]>, records: u32, run: &[u8]) -> Result<(), StoreError> {
+        let id = id.unwrap_or_else(|| {
+            let id = self.root.next_page;
+            self.root.next_page += 1;
             id
         });
-        let page = page::write(change, id, (&low, records, run))?;
-        view.index.insert(low, page);
+        let page = page::write(self.change, id, (&low, records, run))?;
+        self.index.insert(low, page);
         Ok(())
-    };
-    for (key, value) in gathered.records() {
-        let size = encoded_len(&last, key, Some(value));
-        if records > 0 && done + size / 2 > boundary {
-            let next: Box<[u8]> = separator(&last, key).into();
-            finish(std::mem::replace(&mut low, next), records, &run)?;
-            boundary = done + share(total.saturating_sub(done));
-            run.clear();
-            records = 0;
-            last.clear();
-            last.extend_from_slice(&low);
-        }
-        put_record(&mut run, &last, key, Some(value));
-        records += 1;
-        done += size;
-        last.clear();
-        last.extend_from_slice(key);
     }
-    if records > 0 { finish(low, records, &run) } else { Ok(()) }
 }
 
 /// The size of each of the pages over which so many bytes are spread evenly.
@@ -234,10 +242,6 @@ impl Gathered {
         self.bytes.extend_from_slice(key);
         self.bytes.extend_from_slice(value);
         self.spans.push((key.len(), value.len()));
-    }
-
-    fn last_key(&self) -> Option<Box<[u8]>> {
-        Some(self.last.as_slice().into())
     }
 
     fn records(&self) -> impl Iterator<Item = (&[u8], &[u8])> {

@@ -57,6 +57,7 @@ use lock::Lock;
 use packed::pack;
 use page::{DELTA, part_key};
 use snapshot::Snapshots;
+use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 use view::{DeltaRef, View};
 use witness::Witness;
@@ -237,8 +238,9 @@ impl Store {
             return Err(StoreError::Invalid { what: format!("a delta of {bytes} bytes is too large") });
         };
         let result = self.write_delta(parts, &packed);
-        let epoch = self.note(result)?;
-        self.view.deltas.push_back(DeltaRef { epoch, from: 0, parts, bytes, stored: packed.len() as u64 });
+        let digests = self.note(result)?;
+        let epoch = self.view.root.epoch;
+        self.view.deltas.push_back(DeltaRef { epoch, from: 0, digests, bytes, stored: packed.len() as u64 });
         self.view.delta_bytes += bytes;
         let result = self.view.overlay.push(layer).map_err(page::broken(&self.view.dir));
         self.note(result)?;
@@ -260,20 +262,29 @@ impl Store {
     /// 100 MB of records.
     ///
     /// # Errors
-    /// When it cannot be written or the store not be read. Older snapshots are as they were; so is the store, unless it could
-    /// not be opened again after the walk: then it takes nothing more.
+    /// When it cannot be written or the store not be read. Older snapshots are as they were, and so is the store.
     pub fn snapshot(&mut self) -> Result<PathBuf, StoreError> {
         self.check_usable()?;
         let path = snapshot::write(&self.view)?;
-        if self.view.index.stored() >= open::REOPEN_BYTES as u64 {
-            let reopened = self.view.engine.reopen();
-            self.note(reopened)?;
-        }
         failpoint::reach(Point::SnapshotPruning);
         self.snapshots = Snapshots::of(&self.view.dir);
         snapshot::prune(&self.view.dir, self.snapshots_kept)?;
         self.snapshots = Snapshots::of(&self.view.dir);
         Ok(path)
+    }
+
+    /// Lets go of the memory that a walk over everything, such as a snapshot, has filled: sled keeps what it has read until it is
+    /// closed. Does nothing where that is little.
+    ///
+    /// # Errors
+    /// After any error, drop this store and open it again; nothing is lost.
+    pub fn let_go(&mut self) -> Result<(), StoreError> {
+        self.check_usable()?;
+        if self.view.index.stored() < open::REOPEN_BYTES as u64 {
+            return Ok(());
+        }
+        let reopened = self.view.engine.reopen();
+        self.note(reopened)
     }
 
     /// Removes all snapshots and takes a new one in their place, where snapshots are kept. Says how many were removed.
@@ -320,6 +331,16 @@ impl Store {
         self.pass = None;
         let result = compact::exchange(&mut self.view, &new);
         self.note(result)
+    }
+
+    /// The same at the end: the new database is not opened.
+    ///
+    /// # Errors
+    /// When the new database cannot be written, the old one stays. Nothing is lost in any case.
+    pub fn close_compacted(mut self) -> Result<(), StoreError> {
+        self.check_usable()?;
+        let new = compact::build(&self.view)?;
+        compact::exchange_closed(&mut self.view, &new)
     }
 
     /// Whether [`Store::fold_step`] should be called when there is time.
@@ -434,33 +455,33 @@ impl Store {
         Ok(())
     }
 
-    fn write_delta(&mut self, parts: u16, packed: &[u8]) -> Result<u64, StoreError> {
+    /// Writes the next delta; returns what each of its parts adds to the digest.
+    fn write_delta(&mut self, parts: u16, packed: &[u8]) -> Result<VecDeque<u128>, StoreError> {
         let epoch = self.view.root.epoch + 1;
         let mut change = Change::default();
-        for (n, value) in cut(Kind::Delta, packed).into_iter().flatten().take(parts.into()) {
-            change.put(&part_key(DELTA, epoch, n), value);
-        }
+        let values = cut(Kind::Delta, packed).into_iter().flatten().take(parts.into());
+        let digests = values.map(|(n, value)| change.put(&part_key(DELTA, epoch, n), value)).collect();
         self.view.root.epoch = epoch;
         self.view.root.schema = self.schema;
         failpoint::reach(Point::CommitComposed);
         self.view.engine.apply(change, &mut self.view.root)?;
         self.witness.record(epoch)?;
         failpoint::reach(Point::CommitWitnessed);
-        Ok(epoch)
+        Ok(digests)
     }
 
     fn fold(&mut self) -> Result<bool, StoreError> {
         let view = &mut self.view;
         let mut change = Change::default();
         if self.pass.is_none() && fold::has_dead(view) {
-            fold::remove_dead(view, &mut change)?;
+            fold::remove_dead(view, &mut change);
             view.engine.apply(change, &mut view.root)?;
             return Ok(!view.deltas.is_empty());
         }
         if self.pass.is_none() && view.deltas.is_empty() {
             return Ok(false);
         }
-        let mut pass = self.pass.take().map_or_else(|| Pass::begin(view), Ok)?;
+        let mut pass = self.pass.take().unwrap_or_else(|| Pass::begin(view));
         if pass.step(view, &mut change)? {
             self.pass = Some(pass);
         }

@@ -240,8 +240,9 @@ struct Survey<'a> {
     index: Index,
     overlay: Overlay,
     deltas: VecDeque<DeltaRef>,
-    /// The stream being put together, as stored.
+    /// The stream being put together, as stored, and what its parts add to the digest.
     packed: Vec<u8>,
+    digests: VecDeque<u128>,
     open: Option<OpenStream>,
 }
 
@@ -266,12 +267,14 @@ impl<'a> Survey<'a> {
             overlay: Overlay::default(),
             deltas: VecDeque::new(),
             packed: Vec::new(),
+            digests: VecDeque::new(),
             open: None,
         }
     }
 
     fn visit(&mut self, key: &[u8], value: &[u8]) -> Result<(), StoreError> {
-        self.digest = self.digest.wrapping_add(digest_of(key, value));
+        let digest = digest_of(key, value);
+        self.digest = self.digest.wrapping_add(digest);
         self.bytes += value.len();
         let (prefix, id, n) = parse_key(key).ok_or_else(|| self.damaged("a record has a key of no known kind"))?;
         let kind = if prefix == DELTA { Kind::Delta } else { Kind::Page };
@@ -287,6 +290,7 @@ impl<'a> Survey<'a> {
             _ => return Err(self.damaged("a part of a page or delta is missing")),
         };
         self.packed.extend_from_slice(piece);
+        self.digests.push_back(digest);
         open.next = open.next.saturating_add(1);
         if open.next < open.parts {
             self.open = Some(open);
@@ -300,6 +304,7 @@ impl<'a> Survey<'a> {
         }
         self.packed = packed;
         self.packed.clear();
+        self.digests.clear();
         Ok(())
     }
 
@@ -318,7 +323,8 @@ impl<'a> Survey<'a> {
             stream.shrink_to_fit();
         }
         let (bytes, stored) = (stream.len() as u64, packed.len() as u64);
-        self.deltas.push_back(DeltaRef { epoch: open.id, from: open.from, parts: open.parts, bytes, stored });
+        let digests = std::mem::take(&mut self.digests);
+        self.deltas.push_back(DeltaRef { epoch: open.id, from: open.from, digests, bytes, stored });
         if dead {
             return Ok(());
         }

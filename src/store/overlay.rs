@@ -17,8 +17,8 @@ const FAN: usize = 8;
 pub(super) struct Overlay {
     /// Oldest first.
     layers: Vec<Layer>,
-    /// What is being folded: the first of `layers`.
-    frozen: bool,
+    /// How many of them, from the first on, are being folded.
+    frozen: usize,
 }
 
 impl Overlay {
@@ -36,7 +36,7 @@ impl Overlay {
     pub(super) fn push(&mut self, layer: Layer) -> Result<(), BrokenRun> {
         self.layers.push(layer);
         loop {
-            let free = self.layers.get(usize::from(self.frozen)..).unwrap_or_default();
+            let free = self.layers.get(self.frozen..).unwrap_or_default();
             let Some(size) = free.last().map(size_class) else { return Ok(()) };
             let alike = free.iter().rev().take_while(|layer| size_class(layer) <= size).count();
             if alike < FAN {
@@ -46,18 +46,14 @@ impl Overlay {
         }
     }
 
-    /// All changes up to now become one run, which stays as it is until [`Overlay::drop_frozen`].
-    pub(super) fn freeze(&mut self) -> Result<(), BrokenRun> {
-        self.merge(0)?;
-        self.frozen = !self.layers.is_empty();
-        Ok(())
+    /// All changes up to now stay as they are until [`Overlay::drop_frozen`].
+    pub(super) fn freeze(&mut self) {
+        self.frozen = self.layers.len();
     }
 
     /// What was frozen is in the pages.
     pub(super) fn drop_frozen(&mut self) {
-        if std::mem::take(&mut self.frozen) {
-            self.layers.remove(0);
-        }
+        self.layers.drain(..std::mem::take(&mut self.frozen));
     }
 
     /// The latest change of each key from `start` on.
@@ -67,19 +63,17 @@ impl Overlay {
 
     /// The same, of what is frozen.
     pub(super) fn frozen_from(&self, start: &[u8]) -> Result<Cursor<'_>, BrokenRun> {
-        Cursor::over(self.layers.get(..usize::from(self.frozen)).unwrap_or_default(), start)
+        Cursor::over(self.layers.get(..self.frozen).unwrap_or_default(), start)
     }
 
     /// The layers from `first` on become one.
     fn merge(&mut self, first: usize) -> Result<(), BrokenRun> {
-        if self.layers.len() < first + 2 {
-            return Ok(());
-        }
         let merged = self.layers.split_off(first);
         let mut cursor = Cursor::over(&merged, b"")?;
         let mut writer = Writer::default();
-        while cursor.advance()? {
+        while cursor.stand()? {
             writer.push(cursor.key(), cursor.value());
+            cursor.pass();
         }
         self.layers.push(writer.finish());
         Ok(())
@@ -90,13 +84,15 @@ fn size_class(layer: &Layer) -> u32 {
     layer.stream().len().max(1).ilog2() / FAN.ilog2()
 }
 
-/// Walks several layers together, in the order of their keys.
+/// Walks several layers together, in the order of their keys: stand, look, pass.
 pub(super) struct Cursor<'a> {
     heads: BinaryHeap<Head<'a>>,
     /// The current change.
     key: Vec<u8>,
     value: Option<&'a [u8]>,
     begun: bool,
+    /// Whether the current change has not been passed.
+    stands: bool,
 }
 
 impl<'a> Cursor<'a> {
@@ -107,11 +103,23 @@ impl<'a> Cursor<'a> {
                 heads.push(Head { reader, age });
             }
         }
-        Ok(Cursor { heads, key: Vec::new(), value: None, begun: false })
+        Ok(Cursor { heads, key: Vec::new(), value: None, begun: false, stands: false })
     }
 
-    /// Moves to the change of the next key; `false` at the end.
-    pub(super) fn advance(&mut self) -> Result<bool, BrokenRun> {
+    /// Moves to the next change, if the one that it stands on has been passed; `false` at the end.
+    pub(super) fn stand(&mut self) -> Result<bool, BrokenRun> {
+        if !self.stands {
+            self.stands = self.advance()?;
+        }
+        Ok(self.stands)
+    }
+
+    /// The change that it stands on is done with. Key and value stay readable until it moves.
+    pub(super) fn pass(&mut self) {
+        self.stands = false;
+    }
+
+    fn advance(&mut self) -> Result<bool, BrokenRun> {
         while let Some(mut head) = self.heads.peek_mut() {
             if self.begun && head.reader.key() == self.key {
                 if !head.reader.advance()? {
@@ -178,9 +186,10 @@ mod tests {
 
     fn read(mut cursor: Cursor<'_>) -> Plain {
         let mut all = Plain::new();
-        while cursor.advance().unwrap() {
+        while cursor.stand().unwrap() {
             assert!(all.last_key_value().is_none_or(|(last, _)| last.as_slice() < cursor.key()), "ascending");
             all.insert(cursor.key().to_vec(), cursor.value().map(<[u8]>::to_vec));
+            cursor.pass();
         }
         all
     }
@@ -229,7 +238,7 @@ mod tests {
                     // A pass begins when the one before has ended.
                     Step::Freeze if is_frozen => {}
                     Step::Freeze => {
-                        overlay.freeze().unwrap();
+                        overlay.freeze();
                         frozen = std::mem::take(&mut since);
                         is_frozen = true;
                     }

@@ -9,6 +9,7 @@ use super::engine::{Change, Engine};
 use super::envelope::{self, Kind, cut};
 use super::error::StoreError;
 use super::packed::{pack, plain_len, unpack};
+use super::root::digest_of;
 use super::run::{BrokenRun, Reader, put_number, take_bytes, take_number};
 use std::collections::BTreeMap;
 use std::ops::Bound;
@@ -191,7 +192,7 @@ pub(super) fn read(
         format = part.format;
         stored.extend_from_slice(part.piece);
         if let Some(change) = removing.as_deref_mut() {
-            change.remove(&key, &value);
+            change.remove(&key, digest_of(&key, &value));
         }
     }
     let stream = stream_of(format, &stored, page.bytes).map_err(broken(dir))?;

@@ -14,14 +14,14 @@ use std::collections::VecDeque;
 use std::path::PathBuf;
 
 /// A delta in sled.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 pub(super) struct DeltaRef {
     /// Its epoch.
     pub epoch: u64,
-    /// The first part that is still there.
+    /// The number of the first part that is still there.
     pub from: u16,
-    /// The number of parts that it was written with.
-    pub parts: u16,
+    /// What the parts from there on add to the digest of the store: they can be removed without being read again.
+    pub digests: VecDeque<u128>,
     /// Length of its stream; 0 of one that was dead when the store was opened.
     pub bytes: u64,
     /// Length of what was stored for it.
@@ -46,7 +46,7 @@ impl View {
     pub(super) fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
         let broken = page::broken(&self.dir);
         let mut changes = self.overlay.from(key).map_err(&broken)?;
-        if changes.advance().map_err(&broken)? && changes.key() == key {
+        if changes.stand().map_err(&broken)? && changes.key() == key {
             return Ok(changes.value().map(<[u8]>::to_vec));
         }
         let Some((_, page)) = self.index.covering(key) else { return Ok(None) };
@@ -83,12 +83,13 @@ impl View {
         mut take: impl FnMut(&[u8], &[u8]) -> bool,
     ) -> Result<(), StoreError> {
         let mut start = from.max(prefix);
+        let mut changes = self.overlay.from(start).map_err(page::broken(&self.dir))?;
         loop {
             let page = self.index.covering(start).map(|(_, page)| page);
             let end = self.index.above(start).map(|(low, _)| low);
             let stream = page.map(|page| page::read(&self.engine, &self.dir, page, None)).transpose()?;
-            let changes = self.overlay.from(start).map_err(page::broken(&self.dir))?;
-            let mut merge = Merge::new(self.reader(stream.as_deref())?, changes, end);
+            let records = stream.as_deref().map(|stream| page::records(&self.dir, stream)).transpose()?;
+            let mut merge = Merge::new(records, &mut changes, end);
             while let Some((key, value)) = merge.next().map_err(page::broken(&self.dir))? {
                 if key < start {
                     continue;
@@ -102,11 +103,6 @@ impl View {
                 _ => return Ok(()),
             }
         }
-    }
-
-    /// A reader of a page's records, or none where there is no page.
-    pub(super) fn reader<'a>(&self, stream: Option<&'a [u8]>) -> Result<Option<Reader<'a>>, StoreError> {
-        stream.map(|stream| page::records(&self.dir, stream)).transpose()
     }
 
     /// Brings the counts of the root up to date.
@@ -146,14 +142,13 @@ impl View {
 /// A live key and its value.
 type Live<'a> = (&'a [u8], &'a [u8]);
 
-/// Walks page records and overlay together, in key order, and yields what is live.
-pub(super) struct Merge<'a> {
+/// Walks page records and changes together, in key order, and yields what is live. Afterwards the changes stand on the first
+/// one that was not taken.
+pub(super) struct Merge<'a, 'c, 'o> {
     page: Option<Reader<'a>>,
     /// Whether `page` stands on a record that has not been yielded.
     page_stands: bool,
-    overlay: Option<Cursor<'a>>,
-    /// The overlay's change that has not been passed yet, in `overlay`.
-    overlay_stands: bool,
+    changes: Option<&'c mut Cursor<'o>>,
     end: Option<&'a [u8]>,
     taken: usize,
 }
@@ -161,30 +156,34 @@ pub(super) struct Merge<'a> {
 /// Where the next live record comes from.
 enum From<'a> {
     Page(&'a [u8]),
-    Overlay(&'a [u8]),
+    Change(&'a [u8]),
 }
 
-impl<'a> Merge<'a> {
-    /// Over a page and an overlay's changes up to, not including, `end`.
-    pub(super) fn new(page: Option<Reader<'a>>, overlay: Cursor<'a>, end: Option<&'a [u8]>) -> Merge<'a> {
-        Merge { page, page_stands: false, overlay: Some(overlay), overlay_stands: false, end, taken: 0 }
+impl<'a, 'c, 'o> Merge<'a, 'c, 'o> {
+    /// Over a page and changes up to, not including, `end`.
+    pub(super) fn new(
+        page: Option<Reader<'a>>,
+        changes: &'c mut Cursor<'o>,
+        end: Option<&'a [u8]>,
+    ) -> Merge<'a, 'c, 'o> {
+        Merge { page, page_stands: false, changes: Some(changes), end, taken: 0 }
     }
 
-    /// Bytes of what the overlay has given so far, removals included.
+    /// Bytes of the changes taken so far, removals included.
     pub(super) fn taken(&self) -> usize {
         self.taken
     }
 
     /// From here on only the page's own records are yielded.
-    pub(super) fn leave_overlay(&mut self) {
-        self.overlay = None;
+    pub(super) fn leave_changes(&mut self) {
+        self.changes = None;
     }
 
     /// The next live record.
     pub(super) fn next(&mut self) -> Result<Option<Live<'_>>, BrokenRun> {
         let from = loop {
             self.stand()?;
-            let change = self.overlay.as_ref().map(|overlay| (overlay.key(), overlay.value()));
+            let change = self.changes.as_ref().map(|changes| (changes.key(), changes.value()));
             match (&self.page, change) {
                 (None, None) => return Ok(None),
                 (Some(page), change) if change.is_none_or(|(key, _)| page.key() < key) => {
@@ -195,17 +194,19 @@ impl<'a> Merge<'a> {
                     if page.as_ref().is_some_and(|page| page.key() == key) {
                         self.page_stands = false;
                     }
-                    self.overlay_stands = false;
                     self.taken += key.len() + value.map_or(0, <[u8]>::len);
+                    if let Some(changes) = &mut self.changes {
+                        changes.pass();
+                    }
                     if let Some(value) = value {
-                        break From::Overlay(value);
+                        break From::Change(value);
                     }
                 }
                 (Some(_), None) => return Err(BrokenRun),
             }
         };
         Ok(match from {
-            From::Overlay(value) => self.overlay.as_ref().map(|overlay| (overlay.key(), value)),
+            From::Change(value) => self.changes.as_ref().map(|changes| (changes.key(), value)),
             From::Page(value) => self.page.as_ref().map(|page| (page.key(), value)),
         })
     }
@@ -218,11 +219,10 @@ impl<'a> Merge<'a> {
                 self.page = None;
             }
         }
-        if let (false, Some(overlay)) = (self.overlay_stands, &mut self.overlay) {
-            self.overlay_stands = overlay.advance()? && self.end.is_none_or(|end| overlay.key() < end);
-            if !self.overlay_stands {
-                self.overlay = None;
-            }
+        if let Some(changes) = &mut self.changes
+            && !(changes.stand()? && self.end.is_none_or(|end| changes.key() < end))
+        {
+            self.changes = None;
         }
         Ok(())
     }
