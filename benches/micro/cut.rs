@@ -47,6 +47,7 @@ fn bytes_cut(stage: &Stage, path: &Path) -> usize {
         known: Vec::new(),
         sniff: Arc::new(Formats(Arc::clone(&stage.content))),
         refuse_files: Vec::new(),
+        most_batches: usize::MAX,
         late_days: stage.settings.detection.late_days,
     };
     let source = source::spawn(options, out, recycled, Stop::never(), Arc::new(SourceStatus::default())).unwrap();

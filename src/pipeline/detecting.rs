@@ -37,6 +37,8 @@ const SHORT_DRAIN_TIME: Duration = Duration::from_secs(1);
 const COMMIT_PAUSE: Duration = Duration::from_millis(5);
 /// The same while more is read than comes: nobody waits for a single event of a backlog, and fewer commits cost less.
 const BACKLOG_PAUSE: Duration = Duration::from_millis(100);
+/// Changes with which a commit waits for no pause, bytes: what is committed is in memory several times over for a moment.
+const COMMIT_BYTES: usize = 1 << 20;
 
 /// Pause between two rejected records in the log.
 const SAMPLE_PAUSE: Duration = Duration::from_secs(10);
@@ -98,8 +100,8 @@ pub struct Detecting {
     pub turns: Arc<AtomicU64>,
     /// When a rejected record was last shown in the log.
     pub last_sample: Option<Instant>,
-    /// The last batch was as large as a read: more waits behind it.
-    pub is_behind: bool,
+    /// When the last batch as large as a read was judged: more waits behind such a one, be it in the next file.
+    pub behind_at: Option<Instant>,
 }
 
 /// How far a run is.
@@ -149,10 +151,12 @@ impl Detecting {
             // Whatever else keeps this thread busy, acknowledgements do not wait longer than this.
             let acks_are_due = acks_since.is_some_and(|t| t.elapsed() >= ACK_DELAY);
             let changed = self.detector.state.pending() > 0 || self.detector.state.agent_dirty;
-            let pause = if self.is_behind { BACKLOG_PAUSE } else { COMMIT_PAUSE };
+            let is_behind = self.behind_at.is_some_and(|t| t.elapsed() < BACKLOG_PAUSE);
+            let pause = if is_behind { BACKLOG_PAUSE } else { COMMIT_PAUSE };
             let pause = committed_at.map_or(Duration::ZERO, |t| pause.saturating_sub(t.elapsed()));
             let is_due = in_flight.is_none() && (changed || acks_are_due);
-            if is_due && (pause.is_zero() || ended || !self.has_room()) {
+            let is_large = self.detector.state.pending_bytes() >= COMMIT_BYTES;
+            if is_due && (pause.is_zero() || is_large || ended || !self.has_room()) {
                 in_flight = self.commit(&mut raised);
                 (acks_since, committed_at) = (None, Some(Instant::now()));
             }
@@ -213,7 +217,9 @@ impl Detecting {
             }
             while let Some(batch) = line.take(&self.detector, &self.committer) {
                 self.tick();
-                self.is_behind = batch.tally.bytes >= self.limits.read_bytes as u64 / 2;
+                if batch.tally.bytes >= self.limits.read_bytes as u64 / 2 {
+                    self.behind_at = Some(Instant::now());
+                }
                 self.detector.judge(&batch, &mut raised);
                 failpoint::reach(Point::DetectJudged);
                 self.log_sample(&batch);

@@ -161,8 +161,10 @@ impl Pipeline {
         let known = state.files().iter().map(|(id, f)| (*id, f.position.clone())).collect();
         let (raw_sender, raw) = bounded::<RawBatch>(limits.max_batches);
         let (event_sender, batches) = bounded::<EventBatch>(limits.max_batches);
-        let (buffer_sender, buffers) = bounded(limits.max_batches * 3);
-        let (used_sender, used) = bounded(limits.max_batches * 3);
+        // In the two channels, with each worker, and with detection.
+        let most_batches = limits.max_batches * 2 + workers(&settings) + 1;
+        let (buffer_sender, buffers) = bounded(most_batches);
+        let (used_sender, used) = bounded(most_batches);
         let (wake, woken) = bounded(1);
         let [flag, hurry] = [(); 2].map(|()| Arc::new(AtomicBool::new(false)));
         let stop = Stopper { flag, hurry, wake };
@@ -174,6 +176,7 @@ impl Pipeline {
             known,
             sniff: Arc::new(ContentSniff { content: Arc::clone(&content), zones: Mutex::new(zones.clone()) }),
             refuse_files: settings.sink_file.iter().map(|s| s.path.clone()).collect(),
+            most_batches,
             late_days: settings.detection.late_days,
         };
         let source_stop = source::Stop { flag: Arc::clone(&stop.flag), wake: woken };
@@ -230,7 +233,7 @@ impl Pipeline {
             hurry: Arc::clone(&stop.hurry),
             turns: Arc::clone(&turns),
             last_sample: None,
-            is_behind: false,
+            behind_at: None,
         };
         let detect = std::thread::Builder::new()
             .name("detect".into())

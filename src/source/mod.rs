@@ -129,6 +129,8 @@ pub struct SourceOptions {
     pub sniff: Arc<dyn Sniff>,
     /// Files that are never read, such as the agent's own alert file.
     pub refuse_files: Vec<PathBuf>,
+    /// Batches that may be on the way at once, until their buffers come back.
+    pub most_batches: usize,
     /// Days that an event may be behind the latest one of its entity before it is late. Nothing is read so far ahead of an
     /// older unread file that its events become late.
     pub late_days: u32,
@@ -171,8 +173,8 @@ impl SourceHandle {
     }
 }
 
-/// Starts the source thread. It drops `out` when everything is read ([`Mode::Once`]) or after `stop`; emptied buffers that
-/// come back through `recycled` are used again.
+/// Starts the source thread. It drops `out` when everything is read ([`Mode::Once`]) or after `stop`; the emptied
+/// buffer of each batch comes back through `recycled`, is used again, and lets another batch on its way.
 ///
 /// # Errors
 /// When a path to replay cannot be read, or the thread not started.
@@ -183,7 +185,7 @@ pub fn spawn(
     stop: Stop,
     status: Arc<SourceStatus>,
 ) -> Result<SourceHandle, SourceError> {
-    let outlet = outlet::Outlet::new(out, recycled, stop);
+    let outlet = outlet::Outlet::new(out, recycled, options.most_batches, stop);
     let run: Box<dyn FnOnce() + Send> = match options.mode {
         Mode::Live(spools) => {
             let settings = live::LiveSettings {

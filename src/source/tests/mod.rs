@@ -160,7 +160,7 @@ impl Bench {
     pub(super) fn live(&mut self) -> &mut Live {
         if self.live.is_none() {
             let (send, out) = unbounded();
-            let outlet = Outlet::new(send, crossbeam_channel::never(), Stop::never());
+            let outlet = Outlet::new(send, crossbeam_channel::never(), usize::MAX, Stop::never());
             let settings = LiveSettings {
                 spools: vec![self.spool.clone()],
                 limits: self.limits.clone(),

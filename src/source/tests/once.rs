@@ -22,6 +22,7 @@ fn replay_with(
         known: taken.known.clone().into_iter().collect(),
         sniff: Arc::new(Fake),
         refuse_files: refuse.to_vec(),
+        most_batches: usize::MAX,
         late_days: 3,
     };
     let handle = spawn(options, send, crossbeam_channel::never(), Stop::never(), Arc::clone(&status)).unwrap();
@@ -187,6 +188,7 @@ fn a_missing_path_or_a_fifo_is_an_error_at_once() {
             known: Vec::new(),
             sniff: Arc::new(Fake),
             refuse_files: Vec::new(),
+            most_batches: usize::MAX,
             late_days: 3,
         };
         let e = spawn(options, unbounded().0, crossbeam_channel::never(), Stop::never(), Arc::default()).unwrap_err();

@@ -25,6 +25,7 @@ pub(super) fn run(capacity: usize, rescan_secs: u64) -> Running {
         known: Vec::new(),
         sniff: Arc::new(Fake),
         refuse_files: Vec::new(),
+        most_batches: usize::MAX,
         late_days: 3,
     };
     let stop = Stop { flag: Arc::clone(&flag), wake: woken };
@@ -129,21 +130,33 @@ fn the_source_ends_when_the_pipeline_is_gone() {
     drop(wake);
 }
 
-#[test]
-fn buffers_come_back() {
-    let dir = tempfile::tempdir().unwrap();
-    fs::write(dir.path().join("a.log"), lines(0, 300_000)).unwrap();
-    let (send, out) = crossbeam_channel::bounded(1);
-    let (give, recycled) = unbounded();
+/// The lines of 300 KB in reads of 64 KiB, sent to whoever asks for no more than the buffers that come back.
+fn many_batches(
+    dir: &Path,
+    send: Sender<RawBatch>,
+    recycled: Receiver<Vec<u8>>,
+    most_batches: usize,
+    stop: Stop,
+) -> SourceHandle {
+    fs::write(dir.join("a.log"), lines(0, 300_000)).unwrap();
     let options = SourceOptions {
-        mode: Mode::Once { paths: vec![dir.path().to_owned()], format: FormatSetting::Auto },
+        mode: Mode::Once { paths: vec![dir.to_owned()], format: FormatSetting::Auto },
         limits: Limits { read_bytes: 64 * 1024, max_line_bytes: 1000, ..Limits::default() },
         known: Vec::new(),
         sniff: Arc::new(Fake),
         refuse_files: Vec::new(),
+        most_batches,
         late_days: 3,
     };
-    let handle = spawn(options, send, recycled, Stop::never(), Arc::default()).unwrap();
+    spawn(options, send, recycled, stop, Arc::default()).unwrap()
+}
+
+#[test]
+fn buffers_come_back() {
+    let dir = tempfile::tempdir().unwrap();
+    let (send, out) = crossbeam_channel::bounded(1);
+    let (give, recycled) = unbounded();
+    let handle = many_batches(dir.path(), send, recycled, usize::MAX, Stop::never());
     let mut places = std::collections::BTreeSet::new();
     let mut count = 0;
     let mut bytes = 0;
@@ -155,4 +168,25 @@ fn buffers_come_back() {
     handle.join().unwrap();
     assert_eq!(bytes, lines(0, 300_000).len());
     assert!(count > 30 && places.len() <= 5, "{count} batches in {} buffers", places.len());
+}
+
+/// Channels bound what waits in them, not what a slow worker keeps from being put in order.
+#[test]
+fn no_more_batches_are_on_the_way_than_may_be() {
+    let dir = tempfile::tempdir().unwrap();
+    let (send, out) = unbounded();
+    let (give, recycled) = unbounded();
+    let stop = Stop::never();
+    let flag = Arc::clone(&stop.flag);
+    let handle = many_batches(dir.path(), send, recycled, 3, stop);
+    let nothing_comes = || out.recv_timeout(Duration::from_millis(150)).is_err();
+    let first: Vec<RawBatch> = (0..3).map(|_| out.recv().unwrap()).collect();
+    assert!(nothing_comes());
+    for (n, batch) in first.into_iter().enumerate() {
+        give.send(batch.data).unwrap();
+        assert_eq!(out.recv().unwrap().seq, n as u64 + 3);
+        assert!(nothing_comes());
+    }
+    flag.store(true, Ordering::Relaxed);
+    handle.join().unwrap();
 }
