@@ -6,7 +6,7 @@
 //! a regular file. Lengths are bytes.
 
 use super::recall::{id_number, ids_around, recall};
-use super::recent::{Recent, Sent};
+use super::recent::{MAX_FILE_BYTES, Recent, Sent};
 use super::{FileMark, Outgoing, Sink, SinkError, SinkNotes, render};
 use crate::alert::{AgentIdentity, Alert, AlertKind};
 use crate::config::{FileSinkSettings, FsyncSetting};
@@ -101,7 +101,7 @@ impl FileSink {
             reached: None,
             mark: resume.unwrap_or(FileMark::ABSENT),
             half: None,
-            recent: Recent::default(),
+            recent: Recent::within(MAX_FILE_BYTES),
             owed: VecDeque::new(),
             sync_failed: false,
             notes: SinkNotes::default(),

@@ -7,9 +7,12 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-/// Most bytes kept of what a unix socket or a datagram socket took, or a file: more than the kernel holds for a socket that is
-/// not read, with its default limits.
+/// Most bytes kept of what a unix socket or a datagram socket took: more than the kernel holds for a socket that is not read,
+/// with its default limits.
 const MAX_BYTES: usize = 256 << 10;
+/// The same for a file: what can be written between its copying and its truncation, which follow one another at once unless the
+/// program that does both has to wait for a busy machine.
+pub(super) const MAX_FILE_BYTES: usize = 1 << 20;
 /// The same for a TCP connection: the buffer at its other end grows to 6 MiB with the default limits. Linux 6.18 has 32 MiB there,
 /// to which only bursts of that size make it grow.
 pub(super) const MAX_TCP_BYTES: usize = 8 << 20;
