@@ -259,6 +259,7 @@ fn a_backlog_is_read_in_order_while_it_grows_and_the_agent_is_killed() {
     let mut file = OpenOptions::new().append(true).open(site.spool("hq.log")).unwrap();
     for (n, chunk) in chunks.iter().enumerate() {
         let daemon = start(&site, &traffic, n as u64);
+        crate::site::wait("the agent to answer", || site.judged_bytes().is_some());
         let judged = site.judged_bytes();
         for record in chunk.iter().flat_map(|r| std::iter::repeat_n(*r, traffic.times)) {
             file.write_all(record.as_bytes()).unwrap();

@@ -155,10 +155,11 @@ impl Site {
             }
         }
     }
-    /// Bytes judged and committed, as a running agent tells.
+    /// Bytes judged and committed, as a running agent tells. Before that has the lock, agentctl reads the files of the one before,
+    /// and a signal would kill it.
     pub fn judged_bytes(&self) -> Option<u64> {
         let status: serde_json::Value = serde_json::from_slice(&self.ctl(&["status"]).stdout).ok()?;
-        status["bytes"].as_u64()
+        status["bytes"].as_u64().filter(|_| status["source"]["agent"] == "running")
     }
     pub fn wait_for_bytes(&self, bytes: u64) {
         wait(&format!("{bytes} bytes to be judged; log:\n{}", self.log()), || self.judged_bytes() == Some(bytes));

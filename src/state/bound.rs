@@ -85,3 +85,93 @@ fn least<K: Ord>(mut all: Vec<(K, &[u8], EntityId)>, max: usize) -> Vec<EntityId
     all.sort_unstable();
     all.into_iter().map(|(.., id)| id).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::batch::KeyHasher;
+    use crate::model::Maturity;
+    use crate::model::days::DaySet;
+    use crate::model::histogram::Bounds;
+    use crate::state::key::Key;
+    use crate::state::names::Names;
+    use crate::state::record::{BinRecord, EntityRecord, InstanceRecord};
+    use crate::store::codec;
+    use std::collections::BTreeMap;
+
+    type Records = BTreeMap<Vec<u8>, Vec<u8>>;
+
+    const EVENT: u8 = 2;
+
+    /// Users of whom each is known less than another in some way.
+    fn records() -> Records {
+        let mut records = Records::new();
+        for n in 0..40_i64 {
+            let user = format!("user{n}").into_bytes();
+            let mut days = DaySet::default();
+            (0..n as i32 * 7 % 5).for_each(|ago| _ = days.insert(100 - ago, 30));
+            let own = EntityRecord {
+                latest: Some(100 - n as i32 % 2),
+                history: vec![(EVENT, days)],
+                sums: vec![("R".into(), 100, Vec::new(), n as u64 * 13 % 17)],
+                ..EntityRecord::default()
+            };
+            records.insert(Key::Entity(EntityKind::User, user.clone()).encode(), codec::encode(&own));
+            if n % 3 == 0 {
+                continue;
+            }
+            let instance = InstanceRecord { latest: Some(100), saturated: false };
+            records
+                .insert(Key::Instance(EntityKind::User, user.clone(), "M".into()).encode(), codec::encode(&instance));
+            for bin in 0..n % 7 {
+                let bin_record =
+                    BinRecord { days: [(100, 1)].into_iter().collect(), first_ms: 1, last_ms: n * 29 % 31 };
+                let key = Key::Bin(EntityKind::User, user.clone(), "M".into(), vec![b'a' + bin as u8]);
+                records.insert(key.encode(), codec::encode(&bin_record));
+            }
+        }
+        records
+    }
+
+    /// What the state and the store hold when there is room for fewer and fewer, with so much memory for what was learned.
+    fn left(max_bytes: usize, away: u64) -> Vec<String> {
+        let names = Names { rules: vec!["R".into()], models: vec!["M".into()] };
+        let bounds = vec![Bounds { window_days: 30, max_bins: 1000, rank_days: Some(7) }];
+        let mut state = State::new(names, bounds, KeyHasher::default()).counting(vec![Maturity {
+            alpha: 0.05,
+            cut_off: 2,
+            min_confidence: 0.7,
+        }]);
+        let mut stored = records();
+        state.restore(stored.clone(), max_bytes).unwrap();
+        assert_eq!(state.memory().away, away);
+        let mut told = Vec::new();
+        for max in [30, 26, 20, 9, 1] {
+            state.bound_instances(0, EVENT, max * 2 / 3);
+            state.bound_entities(EntityKind::User, max);
+            let delta = state.drain(Delta::default());
+            stored.retain(|key, _| !delta.prefixes().iter().any(|prefix| key.starts_with(prefix)));
+            for (key, value) in delta.iter() {
+                match value {
+                    Some(value) => stored.insert(key.to_vec(), value.to_vec()),
+                    None => stored.remove(key),
+                };
+            }
+            let keys: Vec<String> = stored.keys().map(|key| key.escape_ascii().to_string()).collect();
+            let entities = &state.entities;
+            told.push(format!(
+                "{:?} {:?} {:?} {keys:?}",
+                entities.census, entities.instance_counts, state.agent.limits
+            ));
+        }
+        told
+    }
+
+    #[test]
+    fn who_leaves_is_the_same_whether_memory_or_the_store_has_what_was_learned() {
+        let in_memory = left(usize::MAX, 0);
+        assert_eq!(left(0, 40), in_memory);
+        let users = |told: &String| told.matches("euuser").count();
+        assert!(in_memory.last().is_some_and(|last| (1..9).contains(&users(last))), "{in_memory:?}");
+    }
+}
