@@ -239,7 +239,9 @@ fn judge_a_backlog(traffic: &Traffic, slow: bool) {
         println!("{} MB on disk in {:?}", looks[0].0 / 1_000_000, since.elapsed());
     }
     if slow || effort::is_torture() {
-        assert!(looks.len() > 4 && looks[0].0 > looks[1].0, "the backlog was seen to shrink: {looks:?}");
+        // It shrinks with each commit, and several looks may fall between two.
+        let is_part = |bytes: u64| bytes > 0 && bytes < looks[0].0;
+        assert!(looks.len() > 4 && looks.iter().any(|l| is_part(l.0)), "the backlog was seen to shrink: {looks:?}");
         assert!(looks.iter().any(|l| l.2 > 0) && looks.last().unwrap().2 == 0, "files waited for it: {looks:?}");
     }
     bytes += traffic.append(&site.spool("hq.log"), Some(true), DAYS - 1..DAYS);
