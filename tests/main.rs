@@ -11,6 +11,7 @@ mod mounts; // file systems of a test's own
 mod site; // the real daemon in a directory of its own
 mod skip; // how a test says that it cannot run here
 mod support; // a replay through the library, with its state kept
+mod unit_environment; // what the systemd unit sets
 
 mod abuse; // hostile and huge input: bounded, and said
 mod agentctl; // agentctl's exit codes and streams, from outside

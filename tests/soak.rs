@@ -23,14 +23,6 @@ fn sample(pid: u32, state: &Path) -> Sample {
     Sample { rss_kib: rss.trim().trim_end_matches(" kB").parse().unwrap(), descriptors, disk: bytes_under(state) }
 }
 
-/// What malloc is told in the unit.
-fn environment_of_the_unit() -> Vec<(String, String)> {
-    let unit = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/systemd/exfil-agent.service")).unwrap();
-    let lines = unit.lines().filter_map(|line| line.strip_prefix("Environment="));
-    let pairs = lines.flat_map(str::split_whitespace).filter_map(|pair| pair.split_once('='));
-    pairs.map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
-}
-
 fn bytes_under(dir: &Path) -> u64 {
     let entries = fs::read_dir(dir).into_iter().flatten().flatten();
     entries.map(|e| if e.path().is_dir() { bytes_under(&e.path()) } else { e.metadata().map_or(0, |m| m.len()) }).sum()
@@ -47,7 +39,7 @@ fn twenty_minutes_of_everything_leave_memory_descriptors_and_disk_flat() {
     site.configure("[limits]\nforget_gone_hours = 1\nmax_alerts_kept = 500\nmax_delta_bytes = 1048576\n");
     site.reconfigure("[state]\n", "[state]\nsnapshot_minutes = 1\n");
     fs::create_dir(site.root().join("spool")).unwrap();
-    let environment = environment_of_the_unit();
+    let environment = crate::unit_environment::environment_of_the_unit();
     let daemon = site.start_with(&environment.iter().map(|(n, v)| (n.as_str(), v.as_str())).collect::<Vec<_>>());
     let pid = daemon.child.id();
     // The same five weeks over and over: a state that has seen them once has nothing more to grow by.

@@ -2,6 +2,7 @@
 
 use crate::options::emptied;
 use crate::product::Product;
+use crate::unit_environment::environment_of_the_unit;
 use exfil_agent::control::client::Client;
 use exfil_agent::state::record::FileRecord;
 use exfil_agent::store::codec;
@@ -88,14 +89,6 @@ impl<'a> Site<'a> {
         let (_, files) = Client::connect(&self.at("control.sock")).ok()?.scan(b"f", b"f").ok()?;
         files.iter().map(|(_, file)| Some(codec::decode::<FileRecord>(file).ok()?.tally.bytes)).sum()
     }
-}
-
-/// What the systemd unit sets.
-fn environment_of_the_unit() -> Vec<(String, String)> {
-    let unit = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/systemd/exfil-agent.service")).unwrap();
-    let lines = unit.lines().filter_map(|line| line.strip_prefix("Environment="));
-    let pairs = lines.flat_map(str::split_whitespace).filter_map(|pair| pair.split_once('='));
-    pairs.map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
 }
 
 impl Daemon {

@@ -26,6 +26,8 @@ mod product; // the binaries under measurement
 mod rounds; // A B C, A B C, …
 mod rules; // public Sigma rules beside ours
 mod table;
+#[path = "../../tests/unit_environment.rs"]
+mod unit_environment; // what the systemd unit sets
 mod yardstick; // the floor, its data, the peers' configurations
 
 use clap::Parser;

@@ -245,16 +245,14 @@ impl Durable {
         Ok(())
     }
 
-    /// Takes the last snapshot and closes. What hourly snapshots open again stays closed.
+    /// Takes the last snapshot and closes. Nothing has to be let go for that.
     fn end(&mut self) {
         self.try_snapshot();
-        let Some(store) = self.store.take() else { return };
-        if !store.compact_due(self.compact_min_bytes) {
-            if let Err(e) = store.close() {
-                error!("closing the state: {e}");
-            }
-        } else if let Err(e) = store.close_compacted() {
-            warn!("the database cannot be written anew: {e}; it stays as it is");
+        self.compact();
+        if let Some(store) = self.store.take()
+            && let Err(e) = store.close()
+        {
+            error!("closing the state: {e}");
         }
     }
 

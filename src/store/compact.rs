@@ -47,20 +47,6 @@ fn write(view: &View, place: &Path) -> Result<(), StoreError> {
 
 /// The new database changes places with the old one, which is removed. After an error the store must be opened again.
 pub(super) fn exchange(view: &mut View, new: &Path) -> Result<(), StoreError> {
-    change_places(view, new)?;
-    *view = load_verified(&view.dir, view.root.schema)?;
-    remove(new);
-    Ok(())
-}
-
-/// The same, but the new database stays closed: the next start verifies it.
-pub(super) fn exchange_closed(view: &mut View, new: &Path) -> Result<(), StoreError> {
-    change_places(view, new)?;
-    remove(new);
-    Ok(())
-}
-
-fn change_places(view: &mut View, new: &Path) -> Result<(), StoreError> {
     let place = view.dir.join(SLED_DIR);
     view.engine.shut()?;
     renameat_with(CWD, new, CWD, &place, RenameFlags::EXCHANGE)
@@ -68,10 +54,8 @@ fn change_places(view: &mut View, new: &Path) -> Result<(), StoreError> {
         .map_err(StoreError::io(&place, "exchanging"))?;
     sync_dir(&view.dir)?;
     failpoint::reach(Point::CompactExchanged);
+    *view = load_verified(&view.dir, view.root.schema)?;
+    // What cannot be removed now is removed at the next start.
+    let _ = fs::remove_dir_all(new);
     Ok(())
-}
-
-/// What cannot be removed now is removed at the next start.
-fn remove(old: &Path) {
-    let _ = fs::remove_dir_all(old);
 }

@@ -333,16 +333,6 @@ impl Store {
         self.note(result)
     }
 
-    /// The same at the end: the new database is not opened.
-    ///
-    /// # Errors
-    /// When the new database cannot be written, the old one stays. Nothing is lost in any case.
-    pub fn close_compacted(mut self) -> Result<(), StoreError> {
-        self.check_usable()?;
-        let new = compact::build(&self.view)?;
-        compact::exchange_closed(&mut self.view, &new)
-    }
-
     /// Whether [`Store::fold_step`] should be called when there is time.
     pub fn fold_due(&self) -> bool {
         self.pass.is_some()
