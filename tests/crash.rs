@@ -35,7 +35,7 @@ fn kill_minus_nine_in_the_middle_changes_neither_alerts_nor_state() {
 fn kill_often(bytes: &[u8], kills: usize, seed: u64, ids: &[String], state: &str) {
     let mut rng = Draw::new(seed);
     let site = Site::new();
-    site.configure("[limits]\nmax_delta_bytes = 65536\nmax_resident_bytes = 0\n");
+    site.configure("[limits]\nmax_delta_bytes = 16384\nmax_resident_bytes = 0\n");
     site.reconfigure("[state]\n", "[state]\ncompact_min_bytes = 0\n");
     fs::create_dir(site.root().join("spool")).unwrap();
     let mut daemon = site.start();
@@ -124,7 +124,7 @@ struct Life {
 impl Life {
     fn new(point: Point, nth: usize) -> Life {
         let site = Site::new();
-        site.configure("[limits]\nmax_delta_bytes = 65536\nmax_resident_bytes = 0\n");
+        site.configure("[limits]\nmax_delta_bytes = 16384\nmax_resident_bytes = 0\n");
         site.reconfigure("[state]\n", "[state]\ncompact_min_bytes = 0\n");
         fs::create_dir(site.root().join("spool")).unwrap();
         Life { site, fail: format!("abort={}:{nth}", point.name()), daemon: None, died: false, written: 0 }

@@ -61,7 +61,7 @@ fn unpack(golden: &Path, state: &Path) {
 
 fn make(golden: &Path) {
     let spool = TempDir::new().unwrap();
-    let mut replay = Replay::new("[limits]\nmax_delta_bytes = 65536\n", 1);
+    let mut replay = Replay::new("[limits]\nmax_delta_bytes = 16384\n", 1);
     let mut files = Vec::new();
     for (n, part) in office(900).chunks(300).enumerate() {
         let file = spool.path().join(format!("office-{n}.cef"));

@@ -74,7 +74,7 @@ fn what_exceptions_silence_is_counted_once_whatever_kills_the_agent() {
     let text = lines.join("\n") + "\n";
     let site = site_with(&[("us.override.toml", EXCEPTIONS)]);
     site.reconfigure("[state]\n", "[state]\ncompact_min_bytes = 0\n");
-    site.configure("[limits]\nmax_delta_bytes = 65536\nmax_resident_bytes = 0\n");
+    site.configure("[limits]\nmax_delta_bytes = 16384\nmax_resident_bytes = 0\n");
     let all = site.root().join("all.cef");
     fs::write(&all, &text).unwrap();
     let config = format!("[detection]\ncontent_dir = {:?}\n", content_of(&site));

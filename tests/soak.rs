@@ -36,7 +36,7 @@ fn twenty_minutes_of_everything_leave_memory_descriptors_and_disk_flat() {
     let length = Duration::from_secs(std::env::var("EXFIL_AGENT_SOAK_SECS").map_or(1200, |s| s.parse().unwrap()));
     let site = Site::new();
     // Small enough that folding begins within the first third: what waits to be folded bounds the disk.
-    site.configure("[limits]\nforget_gone_hours = 1\nmax_alerts_kept = 500\nmax_delta_bytes = 1048576\n");
+    site.configure("[limits]\nforget_gone_hours = 1\nmax_alerts_kept = 500\nmax_delta_bytes = 262144\n");
     site.reconfigure("[state]\n", "[state]\nsnapshot_minutes = 1\n");
     fs::create_dir(site.root().join("spool")).unwrap();
     let environment = crate::unit_environment::environment_of_the_unit();

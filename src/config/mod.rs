@@ -393,7 +393,7 @@ pub struct Limits {
     pub workers: usize,
     /// Uncommitted effects at which detection waits for the store, bytes.
     pub max_uncommitted_bytes: usize,
-    /// Unfolded deltas at which the store folds, bytes.
+    /// Unfolded deltas at which the store folds, bytes as packed.
     pub max_delta_bytes: usize,
     /// Undelivered alerts at which detection waits for the sinks.
     pub max_queued_alerts: usize,

@@ -300,7 +300,7 @@ fn read_limits(mut t: Table<'_, '_, '_>) -> Limits {
     t.whole("max_expansion", &mut s.max_expansion, 1..=1_000_000);
     t.whole("workers", &mut s.workers, 0..=64);
     t.whole("max_uncommitted_bytes", &mut s.max_uncommitted_bytes, 65_536..=4 * GIB);
-    t.whole("max_delta_bytes", &mut s.max_delta_bytes, 65_536..=4 * GIB);
+    t.whole("max_delta_bytes", &mut s.max_delta_bytes, 16_384..=4 * GIB);
     t.whole("max_queued_alerts", &mut s.max_queued_alerts, 1..=10_000_000);
     t.whole("max_queued_alert_bytes", &mut s.max_queued_alert_bytes, 65_536..=4 * GIB);
     t.whole("max_alerts_kept", &mut s.max_alerts_kept, 0..=10_000_000);

@@ -9,6 +9,7 @@ use super::error::StoreError;
 use super::open::{SLED_DIR, load_verified, sync_dir};
 use super::recovery::unfinished;
 use super::root::Root;
+use super::snapshot;
 use super::view::View;
 use crate::failpoint::{self, Point};
 use rustix::fs::{CWD, RenameFlags, renameat_with};
@@ -16,10 +17,11 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// Writes all records of a store into a new database beside it; returns where.
-pub(super) fn build(view: &View) -> Result<PathBuf, StoreError> {
+/// Writes all records of a store into a new database beside it; returns where. What is written of them on the way, a snapshot,
+/// is finished first.
+pub(super) fn build(view: &View, snapshot: Option<snapshot::Writer>) -> Result<PathBuf, StoreError> {
     let place = unfinished(&view.dir)?;
-    let built = write(view, &place);
+    let built = write(view, &place, snapshot);
     if built.is_err() {
         // A full disk must not be filled by what nobody can use.
         let _ = fs::remove_dir_all(&place);
@@ -27,18 +29,18 @@ pub(super) fn build(view: &View) -> Result<PathBuf, StoreError> {
     built.map(|()| place)
 }
 
-fn write(view: &View, place: &Path) -> Result<(), StoreError> {
+fn write(view: &View, place: &Path, mut snapshot: Option<snapshot::Writer>) -> Result<(), StoreError> {
     let engine = Engine::open(&view.dir, place)?;
     let root = Root { id: view.root.id, schema: view.root.schema, epoch: view.root.epoch, ..Root::default() };
     let mut builder = Builder::new(&engine, root);
-    let mut failed = None;
+    let mut pushed = Ok(());
     view.each(b"", b"", |key, value| {
-        failed = builder.push(key, value).err();
-        failed.is_none()
+        let noted = snapshot.as_mut().map_or(Ok(()), |snapshot| snapshot.push(key, value));
+        pushed = noted.and_then(|()| builder.push(key, value));
+        pushed.is_ok()
     })?;
-    if let Some(e) = failed {
-        return Err(e);
-    }
+    pushed?;
+    snapshot.map(snapshot::Writer::finish).transpose()?;
     builder.finish()?;
     engine.close()?;
     failpoint::reach(Point::CompactBuilt);

@@ -2,6 +2,7 @@
 //! together.
 
 use super::error::StoreError;
+use super::run::head_of;
 use super::{MAX_KEY_BYTES, MAX_VALUE_BYTES};
 
 /// The length that stands for "removed".
@@ -117,7 +118,7 @@ impl Delta {
         }
         let bytes = &self.bytes;
         // Keys begin with what they are about, so that most differ here, and need not be looked up.
-        let mut order: Vec<(u128, Span)> = self.spans.iter().map(|span| (span.head(bytes), *span)).collect();
+        let mut order: Vec<_> = self.spans.iter().map(|span| (head_of(span.key(bytes)), *span)).collect();
         order.sort_unstable_by(|(a_head, a), (b_head, b)| {
             a_head.cmp(b_head).then_with(|| a.key(bytes).cmp(b.key(bytes))).then(a.at.cmp(&b.at))
         });
@@ -137,17 +138,6 @@ impl Delta {
 impl Span {
     fn key<'a>(&self, bytes: &'a [u8]) -> &'a [u8] {
         bytes.get(self.at..self.at + self.key_len as usize).unwrap_or_default()
-    }
-
-    /// The first bytes of the key, which compare as the key does.
-    fn head(&self, bytes: &[u8]) -> u128 {
-        let key = self.key(bytes);
-        let mut head = [0; 16];
-        let shared = key.len().min(head.len());
-        if let (Some(to), Some(from)) = (head.get_mut(..shared), key.get(..shared)) {
-            to.copy_from_slice(from);
-        }
-        u128::from_be_bytes(head)
     }
 
     fn value<'a>(&self, bytes: &'a [u8]) -> Option<&'a [u8]> {

@@ -207,13 +207,15 @@ impl Drop for Engine {
 }
 
 impl Change {
-    /// Puts a record that is not there yet, or whose old value this change has removed. Returns what it adds to the digest.
-    pub(super) fn put(&mut self, key: &[u8], value: Vec<u8>) -> u128 {
+    /// Puts a record that is not there yet, or whose old value this change has removed. Returns the value, which shares its memory
+    /// with what sled keeps of it, and what it adds to the digest.
+    pub(super) fn put(&mut self, key: &[u8], value: Vec<u8>) -> (Value, u128) {
         let digest = digest_of(key, &value);
         self.digest = self.digest.wrapping_add(digest);
         self.puts += 1;
-        self.batch.insert(key, value);
-        digest
+        let value = Value::from(value);
+        self.batch.insert(key, value.clone());
+        (value, digest)
     }
 
     /// Removes a record that adds so much to the digest.

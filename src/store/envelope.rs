@@ -105,6 +105,11 @@ pub(super) fn part(kind: Kind, value: &[u8]) -> Result<Part<'_>, &'static str> {
     Ok(Part { format, count: u16::from_le_bytes(*count), piece })
 }
 
+/// The fragment in a part that is known to be sound.
+pub(super) fn piece(value: &[u8]) -> &[u8] {
+    value.get(HEADER_BYTES + PART_COUNT_BYTES..).unwrap_or_default()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -144,6 +149,7 @@ mod tests {
                 assert!(value.len() <= MAX_VALUE_BYTES);
                 let part = part(Kind::Delta, value).unwrap();
                 assert_eq!((*n as usize, part.count as usize, part.format), (i, parts.len(), FORMAT));
+                assert_eq!(piece(value), part.piece);
                 back.extend_from_slice(part.piece);
             }
             assert_eq!(back, stream);

@@ -27,36 +27,32 @@ const STEP_VALUES: usize = 64;
 const REMOVED_VALUES: usize = 500;
 
 /// A pass under way.
-#[derive(Debug)]
 pub(super) struct Pass {
     /// The deltas up to this epoch will be folded.
     target: u64,
-    /// Everything below is done.
-    cursor: Box<[u8]>,
+    /// What they say, from where folding goes on.
+    changes: Cursor,
 }
 
 impl Pass {
     /// A pass over all that is committed now.
-    pub(super) fn begin(view: &mut View) -> Pass {
+    pub(super) fn begin(view: &mut View) -> Result<Pass, StoreError> {
         view.overlay.freeze();
-        Pass { target: view.root.epoch, cursor: Box::default() }
+        let changes = view.overlay.frozen().map_err(page::broken(&view.dir))?;
+        Ok(Pass { target: view.root.epoch, changes })
     }
 
     /// Does one step in memory and in `change`; `false` when that was the last one.
     pub(super) fn step(&mut self, view: &mut View, change: &mut Change) -> Result<bool, StoreError> {
         let View { dir, engine, root, index, overlay, .. } = view;
-        let mut changes = overlay.frozen_from(&self.cursor).map_err(page::broken(dir))?;
         let mut shelf = Shelf { dir, engine, root, index, change };
         let is_done = loop {
             if shelf.change.keys() >= STEP_VALUES {
                 break false;
             }
-            match shelf.fold_range(&mut changes)? {
-                Stop::At(low) => self.cursor = low,
-                Stop::Within(key) => {
-                    self.cursor = key;
-                    break false; // the pages of this range are not readable before the batch is applied
-                }
+            match shelf.fold_range(&mut self.changes)? {
+                Stop::At => {}
+                Stop::Within => break false, // the pages of this range are not readable before the batch is applied
                 Stop::End => break true,
             }
         };
@@ -92,10 +88,10 @@ pub(super) fn remove_dead(view: &mut View, change: &mut Change) {
 
 /// Where folding a range stopped.
 enum Stop {
-    /// At the end of the range, which is the low key of the next page.
-    At(Box<[u8]>),
-    /// In the middle: the changes from this key on are left.
-    Within(Box<[u8]>),
+    /// At the end of the range.
+    At,
+    /// In the middle: some of its changes are left.
+    Within,
     /// At the end of all keys.
     End,
 }
@@ -111,7 +107,7 @@ struct Shelf<'v> {
 
 impl Shelf<'_> {
     /// Merges what is to be folded next into the page that covers it, and into the pages after it while the result stays small.
-    fn fold_range(&mut self, changes: &mut Cursor<'_>) -> Result<Stop, StoreError> {
+    fn fold_range(&mut self, changes: &mut Cursor) -> Result<Stop, StoreError> {
         if !self.stand(changes)? {
             return Ok(Stop::End);
         }
@@ -129,7 +125,7 @@ impl Shelf<'_> {
 
             let end = next.as_ref().map(|(low, _)| low.as_ref());
             if self.gather(stream.as_deref(), changes, end, &mut gathered)? {
-                break if self.stand(changes)? { Stop::Within(changes.key().into()) } else { Stop::End };
+                break if self.stand(changes)? { Stop::Within } else { Stop::End };
             }
             match next {
                 None => break Stop::End,
@@ -137,7 +133,7 @@ impl Shelf<'_> {
                     let fits = gathered.encoded + page.bytes as usize <= FILL_BYTES;
                     let small = !gathered.spans.is_empty() && gathered.encoded < SMALL_BYTES;
                     if !small || !(fits || self.is_touched(&low, changes)?) {
-                        break Stop::At(low);
+                        break Stop::At;
                     }
                     start = low;
                 }
@@ -147,12 +143,12 @@ impl Shelf<'_> {
         Ok(stop)
     }
 
-    fn stand(&self, changes: &mut Cursor<'_>) -> Result<bool, StoreError> {
+    fn stand(&self, changes: &mut Cursor) -> Result<bool, StoreError> {
         changes.stand().map_err(page::broken(self.dir))
     }
 
     /// Whether what is to be folded next goes into the page with this low key.
-    fn is_touched(&self, low: &[u8], changes: &mut Cursor<'_>) -> Result<bool, StoreError> {
+    fn is_touched(&self, low: &[u8], changes: &mut Cursor) -> Result<bool, StoreError> {
         let end = self.index.above(low).map(|(end, _)| end);
         Ok(self.stand(changes)? && end.is_none_or(|end| changes.key() < end))
     }
@@ -162,7 +158,7 @@ impl Shelf<'_> {
     fn gather(
         &self,
         stream: Option<&[u8]>,
-        changes: &mut Cursor<'_>,
+        changes: &mut Cursor,
         end: Option<&[u8]>,
         gathered: &mut Gathered,
     ) -> Result<bool, StoreError> {

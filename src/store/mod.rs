@@ -49,16 +49,15 @@ pub use recovery::Recovered;
 pub use stopped::{ReadStore, read_snapshot, read_stopped};
 
 use crate::failpoint::{self, Point};
-use engine::{Change, Engine};
+use engine::{Change, Engine, Value};
 use envelope::{Kind, cut, part_count};
 use fold::Pass;
 use layer::Layer;
 use lock::Lock;
-use packed::pack;
 use page::{DELTA, part_key};
 use snapshot::Snapshots;
 use std::collections::VecDeque;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use view::{DeltaRef, View};
 use witness::Witness;
 
@@ -70,6 +69,8 @@ pub const MAX_VALUE_BYTES: usize = 4 << 20;
 const MAX_DELTAS: usize = 16_384;
 /// As many times its contents a database may take before it is written anew.
 const MAX_WASTE: u64 = 2;
+/// As many times what unfolded changes take in memory, packed and the latest of each key, their deltas may be long.
+const MAX_DELTA_WASTE: u64 = 4;
 /// Parts that one delta may have; larger batches make sled keep memory for good.
 const MAX_DELTA_PARTS: usize = 16_384;
 
@@ -79,7 +80,7 @@ pub type Record = (Vec<u8>, Vec<u8>);
 /// How to open a store.
 #[derive(Clone, Debug)]
 pub struct StoreOptions {
-    /// Unfolded deltas at which folding is due, bytes; more if the pages are more than eight times as large.
+    /// Unfolded changes at which folding is due, bytes as packed; more if the pages are more than eight times as large.
     pub max_delta_bytes: usize,
     /// Version of the records that the caller writes. A store with a newer one is refused.
     pub schema: u16,
@@ -230,17 +231,17 @@ impl Store {
         if delta.is_empty() {
             return Ok(self.view.root.epoch);
         }
-        let layer = Layer::compose(delta);
-        let bytes = layer.stream().len() as u64;
-        let packed = pack(layer.stream());
-        let parts = part_count(packed.len());
+        let mut layer = Layer::compose(delta);
+        let (bytes, stored) = (layer.plain_len(), layer.packed().len());
+        let parts = part_count(stored);
         let (Ok(parts), true) = (u16::try_from(parts), parts <= MAX_DELTA_PARTS) else {
             return Err(StoreError::Invalid { what: format!("a delta of {bytes} bytes is too large") });
         };
-        let result = self.write_delta(parts, &packed);
-        let digests = self.note(result)?;
+        let result = self.write_delta(parts, layer.packed());
+        let (parts, digests) = self.note(result)?;
+        layer.lie_in(parts);
         let epoch = self.view.root.epoch;
-        self.view.deltas.push_back(DeltaRef { epoch, from: 0, digests, bytes, stored: packed.len() as u64 });
+        self.view.deltas.push_back(DeltaRef { epoch, from: 0, digests, bytes, stored: stored as u64 });
         self.view.delta_bytes += bytes;
         let result = self.view.overlay.push(layer).map_err(page::broken(&self.view.dir));
         self.note(result)?;
@@ -263,14 +264,29 @@ impl Store {
     ///
     /// # Errors
     /// When it cannot be written or the store not be read. Older snapshots are as they were, and so is the store.
-    pub fn snapshot(&mut self) -> Result<PathBuf, StoreError> {
+    pub fn snapshot(&mut self) -> Result<(), StoreError> {
         self.check_usable()?;
-        let path = snapshot::write(&self.view)?;
+        snapshot::write(&self.view)?;
+        self.prune_snapshots(self.snapshots_kept)
+    }
+
+    /// [`Store::snapshot`] and [`Store::compact`] for one walk over everything, instead of two.
+    ///
+    /// # Errors
+    /// As these: while the store is usable it goes on as it was, and each can be tried alone. There may be a snapshot.
+    pub fn snapshot_and_compact(&mut self) -> Result<(), StoreError> {
+        self.check_usable()?;
+        let snapshot = snapshot::Writer::begin(&self.view)?;
+        self.rewrite(Some(snapshot))?;
+        self.prune_snapshots(self.snapshots_kept)
+    }
+
+    fn prune_snapshots(&mut self, kept: usize) -> Result<(), StoreError> {
         failpoint::reach(Point::SnapshotPruning);
         self.snapshots = Snapshots::of(&self.view.dir);
-        snapshot::prune(&self.view.dir, self.snapshots_kept)?;
+        snapshot::prune(&self.view.dir, kept)?;
         self.snapshots = Snapshots::of(&self.view.dir);
-        Ok(path)
+        Ok(())
     }
 
     /// Lets go of the memory that a walk over everything, such as a snapshot, has filled: sled keeps what it has read until it is
@@ -296,8 +312,7 @@ impl Store {
         if self.snapshots_kept > 0 {
             self.snapshot()?;
         }
-        snapshot::prune(&self.view.dir, self.snapshots_kept.min(1))?;
-        self.snapshots = Snapshots::of(&self.view.dir);
+        self.prune_snapshots(self.snapshots_kept.min(1))?;
         Ok(before)
     }
 
@@ -327,7 +342,11 @@ impl Store {
     /// open it again; nothing is lost.
     pub fn compact(&mut self) -> Result<(), StoreError> {
         self.check_usable()?;
-        let new = compact::build(&self.view)?;
+        self.rewrite(None)
+    }
+
+    fn rewrite(&mut self, snapshot: Option<snapshot::Writer>) -> Result<(), StoreError> {
+        let new = compact::build(&self.view, snapshot)?;
         self.pass = None;
         let result = compact::exchange(&mut self.view, &new);
         self.note(result)
@@ -336,19 +355,24 @@ impl Store {
     /// Whether [`Store::fold_step`] should be called when there is time.
     pub fn fold_due(&self) -> bool {
         self.pass.is_some()
-            || self.view.delta_bytes >= self.delta_limit()
+            || self.unfolded() >= self.delta_limit()
             || self.view.deltas.len() >= MAX_DELTAS
             || fold::has_dead(&self.view)
     }
 
     /// Whether folding does not keep up with commits and must not wait for a pause between them.
     pub fn fold_overdue(&self) -> bool {
-        self.view.delta_bytes >= self.delta_limit() * 2
+        self.unfolded() >= self.delta_limit() * 2
     }
 
-    /// Unfolded deltas at which folding is due, bytes.
+    /// What unfolded changes cost, bytes: the memory that they take, or a share of what a start has to read.
+    fn unfolded(&self) -> u64 {
+        self.view.overlay.bytes().max(self.view.delta_bytes / MAX_DELTA_WASTE)
+    }
+
+    /// Unfolded changes at which folding is due, bytes.
     fn delta_limit(&self) -> u64 {
-        self.max_delta_bytes.max(self.view.index.bytes() / 8)
+        self.max_delta_bytes.max(self.view.index.stored() / 8)
     }
 
     /// Folds a little, durably; `false` when nothing is left to do. Commits may come between two steps.
@@ -445,19 +469,19 @@ impl Store {
         Ok(())
     }
 
-    /// Writes the next delta; returns what each of its parts adds to the digest.
-    fn write_delta(&mut self, parts: u16, packed: &[u8]) -> Result<VecDeque<u128>, StoreError> {
+    /// Writes the next delta; returns its parts, and what each adds to the digest.
+    fn write_delta(&mut self, parts: u16, packed: &[u8]) -> Result<(Vec<Value>, VecDeque<u128>), StoreError> {
         let epoch = self.view.root.epoch + 1;
         let mut change = Change::default();
         let values = cut(Kind::Delta, packed).into_iter().flatten().take(parts.into());
-        let digests = values.map(|(n, value)| change.put(&part_key(DELTA, epoch, n), value)).collect();
+        let written = values.map(|(n, value)| change.put(&part_key(DELTA, epoch, n), value)).unzip();
         self.view.root.epoch = epoch;
         self.view.root.schema = self.schema;
         failpoint::reach(Point::CommitComposed);
         self.view.engine.apply(change, &mut self.view.root)?;
         self.witness.record(epoch)?;
         failpoint::reach(Point::CommitWitnessed);
-        Ok(digests)
+        Ok(written)
     }
 
     fn fold(&mut self) -> Result<bool, StoreError> {
@@ -471,7 +495,7 @@ impl Store {
         if self.pass.is_none() && view.deltas.is_empty() {
             return Ok(false);
         }
-        let mut pass = self.pass.take().unwrap_or_else(|| Pass::begin(view));
+        let mut pass = self.pass.take().map_or_else(|| Pass::begin(view), Ok)?;
         if pass.step(view, &mut change)? {
             self.pass = Some(pass);
         }

@@ -9,7 +9,6 @@ use super::error::StoreError;
 use super::layer::Layer;
 use super::lock::Lock;
 use super::overlay::Overlay;
-use super::packed::unpack;
 use super::page::{self, DELTA, Index, PAGE, parse_key};
 use super::root::{BadRoot, Root, StoreId, digest_of};
 use super::view::{DeltaRef, View};
@@ -315,21 +314,12 @@ impl<'a> Survey<'a> {
 
     fn delta(&mut self, open: OpenStream, dead: bool, packed: &[u8]) -> Result<(), StoreError> {
         let broken = page::broken(self.dir);
-        let mut stream = Vec::new();
-        if !dead {
-            // Of a dead one, parts may be missing.
-            unpack(open.format, packed, &mut stream).map_err(&broken)?;
-            // It is held in memory until it is folded.
-            stream.shrink_to_fit();
-        }
-        let (bytes, stored) = (stream.len() as u64, packed.len() as u64);
+        // Of a dead one, parts may be missing.
+        let layer = if dead { None } else { Some(Layer::read(open.format, packed.to_vec()).map_err(&broken)?) };
+        let (bytes, stored) = (layer.as_ref().map_or(0, Layer::plain_len), packed.len() as u64);
         let digests = std::mem::take(&mut self.digests);
         self.deltas.push_back(DeltaRef { epoch: open.id, from: open.from, digests, bytes, stored });
-        if dead {
-            return Ok(());
-        }
-        let layer = Layer::read(stream).map_err(&broken)?;
-        self.overlay.push(layer).map_err(broken)
+        layer.map_or(Ok(()), |layer| self.overlay.push(layer)).map_err(broken)
     }
 
     fn check(&self, root: &Root) -> Result<(), StoreError> {

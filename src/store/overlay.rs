@@ -1,22 +1,24 @@
 //! The changes that are not folded yet: what the pages say of these keys does not count.
 //!
 //! Kept as they were committed, as sorted runs; of several changes of a key the one of the latest run counts. Runs of about one
-//! size are merged when there are many of them, so that reading looks into few.
+//! size are merged when there are many of them, so that reading looks into few. They stay packed; readers unpack what they look at.
 
-use super::layer::{Layer, Writer};
-use super::run::{BrokenRun, Reader};
+use super::layer::{Layer, LayerReader, Writer};
+use super::run::{BrokenRun, head_of};
 use std::cmp::Ordering;
-use std::collections::BinaryHeap;
-use std::collections::binary_heap::PeekMut;
+use std::sync::Arc;
 
 /// As many layers of one size are merged.
 const FAN: usize = 8;
+
+/// Longer layers are not merged: there are few of them before they are folded, which reads them side by side.
+const MERGED_BYTES: usize = 64 * 1024;
 
 /// Unfolded changes.
 #[derive(Debug, Default)]
 pub(super) struct Overlay {
     /// Oldest first.
-    layers: Vec<Layer>,
+    layers: Vec<Arc<Layer>>,
     /// How many of them, from the first on, are being folded.
     frozen: usize,
 }
@@ -24,21 +26,29 @@ pub(super) struct Overlay {
 impl Overlay {
     /// How many changes there are: of keys that were changed again, more than one.
     pub(super) fn len(&self) -> u64 {
-        self.layers.iter().map(Layer::len).sum()
+        self.layers.iter().map(|layer| layer.len()).sum()
     }
 
     /// How many of them remove.
     pub(super) fn removals(&self) -> u64 {
-        self.layers.iter().map(Layer::removals).sum()
+        self.layers.iter().map(|layer| layer.removals()).sum()
+    }
+
+    /// What they take in memory, bytes.
+    pub(super) fn bytes(&self) -> u64 {
+        self.layers.iter().map(|layer| layer.packed_len() as u64).sum()
     }
 
     /// Takes the changes of a commit.
     pub(super) fn push(&mut self, layer: Layer) -> Result<(), BrokenRun> {
-        self.layers.push(layer);
+        self.layers.push(Arc::new(layer));
         loop {
             let free = self.layers.get(self.frozen..).unwrap_or_default();
-            let Some(size) = free.last().map(size_class) else { return Ok(()) };
-            let alike = free.iter().rev().take_while(|layer| size_class(layer) <= size).count();
+            let Some(size) = free.last().map(|layer| layer.packed_len()).filter(|size| *size < MERGED_BYTES) else {
+                return Ok(());
+            };
+            let alike =
+                free.iter().rev().take_while(|layer| size_class(layer.packed_len()) <= size_class(size)).count();
             if alike < FAN {
                 return Ok(());
             }
@@ -57,13 +67,13 @@ impl Overlay {
     }
 
     /// The latest change of each key from `start` on.
-    pub(super) fn from(&self, start: &[u8]) -> Result<Cursor<'_>, BrokenRun> {
+    pub(super) fn from(&self, start: &[u8]) -> Result<Cursor, BrokenRun> {
         Cursor::over(&self.layers, start)
     }
 
-    /// The same, of what is frozen.
-    pub(super) fn frozen_from(&self, start: &[u8]) -> Result<Cursor<'_>, BrokenRun> {
-        Cursor::over(self.layers.get(..self.frozen).unwrap_or_default(), start)
+    /// The same, of what is frozen, from the first one on.
+    pub(super) fn frozen(&self) -> Result<Cursor, BrokenRun> {
+        Cursor::over(self.layers.get(..self.frozen).unwrap_or_default(), b"")
     }
 
     /// The layers from `first` on become one.
@@ -75,35 +85,39 @@ impl Overlay {
             writer.push(cursor.key(), cursor.value());
             cursor.pass();
         }
-        self.layers.push(writer.finish());
+        self.layers.push(Arc::new(writer.finish()));
         Ok(())
     }
 }
 
-fn size_class(layer: &Layer) -> u32 {
-    layer.stream().len().max(1).ilog2() / FAN.ilog2()
+fn size_class(bytes: usize) -> u32 {
+    bytes.max(1).ilog2() / FAN.ilog2()
 }
 
 /// Walks several layers together, in the order of their keys: stand, look, pass.
-pub(super) struct Cursor<'a> {
-    heads: BinaryHeap<Head<'a>>,
-    /// The current change.
+pub(super) struct Cursor {
+    heads: Vec<Head>,
+    /// Places in `heads` of those that have not ended. What comes next is last, and of equal keys the latest.
+    order: Vec<usize>,
+    /// Key of the current change, and its beginning.
     key: Vec<u8>,
-    value: Option<&'a [u8]>,
+    first: [u128; 2],
     begun: bool,
     /// Whether the current change has not been passed.
     stands: bool,
 }
 
-impl<'a> Cursor<'a> {
-    fn over(layers: &'a [Layer], start: &[u8]) -> Result<Cursor<'a>, BrokenRun> {
-        let mut heads = BinaryHeap::with_capacity(layers.len());
-        for (age, layer) in layers.iter().enumerate() {
+impl Cursor {
+    fn over(layers: &[Arc<Layer>], start: &[u8]) -> Result<Cursor, BrokenRun> {
+        let mut heads = Vec::with_capacity(layers.len());
+        for layer in layers {
             if let Some(reader) = layer.seek(start)? {
-                heads.push(Head { reader, age });
+                heads.push(Head { first: head_of(reader.key()), reader, age: heads.len() });
             }
         }
-        Ok(Cursor { heads, key: Vec::new(), value: None, begun: false, stands: false })
+        let mut order: Vec<usize> = (0..heads.len()).collect();
+        order.sort_unstable_by(|a, b| heads.get(*b).cmp(&heads.get(*a)));
+        Ok(Cursor { heads, order, key: Vec::new(), first: [0; 2], begun: false, stands: false })
     }
 
     /// Moves to the next change, if the one that it stands on has been passed; `false` at the end.
@@ -120,20 +134,28 @@ impl<'a> Cursor<'a> {
     }
 
     fn advance(&mut self) -> Result<bool, BrokenRun> {
-        while let Some(mut head) = self.heads.peek_mut() {
-            if self.begun && head.reader.key() == self.key {
-                if !head.reader.advance()? {
-                    PeekMut::pop(head);
-                }
-                continue;
+        while let Some(&place) = self.order.last() {
+            let Some(head) = self.heads.get_mut(place) else { return Ok(false) };
+            if !(self.begun && head.first == self.first && head.reader.key() == self.key) {
+                self.begun = true;
+                self.first = head.first;
+                self.key.clear();
+                self.key.extend_from_slice(head.reader.key());
+                return Ok(true);
             }
-            self.begun = true;
-            self.key.clear();
-            self.key.extend_from_slice(head.reader.key());
-            self.value = head.reader.value();
-            return Ok(true);
+            self.order.pop();
+            if head.reader.advance()? {
+                head.first = head_of(head.reader.key());
+                self.put_in_order(place);
+            }
         }
         Ok(false)
+    }
+
+    fn put_in_order(&mut self, place: usize) {
+        let head = self.heads.get(place);
+        let later = self.order.partition_point(|other| self.heads.get(*other) > head);
+        self.order.insert(later, place);
     }
 
     /// Key of the current change.
@@ -142,49 +164,57 @@ impl<'a> Cursor<'a> {
     }
 
     /// Value of the current change; `None` when it says "removed".
-    pub(super) fn value(&self) -> Option<&'a [u8]> {
-        self.value
+    pub(super) fn value(&self) -> Option<&[u8]> {
+        self.heads.get(*self.order.last()?)?.reader.value()
     }
 }
 
 /// A layer's next change.
-struct Head<'a> {
-    reader: Reader<'a>,
+struct Head {
+    /// The beginning of its key: most comparisons end there.
+    first: [u128; 2],
+    reader: LayerReader,
     /// The higher, the later.
     age: usize,
 }
 
-impl Ord for Head<'_> {
-    /// The greatest is the one with the lowest key, of equals the latest.
+impl Ord for Head {
+    /// The least is the one with the lowest key, of equals the latest.
     fn cmp(&self, other: &Self) -> Ordering {
-        other.reader.key().cmp(self.reader.key()).then(self.age.cmp(&other.age))
+        self.first
+            .cmp(&other.first)
+            .then_with(|| self.reader.key().cmp(other.reader.key()))
+            .then(other.age.cmp(&self.age))
     }
 }
 
-impl PartialOrd for Head<'_> {
+impl PartialOrd for Head {
     fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
         Some(self.cmp(other))
     }
 }
 
-impl PartialEq for Head<'_> {
+impl PartialEq for Head {
     fn eq(&self, other: &Self) -> bool {
         self.cmp(other).is_eq()
     }
 }
 
-impl Eq for Head<'_> {}
+impl Eq for Head {}
 
 #[cfg(test)]
 mod tests {
     use super::super::Delta;
+    use super::super::envelope::{FORMAT, Kind, PLAIN_STREAMS, cut};
+    use super::super::packed::{pack, unpack};
+    use super::super::run::{put_number, put_record};
     use super::*;
     use proptest::prelude::*;
     use std::collections::BTreeMap;
 
     type Plain = BTreeMap<Vec<u8>, Option<Vec<u8>>>;
 
-    fn read(mut cursor: Cursor<'_>) -> Plain {
+    fn read(mut cursor: Cursor) -> Plain {
         let mut all = Plain::new();
         while cursor.stand().unwrap() {
             assert!(all.last_key_value().is_none_or(|(last, _)| last.as_slice() < cursor.key()), "ascending");
@@ -202,6 +232,13 @@ mod tests {
 
     fn key() -> impl Strategy<Value = Vec<u8>> {
         prop::collection::vec(prop::sample::select(b"ab\0".to_vec()), 1..7)
+    }
+
+    /// Short ones; such as fill a group; such as take several blocks.
+    fn value() -> impl Strategy<Value = Option<Vec<u8>>> {
+        let long =
+            (any::<u8>(), 3_000..200_000_usize).prop_map(|(n, len)| (0..len).map(|i| (i / 3) as u8 ^ n).collect());
+        prop::option::of(prop_oneof![40 => prop::collection::vec(any::<u8>(), 0..300), 1 => long])
     }
 
     #[derive(Clone, Debug)]
@@ -247,11 +284,12 @@ mod tests {
                         (frozen, is_frozen) = (Plain::new(), false);
                     }
                 }
+                prop_assert_eq!(read(overlay.frozen().unwrap()), frozen.clone());
                 let mut all = frozen.clone();
                 all.extend(since.clone());
                 for start in &starts {
                     prop_assert_eq!(read(overlay.from(start).unwrap()), all.split_off(start));
-                    prop_assert_eq!(read(overlay.frozen_from(start).unwrap()), frozen.clone().split_off(start));
+
                     all = frozen.clone();
                     all.extend(since.clone());
                 }
@@ -259,14 +297,44 @@ mod tests {
         }
 
         #[test]
-        fn what_a_delta_on_the_disk_holds_reads_the_same(edits in prop::collection::btree_map(key(), prop::option::of(key()), 0..200), start in key()) {
+        fn what_a_delta_on_the_disk_holds_reads_the_same(edits in prop::collection::btree_map(key(), value(), 0..200), start in key()) {
             let composed = layer(&edits);
-            let loaded = Layer::read(composed.stream().to_vec()).unwrap();
-            for layer in [composed, loaded] {
+            let mut stream = Vec::new();
+            put_number(&mut stream, edits.len() as u64);
+            let mut last = Vec::new();
+            for (key, value) in &edits {
+                put_record(&mut stream, &last, key, value.as_deref());
+                last.clone_from(key);
+            }
+            let mut unpacked = Vec::new();
+            unpack(FORMAT, composed.packed(), &mut unpacked).unwrap();
+            prop_assert_eq!(&unpacked, &stream, "in groups or not, it is the same stream");
+
+            let in_groups = Layer::read(FORMAT, composed.packed().to_vec()).unwrap();
+            let cut_anywhere = Layer::read(FORMAT, pack(&stream)).unwrap();
+            let plain = Layer::read(PLAIN_STREAMS, stream).unwrap();
+            prop_assert_eq!(in_groups.packed(), composed.packed());
+            let mut in_parts = layer(&edits);
+            in_parts.lie_in(cut(Kind::Delta, composed.packed()).unwrap().map(|(_, part)| part.into()).collect());
+            for layer in [composed, in_groups, cut_anywhere, plain, in_parts] {
                 prop_assert_eq!(layer.len(), edits.len() as u64);
+                prop_assert_eq!(layer.removals(), edits.values().filter(|value| value.is_none()).count() as u64);
                 let mut overlay = Overlay::default();
                 overlay.push(layer).unwrap();
                 prop_assert_eq!(read(overlay.from(&start).unwrap()), edits.clone().split_off(&start));
+            }
+        }
+
+        #[test]
+        fn a_delta_changed_or_cut_short_is_read_or_is_broken(
+            edits in prop::collection::btree_map(key(), value(), 1..40), at: prop::sample::Index, bit in 0_u8..8,
+        ) {
+            let mut stored = layer(&edits).packed().to_vec();
+            let at = at.index(stored.len());
+            prop_assert!(Layer::read(FORMAT, stored[..at].to_vec()).is_err());
+            stored[at] ^= 1 << bit;
+            if let Ok(layer) = Layer::read(FORMAT, stored) {
+                prop_assert_eq!(layer.len(), edits.len() as u64);
             }
         }
     }

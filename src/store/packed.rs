@@ -15,17 +15,33 @@ pub(super) const BLOCK_BYTES: usize = 64 * 1024;
 /// A stream as it is stored.
 pub(super) fn pack(stream: &[u8]) -> Vec<u8> {
     let mut packed = Vec::with_capacity(stream.len() / 2);
-    let mut shorter = vec![0; block::get_maximum_output_size(stream.len().min(BLOCK_BYTES))];
-    for plain in stream.chunks(BLOCK_BYTES) {
-        let stored = match block::compress_into(plain, &mut shorter) {
-            Ok(len) if len < plain.len() => shorter.get(..len).unwrap_or(plain),
-            _ => plain,
-        };
-        put_number(&mut packed, plain.len() as u64);
-        put_number(&mut packed, stored.len() as u64);
-        packed.extend_from_slice(stored);
-    }
+    Packer::default().append(stream, &mut packed);
     packed
+}
+
+/// Packs one piece of a stream after the other.
+#[derive(Default)]
+pub(super) struct Packer {
+    shorter: Vec<u8>,
+}
+
+impl Packer {
+    /// Appends a piece in blocks of its own.
+    pub(super) fn append(&mut self, piece: &[u8], packed: &mut Vec<u8>) {
+        for plain in piece.chunks(BLOCK_BYTES) {
+            let most = block::get_maximum_output_size(plain.len());
+            if self.shorter.len() < most {
+                self.shorter.resize(most, 0);
+            }
+            let stored = match block::compress_into(plain, &mut self.shorter) {
+                Ok(len) if len < plain.len() => self.shorter.get(..len).unwrap_or(plain),
+                _ => plain,
+            };
+            put_number(packed, plain.len() as u64);
+            put_number(packed, stored.len() as u64);
+            packed.extend_from_slice(stored);
+        }
+    }
 }
 
 /// How long the stream is that is stored so in a format.
@@ -54,19 +70,22 @@ pub(super) fn unpack(format: u16, mut packed: &[u8], stream: &mut Vec<u8>) -> Re
         return Ok(());
     }
     while !packed.is_empty() {
-        let (len, stored) = take_block(&mut packed)?;
-        if stored.len() == len {
-            stream.extend_from_slice(stored);
-            continue;
-        }
-        let at = stream.len();
-        stream.resize(at + len, 0);
-        let plain = stream.get_mut(at..).unwrap_or_default();
-        if block::decompress_into(stored, plain).ok() != Some(len) {
-            return Err(BrokenRun);
-        }
+        unpack_block(&mut packed, stream)?;
     }
     Ok(())
+}
+
+/// Takes a block off the front, and appends what it holds of the stream.
+pub(super) fn unpack_block(packed: &mut &[u8], stream: &mut Vec<u8>) -> Result<(), BrokenRun> {
+    let (len, stored) = take_block(packed)?;
+    if stored.len() == len {
+        stream.extend_from_slice(stored);
+        return Ok(());
+    }
+    let at = stream.len();
+    stream.resize(at + len, 0);
+    let plain = stream.get_mut(at..).unwrap_or_default();
+    if block::decompress_into(stored, plain).ok() == Some(len) { Ok(()) } else { Err(BrokenRun) }
 }
 
 #[cfg(test)]

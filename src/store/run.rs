@@ -58,6 +58,17 @@ pub(super) fn shared_len(a: &[u8], b: &[u8]) -> usize {
     same + a.iter().zip(b).take_while(|(x, y)| x == y).count()
 }
 
+/// The first bytes of a key, as numbers: where these differ they compare as the keys do.
+#[inline]
+pub(super) fn head_of(key: &[u8]) -> [u128; 2] {
+    let mut head = [[0; 16]; 2];
+    let held = key.len().min(32);
+    if let (Some(to), Some(from)) = (head.as_flattened_mut().get_mut(..held), key.get(..held)) {
+        to.copy_from_slice(from);
+    }
+    head.map(u128::from_be_bytes)
+}
+
 /// The shortest key that is above `below` and not above `key` (`below` < `key`).
 pub(super) fn separator<'a>(below: &[u8], key: &'a [u8]) -> &'a [u8] {
     key.get(..shared_len(below, key) + 1).unwrap_or(key)
@@ -87,45 +98,53 @@ pub(super) fn put_record(out: &mut Vec<u8>, last: &[u8], key: &[u8], value: Opti
     out.extend_from_slice(value.unwrap_or_default());
 }
 
+/// Takes a record off the front: `key`, which is the key before it, becomes its own. Returns its value; `None` when it says
+/// "removed". Keys ascend; the first one may equal the key before it. After an error nothing has moved.
+pub(super) fn take_record<'a>(
+    input: &mut &'a [u8],
+    key: &mut Vec<u8>,
+    is_first: bool,
+) -> Result<Option<&'a [u8]>, BrokenRun> {
+    let mut rest = *input;
+    let shared = usize::try_from(take_number(&mut rest)?).map_err(|_| BrokenRun)?;
+    let suffix_len = take_number(&mut rest)?;
+    let suffix = take_bytes(&mut rest, suffix_len)?;
+    let value = match take_number(&mut rest)? {
+        0 => None,
+        tag => Some(take_bytes(&mut rest, tag - 1)?),
+    };
+    let replaced = key.get(shared..).ok_or(BrokenRun)?;
+    if suffix < replaced || (suffix == replaced && !is_first) {
+        return Err(BrokenRun);
+    }
+    key.truncate(shared);
+    key.extend_from_slice(suffix);
+    *input = rest;
+    Ok(value)
+}
+
 /// Reads a run, one record at a time.
 pub(super) struct Reader<'a> {
     input: &'a [u8],
     key: Vec<u8>,
     value: Option<&'a [u8]>,
-    first: bool,
+    is_first: bool,
 }
 
 impl<'a> Reader<'a> {
     /// A reader of the run that follows the key `low`.
     pub(super) fn new(low: &[u8], input: &'a [u8]) -> Reader<'a> {
-        Reader { input, key: low.to_vec(), value: None, first: true }
+        Reader { input, key: low.to_vec(), value: None, is_first: true }
     }
 
-    /// Moves to the next record; `false` at the end. Keys ascend; the first one may equal `low`.
+    /// Moves to the next record; `false` at the end.
     pub(super) fn advance(&mut self) -> Result<bool, BrokenRun> {
         if self.input.is_empty() {
             return Ok(false);
         }
-        let shared = usize::try_from(take_number(&mut self.input)?).map_err(|_| BrokenRun)?;
-        let suffix_len = take_number(&mut self.input)?;
-        let suffix = take_bytes(&mut self.input, suffix_len)?;
-        let replaced = self.key.get(shared..).ok_or(BrokenRun)?;
-        if suffix < replaced || (suffix == replaced && !self.first) {
-            return Err(BrokenRun);
-        }
-        self.key.truncate(shared);
-        self.key.extend_from_slice(suffix);
-        self.first = false;
-        self.value = match take_number(&mut self.input)? {
-            0 => None,
-            tag => Some(take_bytes(&mut self.input, tag - 1)?),
-        };
+        self.value = take_record(&mut self.input, &mut self.key, self.is_first)?;
+        self.is_first = false;
         Ok(true)
-    }
-
-    /// How many bytes follow the current record.
-    pub(super) fn left(&self) -> usize {
-        self.input.len()
     }
 
     /// Key of the current record.
@@ -183,6 +202,13 @@ mod tests {
             let (a, b) = ([&*both, &*a].concat(), [&*both, &*b].concat());
             let plain = a.iter().zip(&b).take_while(|(x, y)| x == y).count();
             prop_assert_eq!(shared_len(&a, &b), plain);
+        }
+
+        #[test]
+        fn heads_compare_as_keys_do(both in prop::collection::vec(0u8..3, 0..40), a in prop::collection::vec(0u8..3, 0..9), b in prop::collection::vec(0u8..3, 0..9)) {
+            let (a, b) = ([&*both, &*a].concat(), [&*both, &*b].concat());
+            let (a_head, b_head) = (head_of(&a), head_of(&b));
+            prop_assert!(a_head == b_head || a_head.cmp(&b_head) == a.cmp(&b));
         }
 
         #[test]

@@ -27,8 +27,6 @@ const HEADER_BYTES: usize = 36;
 const BLOCK_BYTES: usize = 256 * 1024;
 /// The largest block that is read: one record of the largest key and value, and some.
 const MAX_BLOCK_BYTES: usize = 8 << 20;
-/// Records read from the store at once, bytes.
-const READ_BYTES: usize = 1 << 20;
 /// Fast; a stronger compression would save a tenth of the space.
 const COMPRESSION: i32 = 1;
 
@@ -117,54 +115,86 @@ impl Snapshots {
 
 /// Writes a snapshot of what a store holds, durably.
 pub(super) fn write(view: &View) -> Result<PathBuf, StoreError> {
-    let folder = folder(&view.dir);
-    if !folder.is_dir() {
-        fs::DirBuilder::new().mode(0o700).create(&folder).map_err(StoreError::create(&folder))?;
-    }
-    let path = folder.join(format!("{:020}{SUFFIX}", view.root.epoch));
-    let unfinished = path.with_extension(UNFINISHED.trim_start_matches('.'));
-    let result = write_to(&unfinished, &path, view);
-    if result.is_err() {
-        // A full disk must not be filled by what nobody can use.
-        let _ = fs::remove_file(&unfinished);
-    }
-    result.map(|()| path)
+    let mut writer = Writer::begin(view)?;
+    let mut pushed = Ok(());
+    view.each(b"", b"", |key, value| {
+        pushed = writer.push(key, value);
+        pushed.is_ok()
+    })?;
+    pushed?;
+    writer.finish()
 }
 
-fn write_to(unfinished: &Path, path: &Path, view: &View) -> Result<(), StoreError> {
-    let failed = |doing| StoreError::io(unfinished, doing);
-    let mut options = File::options();
-    let file = options.write(true).create(true).truncate(true).mode(0o600).open(unfinished);
-    let mut out = BufWriter::with_capacity(1 << 16, file.map_err(StoreError::create(unfinished))?);
-    failpoint::reach(Point::SnapshotBegun);
-    out.write_all(&header(&view.root)).map_err(failed("writing"))?;
-    let mut block = Block::default();
-    let (mut records, mut digest) = (0u64, 0u128);
-    let mut from = Vec::new();
-    loop {
-        let piece = view.scan(&from, b"", READ_BYTES)?;
-        let Some((last, _)) = piece.last() else { break };
-        from.clone_from(last);
-        from.push(0);
-        for (key, value) in &piece {
-            records += 1;
-            digest = digest.wrapping_add(digest_of(key, value));
-            block.push(key, value);
-            if block.run.len() >= BLOCK_BYTES {
-                block.finish(&mut out).map_err(failed("writing"))?;
-            }
+/// A snapshot that is being written. It is removed when it is dropped before it is finished: a full disk must not be filled by
+/// what nobody can use.
+pub(super) struct Writer {
+    unfinished: PathBuf,
+    path: PathBuf,
+    out: BufWriter<File>,
+    block: Block,
+    records: u64,
+    digest: u128,
+}
+
+impl Writer {
+    /// Begins a snapshot of a store, all of whose records must be pushed.
+    pub(super) fn begin(view: &View) -> Result<Writer, StoreError> {
+        let folder = folder(&view.dir);
+        if !folder.is_dir() {
+            fs::DirBuilder::new().mode(0o700).create(&folder).map_err(StoreError::create(&folder))?;
         }
+        let path = folder.join(format!("{:020}{SUFFIX}", view.root.epoch));
+        let unfinished = path.with_extension(UNFINISHED.trim_start_matches('.'));
+        let mut options = File::options();
+        let file = options.write(true).create(true).truncate(true).mode(0o600).open(&unfinished);
+        let out = BufWriter::with_capacity(1 << 16, file.map_err(StoreError::create(&unfinished))?);
+        let mut writer = Writer { unfinished, path, out, block: Block::default(), records: 0, digest: 0 };
+        failpoint::reach(Point::SnapshotBegun);
+        let written = writer.out.write_all(&header(&view.root));
+        written.map_err(writer.failed("writing"))?;
+        Ok(writer)
     }
-    block.finish(&mut out).map_err(failed("writing"))?;
-    let end = [records.to_le_bytes().as_slice(), &digest.to_le_bytes()].concat();
-    put_block(&mut out, 0, &end).map_err(failed("writing"))?;
-    let file = out.into_inner().map_err(|e| failed("writing")(e.into_error()))?;
-    failpoint::reach(Point::SnapshotWritten);
-    file.sync_all().map_err(failed("syncing"))?;
-    fs::rename(unfinished, path).map_err(StoreError::io(path, "renaming"))?;
-    failpoint::reach(Point::SnapshotNamed);
-    let folder = folder(&view.dir);
-    File::open(&folder).and_then(|d| d.sync_all()).map_err(StoreError::io(&folder, "syncing"))
+
+    /// Adds a record; its key must be above the last one.
+    pub(super) fn push(&mut self, key: &[u8], value: &[u8]) -> Result<(), StoreError> {
+        self.records += 1;
+        self.digest = self.digest.wrapping_add(digest_of(key, value));
+        self.block.push(key, value);
+        if self.block.run.len() < BLOCK_BYTES {
+            return Ok(());
+        }
+        self.block.finish(&mut self.out).map_err(self.failed("writing"))
+    }
+
+    /// Gives it its name, durably.
+    pub(super) fn finish(mut self) -> Result<PathBuf, StoreError> {
+        self.write_end().map_err(self.failed("writing"))?;
+        failpoint::reach(Point::SnapshotWritten);
+        self.out.get_ref().sync_all().map_err(self.failed("syncing"))?;
+        fs::rename(&self.unfinished, &self.path).map_err(StoreError::io(&self.path, "renaming"))?;
+        failpoint::reach(Point::SnapshotNamed);
+        if let Some(folder) = self.path.parent() {
+            File::open(folder).and_then(|d| d.sync_all()).map_err(StoreError::io(folder, "syncing"))?;
+        }
+        Ok(self.path.clone())
+    }
+
+    fn write_end(&mut self) -> io::Result<()> {
+        self.block.finish(&mut self.out)?;
+        put_block(&mut self.out, 0, &[self.records.to_le_bytes().as_slice(), &self.digest.to_le_bytes()].concat())?;
+        self.out.flush()
+    }
+
+    fn failed(&self, doing: &'static str) -> impl FnOnce(io::Error) -> StoreError {
+        StoreError::io(&self.unfinished, doing)
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        // Where it has its name, there is nothing under this one.
+        let _ = fs::remove_file(&self.unfinished);
+    }
 }
 
 /// Removes all but the newest snapshots, and what was never finished.

@@ -144,28 +144,24 @@ type Live<'a> = (&'a [u8], &'a [u8]);
 
 /// Walks page records and changes together, in key order, and yields what is live. Afterwards the changes stand on the first
 /// one that was not taken.
-pub(super) struct Merge<'a, 'c, 'o> {
+pub(super) struct Merge<'a, 'c> {
     page: Option<Reader<'a>>,
     /// Whether `page` stands on a record that has not been yielded.
     page_stands: bool,
-    changes: Option<&'c mut Cursor<'o>>,
+    changes: Option<&'c mut Cursor>,
     end: Option<&'a [u8]>,
     taken: usize,
 }
 
 /// Where the next live record comes from.
-enum From<'a> {
-    Page(&'a [u8]),
-    Change(&'a [u8]),
+enum From {
+    Page,
+    Change,
 }
 
-impl<'a, 'c, 'o> Merge<'a, 'c, 'o> {
+impl<'a, 'c> Merge<'a, 'c> {
     /// Over a page and changes up to, not including, `end`.
-    pub(super) fn new(
-        page: Option<Reader<'a>>,
-        changes: &'c mut Cursor<'o>,
-        end: Option<&'a [u8]>,
-    ) -> Merge<'a, 'c, 'o> {
+    pub(super) fn new(page: Option<Reader<'a>>, changes: &'c mut Cursor, end: Option<&'a [u8]>) -> Merge<'a, 'c> {
         Merge { page, page_stands: false, changes: Some(changes), end, taken: 0 }
     }
 
@@ -183,32 +179,33 @@ impl<'a, 'c, 'o> Merge<'a, 'c, 'o> {
     pub(super) fn next(&mut self) -> Result<Option<Live<'_>>, BrokenRun> {
         let from = loop {
             self.stand()?;
-            let change = self.changes.as_ref().map(|changes| (changes.key(), changes.value()));
-            match (&self.page, change) {
+            match (&self.page, &mut self.changes) {
                 (None, None) => return Ok(None),
-                (Some(page), change) if change.is_none_or(|(key, _)| page.key() < key) => {
+                (Some(page), changes) if changes.as_ref().is_none_or(|changes| page.key() < changes.key()) => {
                     self.page_stands = false;
-                    break From::Page(page.value().ok_or(BrokenRun)?);
+                    break From::Page;
                 }
-                (page, Some((key, value))) => {
-                    if page.as_ref().is_some_and(|page| page.key() == key) {
+                (page, Some(changes)) => {
+                    if page.as_ref().is_some_and(|page| page.key() == changes.key()) {
                         self.page_stands = false;
                     }
-                    self.taken += key.len() + value.map_or(0, <[u8]>::len);
-                    if let Some(changes) = &mut self.changes {
-                        changes.pass();
-                    }
-                    if let Some(value) = value {
-                        break From::Change(value);
+                    let value_len = changes.value().map(<[u8]>::len);
+                    self.taken += changes.key().len() + value_len.unwrap_or(0);
+                    changes.pass();
+                    if value_len.is_some() {
+                        break From::Change;
                     }
                 }
                 (Some(_), None) => return Err(BrokenRun),
             }
         };
-        Ok(match from {
-            From::Change(value) => self.changes.as_ref().map(|changes| (changes.key(), value)),
-            From::Page(value) => self.page.as_ref().map(|page| (page.key(), value)),
-        })
+        match from {
+            From::Change => Ok(self.changes.as_ref().and_then(|changes| Some((changes.key(), changes.value()?)))),
+            From::Page => {
+                let page = self.page.as_ref().ok_or(BrokenRun)?;
+                Ok(Some((page.key(), page.value().ok_or(BrokenRun)?)))
+            }
+        }
     }
 
     /// Moves both to what has not been yielded.

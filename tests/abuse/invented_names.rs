@@ -17,7 +17,7 @@ max_instances = 1000
 max_bins_wide = 1500
 max_guards = 3000
 max_uncommitted_bytes = 1048576
-max_delta_bytes = 1048576
+max_delta_bytes = 262144
 max_queued_alert_bytes = 4194304
 ";
 

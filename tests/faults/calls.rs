@@ -21,7 +21,7 @@ use tempfile::TempDir;
 
 /// Batches of 4 KiB, so that a short spool makes several commits.
 const LIMITS: &str =
-    "[limits]\nread_bytes = 4096\nmax_line_bytes = 4096\nmax_delta_bytes = 65536\nmax_resident_bytes = 0\n";
+    "[limits]\nread_bytes = 4096\nmax_line_bytes = 4096\nmax_delta_bytes = 16384\nmax_resident_bytes = 0\n";
 const NOW: &str = "2026-12-31T12:00:00Z";
 
 #[test]

@@ -162,7 +162,7 @@ fn a_disk_that_turns_read_only_is_said_and_the_state_goes_on_after_a_new_mount()
 fn site_on(mount: &Mount, there: There) -> (Site, PathBuf, PathBuf) {
     let site = Site::new();
     site.configure(
-        "[limits]\nread_bytes = 4096\nmax_line_bytes = 4096\nmax_delta_bytes = 65536\nmax_resident_bytes = 0\n",
+        "[limits]\nread_bytes = 4096\nmax_line_bytes = 4096\nmax_delta_bytes = 16384\nmax_resident_bytes = 0\n",
     );
     fs::create_dir(site.root().join("spool")).unwrap();
     let place = |name: &str, moves: bool| {

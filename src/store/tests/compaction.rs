@@ -57,11 +57,33 @@ fn dying_on_either_side_of_the_exchange_leaves_the_same_records_and_no_litter() 
 }
 
 #[test]
+fn a_snapshot_taken_on_the_way_is_the_one_that_would_be_taken_alone() {
+    let (alone, together) = (scratch(), scratch());
+    let (mut store, model) = wasteful(alone.path());
+    store.snapshot().unwrap();
+    let (mut other, _) = wasteful(together.path());
+    other.snapshot_and_compact().unwrap();
+    assert!(!other.snapshot_due());
+    assert!(other.stats().disk_bytes * 2 < store.stats().disk_bytes);
+    assert_eq!((all(&other), other.stats().deltas, other.stats().snapshots), (model, 0, 1));
+    let written = |dir: &Path| {
+        let entries = fs::read_dir(dir.join("snapshots")).unwrap().map(|e| e.unwrap().path());
+        let [path] = entries.collect::<Vec<_>>().try_into().unwrap();
+        // The head holds the store's id, which is random, and its checksum.
+        fs::read(path).unwrap().split_off(36)
+    };
+    assert_eq!(written(alone.path()), written(together.path()));
+}
+
+#[test]
 fn a_new_database_that_cannot_be_made_leaves_the_old_one_in_use() {
     let dir = scratch();
     let (mut store, mut model) = wasteful(dir.path());
     fs::write(dir.path().join("sled.unfinished"), "in the way").unwrap();
     assert!(matches!(store.compact(), Err(StoreError::Io { .. })));
+    assert!(matches!(store.snapshot_and_compact(), Err(StoreError::Io { .. })));
+    assert_eq!(fs::read_dir(dir.path().join("snapshots")).unwrap().count(), 0, "half a snapshot is of no use");
+    assert!(store.snapshot_due());
     assert!(store.is_usable());
     commit(&mut store, &mut model, vec![put("later", "2")]);
     assert_eq!(all(&store), model);

@@ -18,6 +18,12 @@ fn snapshots(dir: &Path) -> Vec<PathBuf> {
     all
 }
 
+/// Takes one.
+fn snapshot_of(store: &mut Store, dir: &Path) -> PathBuf {
+    store.snapshot().unwrap();
+    snapshots(dir).pop().unwrap()
+}
+
 #[test]
 fn a_snapshot_holds_what_the_store_holds_and_only_the_newest_are_kept() {
     let dir = scratch();
@@ -28,7 +34,7 @@ fn a_snapshot_holds_what_the_store_holds_and_only_the_newest_are_kept() {
         let edits = (0..300).map(|i| put(format!("{:05}", (i * 31 + round * 7) % 900), noise(i + round, 200)));
         commit(&mut store, &mut model, edits.collect());
         assert!(store.snapshot_due());
-        let path = store.snapshot().unwrap();
+        let path = snapshot_of(&mut store, dir.path());
         assert!(!store.snapshot_due());
         let read = read_snapshot(&path).unwrap();
         assert_eq!(contents(|from| read.scan(from, b"", 3_000).unwrap()), model);
@@ -50,7 +56,7 @@ fn records_of_all_sizes_survive_a_snapshot() {
     let sizes = [0usize, 1, 5_000, 6_200, 70_000, 2 << 20];
     let edits = sizes.iter().enumerate().map(|(i, n)| put(vec![b'k'; 1 + i * 999], noise(i as u64, *n))).collect();
     commit(&mut store, &mut model, edits);
-    let path = store.snapshot().unwrap();
+    let path = snapshot_of(&mut store, dir.path());
     drop(store);
     fs::write(dir.path().join("sled/db"), "").unwrap();
     let (store, opened) = Store::open(dir.path(), &restoring()).unwrap();
@@ -72,7 +78,7 @@ fn a_large_store_goes_on_after_a_snapshot() {
         fold_all(&mut store);
     }
     assert!(store.stats().page_bytes > 4 << 20);
-    let path = store.snapshot().unwrap();
+    let path = snapshot_of(&mut store, dir.path());
     commit(&mut store, &mut model, vec![put("zz", "1"), removal("000001")]);
     fold_all(&mut store);
     assert!(all(&store) == model);
@@ -97,7 +103,7 @@ fn the_snapshot_is_the_one_on_disk() {
     let dir = scratch();
     let mut store = open(dir.path());
     store.commit(&mut delta([put("ab", "1"), put("ac", "")])).unwrap();
-    let bytes = fs::read(store.snapshot().unwrap()).unwrap();
+    let bytes = fs::read(snapshot_of(&mut store, dir.path())).unwrap();
     assert_eq!(&bytes[..8], b"EXSS\x01\0\x03\0");
     assert_eq!(&bytes[24..32], 1u64.to_le_bytes());
     assert_eq!(&bytes[32..36], crc32c::crc32c(&bytes[..32]).to_le_bytes());
@@ -117,7 +123,7 @@ fn every_flipped_byte_and_every_cut_of_a_snapshot_is_noticed() {
     let dir = scratch();
     let mut store = open(dir.path());
     store.commit(&mut (0..20).map(|i| put(format!("{i:02}"), noise(i, 20))).collect()).unwrap();
-    let path = store.snapshot().unwrap();
+    let path = snapshot_of(&mut store, dir.path());
     let good = fs::read(&path).unwrap();
     // All but the magic and the versions: another version is told as such.
     for at in (0..4).chain(8..good.len()) {
