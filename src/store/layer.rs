@@ -8,7 +8,8 @@ use super::delta::Delta;
 use super::engine::Value;
 use super::envelope::{FORMAT, PART_BYTES, PLAIN_STREAMS, piece};
 use super::packed::{Packer, unpack, unpack_block};
-use super::run::{BrokenRun, Reader, put_number, put_record, take_number, take_record};
+use super::root::short_hash;
+use super::run::{BrokenRun, Reader, family_len, put_number, put_record, take_number, take_record};
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -24,9 +25,19 @@ pub(super) struct Layer {
     groups: Vec<Group>,
     /// The keys of the groups.
     keys: Vec<u8>,
+    families: Families,
     plain: u64,
     records: u64,
     removals: u64,
+}
+
+/// Which families of keys a layer has changes of: what it has none of is not looked for in it.
+#[derive(Debug, Default)]
+struct Families {
+    /// Of each family's name, ascending once all are there.
+    hashes: Vec<u32>,
+    /// The name of the last one.
+    last: Vec<u8>,
 }
 
 /// The packed bytes of a layer.
@@ -88,7 +99,7 @@ impl Layer {
                 let mut input = run.get(done..).unwrap_or_default();
                 while !input.is_empty() {
                     match take_record(&mut input, &mut key, layer.records == 0) {
-                        Ok(value) => layer.count(value.is_none()),
+                        Ok(value) => layer.count(&key, value.is_none()),
                         Err(broken) if rest.is_empty() => return Err(broken),
                         Err(_) => break,
                     }
@@ -98,6 +109,7 @@ impl Layer {
             layer.plain += run.len() as u64;
         }
         layer.packed = Packed::Whole(packed);
+        layer.families.finish();
         if layer.records == count { Ok(layer) } else { Err(BrokenRun) }
     }
 
@@ -152,6 +164,11 @@ impl Layer {
         self.removals
     }
 
+    /// Whether it may have changes of the family with this name, all of it; `false` is certain.
+    pub(super) fn may_know(&self, family: &[u8]) -> bool {
+        self.families.hashes.binary_search(&short_hash(family)).is_ok()
+    }
+
     /// A reader that stands on the first change that is not below `start`; `None` when there is none.
     pub(super) fn seek(self: &Arc<Layer>, start: &[u8]) -> Result<Option<LayerReader>, BrokenRun> {
         let below = self.groups.partition_point(|group| self.key_before(group) < start);
@@ -174,9 +191,31 @@ impl Layer {
         self.groups.push(Group { at, key_from, key_end: self.keys.len() });
     }
 
-    fn count(&mut self, removes: bool) {
+    fn count(&mut self, key: &[u8], removes: bool) {
+        self.families.note(key);
         self.records += 1;
         self.removals += u64::from(removes);
+    }
+}
+
+impl Families {
+    /// Takes the next key; those of a family come one after the other.
+    fn note(&mut self, key: &[u8]) {
+        if !self.last.is_empty() && key.starts_with(&self.last) {
+            return;
+        }
+        self.last.clear();
+        if let Some(family) = family_len(key).and_then(|len| key.get(..len)) {
+            self.last.extend_from_slice(family);
+            self.hashes.push(short_hash(family));
+        }
+    }
+
+    fn finish(&mut self) {
+        self.last = Vec::new();
+        self.hashes.sort_unstable();
+        self.hashes.dedup();
+        self.hashes.shrink_to_fit();
     }
 }
 
@@ -299,7 +338,7 @@ impl Writer {
     /// Adds a change; its key must be above the last one.
     pub(super) fn push(&mut self, key: &[u8], value: Option<&[u8]>) {
         put_record(&mut self.run, &self.last, key, value);
-        self.layer.count(value.is_none());
+        self.layer.count(key, value.is_none());
         self.last.clear();
         self.last.extend_from_slice(key);
         if self.run.len() >= GROUP_BYTES {
@@ -314,6 +353,7 @@ impl Writer {
         }
         self.packed.shrink_to_fit();
         self.layer.packed = Packed::Whole(self.packed);
+        self.layer.families.finish();
         self.layer
     }
 

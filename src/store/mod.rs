@@ -367,7 +367,7 @@ impl Store {
 
     /// What unfolded changes cost, bytes: the memory that they take, or a share of what a start has to read.
     fn unfolded(&self) -> u64 {
-        self.view.overlay.bytes().max(self.view.delta_bytes / MAX_DELTA_WASTE)
+        (self.view.overlay.bytes() as u64).max(self.view.delta_bytes / MAX_DELTA_WASTE)
     }
 
     /// Unfolded changes at which folding is due, bytes.

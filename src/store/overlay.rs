@@ -4,15 +4,17 @@
 //! size are merged when there are many of them, so that reading looks into few. They stay packed; readers unpack what they look at.
 
 use super::layer::{Layer, LayerReader, Writer};
-use super::run::{BrokenRun, head_of};
+use super::run::{BrokenRun, family_len, head_of};
 use std::cmp::Ordering;
 use std::sync::Arc;
 
 /// As many layers of one size are merged.
 const FAN: usize = 8;
 
-/// Longer layers are not merged: there are few of them before they are folded, which reads them side by side.
+/// Longer layers are not merged, nor those above a share of all: there are few of them before they are folded, which reads
+/// them side by side.
 const MERGED_BYTES: usize = 64 * 1024;
+const MERGED_SHARE: usize = 128;
 
 /// Unfolded changes.
 #[derive(Debug, Default)]
@@ -35,16 +37,17 @@ impl Overlay {
     }
 
     /// What they take in memory, bytes.
-    pub(super) fn bytes(&self) -> u64 {
-        self.layers.iter().map(|layer| layer.packed_len() as u64).sum()
+    pub(super) fn bytes(&self) -> usize {
+        self.layers.iter().map(|layer| layer.packed_len()).sum()
     }
 
     /// Takes the changes of a commit.
     pub(super) fn push(&mut self, layer: Layer) -> Result<(), BrokenRun> {
         self.layers.push(Arc::new(layer));
+        let longest = MERGED_BYTES.max(self.bytes() / MERGED_SHARE);
         loop {
             let free = self.layers.get(self.frozen..).unwrap_or_default();
-            let Some(size) = free.last().map(|layer| layer.packed_len()).filter(|size| *size < MERGED_BYTES) else {
+            let Some(size) = free.last().map(|layer| layer.packed_len()).filter(|size| *size < longest) else {
                 return Ok(());
             };
             let alike =
@@ -69,6 +72,12 @@ impl Overlay {
     /// The latest change of each key from `start` on.
     pub(super) fn from(&self, start: &[u8]) -> Result<Cursor, BrokenRun> {
         Cursor::over(&self.layers, start)
+    }
+
+    /// The same, as long as the keys begin with `prefix`; which of the others there are is not certain.
+    pub(super) fn within(&self, prefix: &[u8], start: &[u8]) -> Result<Cursor, BrokenRun> {
+        let Some(family) = family_len(prefix).and_then(|len| prefix.get(..len)) else { return self.from(start) };
+        Cursor::over(self.layers.iter().filter(|layer| layer.may_know(family)), start)
     }
 
     /// The same, of what is frozen, from the first one on.
@@ -108,8 +117,8 @@ pub(super) struct Cursor {
 }
 
 impl Cursor {
-    fn over(layers: &[Arc<Layer>], start: &[u8]) -> Result<Cursor, BrokenRun> {
-        let mut heads = Vec::with_capacity(layers.len());
+    fn over<'a>(layers: impl IntoIterator<Item = &'a Arc<Layer>>, start: &[u8]) -> Result<Cursor, BrokenRun> {
+        let mut heads = Vec::new();
         for layer in layers {
             if let Some(reader) = layer.seek(start)? {
                 heads.push(Head { first: head_of(reader.key()), reader, age: heads.len() });
@@ -231,7 +240,7 @@ mod tests {
     }
 
     fn key() -> impl Strategy<Value = Vec<u8>> {
-        prop::collection::vec(prop::sample::select(b"ab\0".to_vec()), 1..7)
+        prop::collection::vec(prop::sample::select(b"ab\0\x01".to_vec()), 1..7)
     }
 
     /// Short ones; such as fill a group; such as take several blocks.
@@ -288,6 +297,8 @@ mod tests {
                 let mut all = frozen.clone();
                 all.extend(since.clone());
                 for start in &starts {
+                    let family = |all: Plain| -> Plain { all.into_iter().filter(|(key, _)| key.starts_with(start)).collect() };
+                    prop_assert_eq!(family(read(overlay.within(start, start).unwrap())), family(all.clone()));
                     prop_assert_eq!(read(overlay.from(start).unwrap()), all.split_off(start));
 
                     all = frozen.clone();

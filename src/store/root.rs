@@ -104,6 +104,11 @@ pub(super) fn digest_of(key: &[u8], value: &[u8]) -> u128 {
     hash.digest128()
 }
 
+/// A short hash of bytes.
+pub(super) fn short_hash(bytes: &[u8]) -> u32 {
+    xxhash_rust::xxh3::xxh3_64(bytes) as u32
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

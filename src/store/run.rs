@@ -69,6 +69,12 @@ pub(super) fn head_of(key: &[u8]) -> [u128; 2] {
     head.map(u128::from_be_bytes)
 }
 
+/// How long the name of a key's family is: up to the first `00 01`, by which a text in a key is ended (`state::key`). What is
+/// known of somebody is a family, and is looked up together. `None` where a key has no such name.
+pub(super) fn family_len(key: &[u8]) -> Option<usize> {
+    key.windows(2).position(|pair| pair == [0, 1]).map(|at| at + 2)
+}
+
 /// The shortest key that is above `below` and not above `key` (`below` < `key`).
 pub(super) fn separator<'a>(below: &[u8], key: &'a [u8]) -> &'a [u8] {
     key.get(..shared_len(below, key) + 1).unwrap_or(key)

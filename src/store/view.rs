@@ -45,7 +45,7 @@ impl View {
     /// The live value of a key.
     pub(super) fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
         let broken = page::broken(&self.dir);
-        let mut changes = self.overlay.from(key).map_err(&broken)?;
+        let mut changes = self.overlay.within(key, key).map_err(&broken)?;
         if changes.stand().map_err(&broken)? && changes.key() == key {
             return Ok(changes.value().map(<[u8]>::to_vec));
         }
@@ -83,7 +83,7 @@ impl View {
         mut take: impl FnMut(&[u8], &[u8]) -> bool,
     ) -> Result<(), StoreError> {
         let mut start = from.max(prefix);
-        let mut changes = self.overlay.from(start).map_err(page::broken(&self.dir))?;
+        let mut changes = self.overlay.within(prefix, start).map_err(page::broken(&self.dir))?;
         loop {
             let page = self.index.covering(start).map(|(_, page)| page);
             let end = self.index.above(start).map(|(low, _)| low);
