@@ -351,6 +351,22 @@ mod tests {
     }
 
     #[test]
+    fn many_large_commits_are_not_many_layers() {
+        let mut overlay = Overlay::default();
+        let mut noise = 1_u64;
+        for n in 0..400_u32 {
+            let value = std::iter::repeat_with(|| {
+                noise = noise.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+                (noise >> 56) as u8
+            });
+            let value = value.take(MERGED_BYTES).collect();
+            overlay.push(layer(&Plain::from([(n.to_be_bytes().to_vec(), Some(value))]))).unwrap();
+        }
+        assert_eq!(read(overlay.from(b"").unwrap()).len(), 400);
+        assert!(overlay.layers.len() < 2 * MERGED_SHARE, "{} layers", overlay.layers.len());
+    }
+
+    #[test]
     fn many_small_commits_are_few_layers() {
         let mut overlay = Overlay::default();
         let mut most = 0;
