@@ -6,7 +6,8 @@
 #![allow(clippy::panic, clippy::indexing_slicing)] // a property that does not hold is a panic
 
 use super::codec;
-use super::envelope::{self, FORMAT, Kind};
+use super::envelope::{self, FORMAT, Kind, PLAIN_STREAMS};
+use super::layer::Layer;
 use super::packed;
 use super::page;
 use super::root::{Root, digest_of};
@@ -23,11 +24,12 @@ use crate::state::record::{
     AgentRecord, BinRecord, EntityRecord, FileRecord, GuardRecord, InstanceRecord, SinkRecord, SuppressedRecord,
 };
 use serde::{Serialize, de::DeserializeOwned};
+use std::sync::Arc;
 
 /// The target. Steering: what the rest is taken for.
 pub fn stored(data: &[u8]) {
     let (choice, bytes) = split_choice(data);
-    match choice % 19 {
+    match choice % 20 {
         0 => record::<EntityRecord>(bytes),
         1 => record::<InstanceRecord>(bytes),
         2 => record::<BinRecord>(bytes),
@@ -46,7 +48,8 @@ pub fn stored(data: &[u8]) {
         15 => stream_in_parts(bytes),
         16 => working_set(bytes),
         17 => packed_stream(bytes),
-        _ => snapshot_file(bytes),
+        18 => snapshot_file(bytes),
+        _ => delta(bytes),
     }
 }
 
@@ -179,6 +182,27 @@ fn packed_stream(bytes: &[u8]) {
         let mut back = Vec::new();
         assert_eq!(packed::unpack(FORMAT, &packed::pack(stream), &mut back), Ok(()));
         assert_eq!(back, stream);
+    }
+}
+
+/// A delta that is accepted holds the records of its stream, wherever that was cut.
+fn delta(bytes: &[u8]) {
+    for format in [PLAIN_STREAMS, FORMAT] {
+        let Ok(layer) = Layer::read(format, bytes.to_vec()) else { continue };
+        let (layer, mut stream) = (Arc::new(layer), Vec::new());
+        assert_eq!(packed::unpack(format, bytes, &mut stream), Ok(()));
+        let mut run = stream.as_slice();
+        assert_eq!(run::take_number(&mut run), Ok(layer.len()));
+        let mut plain = Reader::new(b"", run);
+        let mut records = layer.seek(b"").unwrap_or_else(|e| panic!("accepted, and then {e:?}"));
+        while plain.advance().unwrap_or_else(|e| panic!("accepted, and then {e:?}")) {
+            let ours = records.as_mut().map(|reader| (reader.key(), reader.value()));
+            assert_eq!(ours, Some((plain.key(), plain.value())));
+            if !records.as_mut().is_some_and(|reader| reader.advance() == Ok(true)) {
+                records = None;
+            }
+        }
+        assert!(records.is_none(), "a record that the stream has not");
     }
 }
 
