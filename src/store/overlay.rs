@@ -11,8 +11,8 @@ use std::sync::Arc;
 /// As many layers of one size are merged.
 const FAN: usize = 8;
 
-/// Longer layers are not merged, nor those above a share of all: there are few of them before they are folded, which reads
-/// them side by side.
+/// Layers are merged that are shorter than this, or than this share of all. Of longer ones there are few before they are folded,
+/// which reads them side by side.
 const MERGED_BYTES: usize = 64 * 1024;
 const MERGED_SHARE: usize = 128;
 
