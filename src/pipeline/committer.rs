@@ -352,6 +352,9 @@ impl Durable {
                 // Each of them alone tells what fails, and needs not what the other one needs.
                 Err(e) if store.is_usable() => debug!("no snapshot together with a new database: {e}"),
                 Err(e) => {
+                    if !store.snapshot_due() {
+                        self.note_snapshot(None);
+                    }
                     self.cannot_compact(&e);
                     return false;
                 }

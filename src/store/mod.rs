@@ -273,12 +273,15 @@ impl Store {
     /// [`Store::snapshot`] and [`Store::compact`] for one walk over everything, instead of two.
     ///
     /// # Errors
-    /// As these: while the store is usable it goes on as it was, and each can be tried alone. There may be a snapshot.
+    /// As these: while the store is usable it goes on as it was, and each can be tried alone. The snapshot has been taken when none
+    /// is due any more.
     pub fn snapshot_and_compact(&mut self) -> Result<(), StoreError> {
         self.check_usable()?;
         let snapshot = snapshot::Writer::begin(&self.view)?;
-        self.rewrite(Some(snapshot))?;
-        self.prune_snapshots(self.snapshots_kept)
+        let new = compact::build(&self.view, Some(snapshot))?;
+        // Before what may fail every time: snapshots must not gather then.
+        self.prune_snapshots(self.snapshots_kept)?;
+        self.exchange(&new)
     }
 
     fn prune_snapshots(&mut self, kept: usize) -> Result<(), StoreError> {
@@ -342,13 +345,13 @@ impl Store {
     /// open it again; nothing is lost.
     pub fn compact(&mut self) -> Result<(), StoreError> {
         self.check_usable()?;
-        self.rewrite(None)
+        let new = compact::build(&self.view, None)?;
+        self.exchange(&new)
     }
 
-    fn rewrite(&mut self, snapshot: Option<snapshot::Writer>) -> Result<(), StoreError> {
-        let new = compact::build(&self.view, snapshot)?;
+    fn exchange(&mut self, new: &Path) -> Result<(), StoreError> {
         self.pass = None;
-        let result = compact::exchange(&mut self.view, &new);
+        let result = compact::exchange(&mut self.view, new);
         self.note(result)
     }
 

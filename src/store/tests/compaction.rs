@@ -75,6 +75,21 @@ fn a_snapshot_taken_on_the_way_is_the_one_that_would_be_taken_alone() {
     assert_eq!(written(alone.path()), written(together.path()));
 }
 
+/// As where a file system cannot exchange names: it fails each time, after the snapshot.
+#[test]
+fn snapshots_do_not_gather_where_the_new_database_cannot_take_its_place() {
+    let dir = scratch();
+    let (mut store, mut model) = wasteful(dir.path());
+    for n in 0..3 {
+        store.snapshot().unwrap();
+        commit(&mut store, &mut model, vec![put("later", n.to_string())]);
+    }
+    fs::rename(dir.path().join("sled"), dir.path().join("elsewhere")).unwrap();
+    assert!(matches!(store.snapshot_and_compact(), Err(StoreError::Io { .. })));
+    assert!(!store.snapshot_due() && !store.is_usable());
+    assert_eq!(fs::read_dir(dir.path().join("snapshots")).unwrap().count(), 3);
+}
+
 #[test]
 fn a_new_database_that_cannot_be_made_leaves_the_old_one_in_use() {
     let dir = scratch();
