@@ -146,7 +146,9 @@ fn read_run(low: &[u8], input: &[u8]) -> Option<RunRecords> {
 
 fn page_stream(bytes: &[u8]) {
     if let Ok((low, records, run)) = page::parse(bytes) {
-        let again = page::compose(low, records, run);
+        let mut again = Vec::new();
+        page::put_head(&mut again, low, records);
+        again.extend_from_slice(run);
         assert_eq!(page::parse(&again), Ok((low, records, run)));
     }
 }

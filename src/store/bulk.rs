@@ -19,6 +19,7 @@ pub(super) struct Builder<'a> {
     engine: &'a Engine,
     root: Root,
     change: Change,
+    pages: page::Writer,
     low: Box<[u8]>,
     run: Vec<u8>,
     records: u32,
@@ -32,6 +33,7 @@ impl<'a> Builder<'a> {
             engine,
             root: Root { folded: root.epoch, ..root },
             change: Change::default(),
+            pages: page::Writer::default(),
             low: Box::default(),
             run: Vec::new(),
             records: 0,
@@ -65,7 +67,8 @@ impl<'a> Builder<'a> {
     }
 
     fn close_page(&mut self) -> Result<(), StoreError> {
-        let page = page::write(&mut self.change, self.root.next_page, (&self.low, self.records, &self.run))?;
+        let contents = (&*self.low, self.records, &*self.run);
+        let page = self.pages.write(&mut self.change, self.root.next_page, contents)?;
         self.root.next_page += 1;
         self.root.pages += 1;
         self.root.page_bytes += u64::from(page.bytes);

@@ -30,6 +30,10 @@ struct Span {
     value_len: u32,
 }
 
+/// Memory in which changes are put in order: a commit takes what the one before has left.
+#[derive(Debug, Default)]
+pub(super) struct Order(Vec<([u128; 2], Span)>);
+
 /// A key and its new value; `None` removes it.
 pub type Edit<'a> = (&'a [u8], Option<&'a [u8]>);
 
@@ -97,8 +101,8 @@ impl Delta {
 
     /// Forgets the changes. Memory stays for about as many.
     pub fn clear(&mut self) {
-        clear(&mut self.bytes);
-        clear(&mut self.spans);
+        clear_kept(&mut self.bytes);
+        clear_kept(&mut self.spans);
         self.prefixes.clear();
     }
 
@@ -107,8 +111,8 @@ impl Delta {
         self.spans.iter().map(|span| (span.key(&self.bytes), span.value(&self.bytes)))
     }
 
-    /// By ascending key, the last one of each.
-    pub(super) fn put_in_order(&mut self) -> Result<(), StoreError> {
+    /// By ascending key, the last one of each; `order` is memory for that.
+    pub(super) fn put_in_order(&mut self, order: &mut Order) -> Result<(), StoreError> {
         for (key, value) in self.iter() {
             let (key_len, value_len) = (key.len(), value.map_or(0, <[u8]>::len));
             if key_len == 0 || key_len > MAX_KEY_BYTES || value_len > MAX_VALUE_BYTES {
@@ -118,12 +122,14 @@ impl Delta {
         }
         let bytes = &self.bytes;
         // Keys begin with what they are about, so that most differ here, and need not be looked up.
-        let mut order: Vec<_> = self.spans.iter().map(|span| (head_of(span.key(bytes)), *span)).collect();
+        let Order(order) = order;
+        order.extend(self.spans.iter().map(|span| (head_of(span.key(bytes)), *span)));
         order.sort_unstable_by(|(a_head, a), (b_head, b)| {
             a_head.cmp(b_head).then_with(|| a.key(bytes).cmp(b.key(bytes))).then(a.at.cmp(&b.at))
         });
         self.spans.clear();
         self.spans.extend(order.iter().map(|(_, span)| *span));
+        clear_kept(order);
         self.spans.dedup_by(|later, kept| {
             let same = later.key(bytes) == kept.key(bytes);
             if same {
@@ -146,8 +152,8 @@ impl Span {
     }
 }
 
-/// Keeps memory in proportion to what it was needed for: one large commit must not hold it for good.
-fn clear<T>(all: &mut Vec<T>) {
+/// Empties it. Keeps memory in proportion to what it was needed for: one large commit must not hold it for good.
+pub(super) fn clear_kept<T>(all: &mut Vec<T>) {
     let needed = all.len().max(KEPT);
     all.clear();
     if all.capacity() / 4 > needed {

@@ -32,6 +32,7 @@ pub(super) struct Pass {
     target: u64,
     /// What they say, from where folding goes on.
     changes: Cursor,
+    pages: page::Writer,
 }
 
 impl Pass {
@@ -39,13 +40,13 @@ impl Pass {
     pub(super) fn begin(view: &mut View) -> Result<Pass, StoreError> {
         view.overlay.freeze();
         let changes = view.overlay.frozen().map_err(page::broken(&view.dir))?;
-        Ok(Pass { target: view.root.epoch, changes })
+        Ok(Pass { target: view.root.epoch, changes, pages: page::Writer::default() })
     }
 
     /// Does one step in memory and in `change`; `false` when that was the last one.
     pub(super) fn step(&mut self, view: &mut View, change: &mut Change) -> Result<bool, StoreError> {
         let View { dir, engine, root, index, overlay, .. } = view;
-        let mut shelf = Shelf { dir, engine, root, index, change };
+        let mut shelf = Shelf { dir, engine, root, index, change, pages: &mut self.pages };
         let is_done = loop {
             if shelf.change.keys() >= STEP_VALUES {
                 break false;
@@ -103,6 +104,7 @@ struct Shelf<'v> {
     root: &'v mut Root,
     index: &'v mut Index,
     change: &'v mut Change,
+    pages: &'v mut page::Writer,
 }
 
 impl Shelf<'_> {
@@ -209,7 +211,7 @@ impl Shelf<'_> {
             self.root.next_page += 1;
             id
         });
-        let page = page::write(self.change, id, (&low, records, run))?;
+        let page = self.pages.write(self.change, id, (&low, records, run))?;
         self.index.insert(low, page);
         Ok(())
     }

@@ -4,7 +4,7 @@
 //! unpacks one group, a walk one after the other. What is on the disk and what is in memory are the same bytes, packed once;
 //! what a commit has written is even the same memory that sled keeps of it. Units: bytes.
 
-use super::delta::Delta;
+use super::delta::{Delta, clear_kept};
 use super::engine::Value;
 use super::envelope::{FORMAT, PART_BYTES, PLAIN_STREAMS, piece};
 use super::packed::{Packer, unpack, unpack_block};
@@ -60,9 +60,9 @@ struct Group {
 }
 
 impl Layer {
-    /// The changes of a commit, which must be in order.
-    pub(super) fn compose(delta: &Delta) -> Layer {
-        let mut writer = Writer::numbered(delta.len() as u64);
+    /// The changes of a commit, which must be in order, packed into the memory of `used`.
+    pub(super) fn compose(delta: &Delta, used: Vec<u8>) -> Layer {
+        let mut writer = Writer::numbered(delta.len() as u64, used);
         delta.iter().for_each(|(key, value)| writer.push(key, value));
         writer.finish()
     }
@@ -124,7 +124,8 @@ impl Layer {
         while reader.advance()? {
             writer.push(reader.key(), reader.value());
         }
-        let layer = writer.finish();
+        let mut layer = writer.finish();
+        layer.shrink();
         if layer.records == count { Ok(layer) } else { Err(BrokenRun) }
     }
 
@@ -144,9 +145,23 @@ impl Layer {
         }
     }
 
-    /// The parts in which it was stored hold it from here on.
-    pub(super) fn lie_in(&mut self, parts: Vec<Value>) {
-        self.packed = Packed::Parts { parts, len: self.packed_len() };
+    /// The parts in which it was stored hold it from here on. Returns the memory that held it, empty.
+    pub(super) fn lie_in(&mut self, parts: Vec<Value>) -> Vec<u8> {
+        let in_parts = Packed::Parts { parts, len: self.packed_len() };
+        match std::mem::replace(&mut self.packed, in_parts) {
+            Packed::Whole(mut bytes) => {
+                clear_kept(&mut bytes);
+                bytes
+            }
+            Packed::Parts { .. } => Vec::new(),
+        }
+    }
+
+    /// Takes no more memory than it needs.
+    pub(super) fn shrink(&mut self) {
+        if let Packed::Whole(bytes) = &mut self.packed {
+            bytes.shrink_to_fit();
+        }
     }
 
     /// Length of the run before it was packed.
@@ -326,9 +341,10 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    /// A writer of what a delta of so many changes stores.
-    fn numbered(changes: u64) -> Writer {
-        let mut writer = Writer::default();
+    /// A writer of what a delta of so many changes stores, into the memory of `used`.
+    fn numbered(changes: u64, used: Vec<u8>) -> Writer {
+        let mut writer = Writer { packed: used, ..Writer::default() };
+        writer.packed.clear();
         let mut number = Vec::new();
         put_number(&mut number, changes);
         writer.packer.append(&number, &mut writer.packed);
@@ -351,7 +367,6 @@ impl Writer {
         if !self.run.is_empty() {
             self.close_group();
         }
-        self.packed.shrink_to_fit();
         self.layer.packed = Packed::Whole(self.packed);
         self.layer.families.finish();
         self.layer

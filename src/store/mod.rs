@@ -49,6 +49,7 @@ pub use recovery::Recovered;
 pub use stopped::{ReadStore, read_snapshot, read_stopped};
 
 use crate::failpoint::{self, Point};
+use delta::Order;
 use engine::{Change, Engine, Value};
 use envelope::{Kind, cut, part_count};
 use fold::Pass;
@@ -172,6 +173,9 @@ pub struct Store {
     /// A recovery is on record, and no commit has followed.
     recovery_noted: bool,
     failed: bool,
+    /// Memory for the next commit.
+    order: Order,
+    packed: Vec<u8>,
     _lock: Lock, // dropped last
 }
 
@@ -208,6 +212,8 @@ impl Store {
             snapshots,
             recovery_noted,
             failed: false,
+            order: Order::default(),
+            packed: Vec::new(),
             _lock: lock,
         };
         (store, opened)
@@ -227,11 +233,11 @@ impl Store {
     pub fn commit(&mut self, delta: &mut Delta) -> Result<u64, StoreError> {
         self.check_usable()?;
         self.remove_prefixes(delta)?;
-        delta.put_in_order()?;
+        delta.put_in_order(&mut self.order)?;
         if delta.is_empty() {
             return Ok(self.view.root.epoch);
         }
-        let mut layer = Layer::compose(delta);
+        let mut layer = Layer::compose(delta, std::mem::take(&mut self.packed));
         let (bytes, stored) = (layer.plain_len(), layer.packed().len());
         let parts = part_count(stored);
         let (Ok(parts), true) = (u16::try_from(parts), parts <= MAX_DELTA_PARTS) else {
@@ -239,7 +245,7 @@ impl Store {
         };
         let result = self.write_delta(parts, layer.packed());
         let (parts, digests) = self.note(result)?;
-        layer.lie_in(parts);
+        self.packed = layer.lie_in(parts);
         let epoch = self.view.root.epoch;
         self.view.deltas.push_back(DeltaRef { epoch, from: 0, digests, bytes, stored: stored as u64 });
         self.view.delta_bytes += bytes;

@@ -50,8 +50,8 @@ impl Overlay {
             let Some(size) = free.last().map(|layer| layer.packed_len()).filter(|size| *size < longest) else {
                 return Ok(());
             };
-            let alike =
-                free.iter().rev().take_while(|layer| size_class(layer.packed_len()) <= size_class(size)).count();
+            let is_alike = |len: usize| len < longest && size_class(len) <= size_class(size);
+            let alike = free.iter().rev().take_while(|layer| is_alike(layer.packed_len())).count();
             if alike < FAN {
                 return Ok(());
             }
@@ -94,7 +94,9 @@ impl Overlay {
             writer.push(cursor.key(), cursor.value());
             cursor.pass();
         }
-        self.layers.push(Arc::new(writer.finish()));
+        let mut layer = writer.finish();
+        layer.shrink();
+        self.layers.push(Arc::new(layer));
         Ok(())
     }
 }
@@ -214,6 +216,7 @@ impl Eq for Head {}
 #[cfg(test)]
 mod tests {
     use super::super::Delta;
+    use super::super::delta::Order;
     use super::super::envelope::{FORMAT, Kind, PLAIN_STREAMS, cut};
     use super::super::packed::{pack, unpack};
     use super::super::run::{put_number, put_record};
@@ -235,8 +238,8 @@ mod tests {
 
     fn layer(edits: &Plain) -> Layer {
         let mut delta: Delta = edits.iter().map(|(k, v)| (k, v.clone())).collect();
-        delta.put_in_order().unwrap();
-        Layer::compose(&delta)
+        delta.put_in_order(&mut Order::default()).unwrap();
+        Layer::compose(&delta, b"what it held before".to_vec())
     }
 
     fn key() -> impl Strategy<Value = Vec<u8>> {

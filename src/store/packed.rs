@@ -7,12 +7,13 @@
 
 use super::envelope::PLAIN_STREAMS;
 use super::run::{BrokenRun, put_number, take_bytes, take_number};
-use lz4_flex::block;
+use lz4_flex::block::{self, CompressTable};
 
 /// The longest block: as far back as LZ4 looks.
 pub(super) const BLOCK_BYTES: usize = 64 * 1024;
 
 /// A stream as it is stored.
+#[cfg(any(test, fuzzing))]
 pub(super) fn pack(stream: &[u8]) -> Vec<u8> {
     let mut packed = Vec::with_capacity(stream.len() / 2);
     Packer::default().append(stream, &mut packed);
@@ -20,9 +21,21 @@ pub(super) fn pack(stream: &[u8]) -> Vec<u8> {
 }
 
 /// Packs one piece of a stream after the other.
-#[derive(Default)]
 pub(super) struct Packer {
     shorter: Vec<u8>,
+    /// LZ4's memory for blocks below [`SHORT_BYTES`], and for longer ones. What was packed before must not decide how a block
+    /// is packed, so neither takes the other's.
+    short: CompressTable,
+    long: Option<CompressTable>,
+}
+
+/// From this length on LZ4 numbers the places in a block with 32 bits.
+const SHORT_BYTES: usize = u16::MAX as usize;
+
+impl Default for Packer {
+    fn default() -> Packer {
+        Packer { shorter: Vec::new(), short: CompressTable::small(), long: None }
+    }
 }
 
 impl Packer {
@@ -33,7 +46,11 @@ impl Packer {
             if self.shorter.len() < most {
                 self.shorter.resize(most, 0);
             }
-            let stored = match block::compress_into(plain, &mut self.shorter) {
+            let table = match plain.len() {
+                ..SHORT_BYTES => &mut self.short,
+                _ => self.long.get_or_insert_with(CompressTable::large),
+            };
+            let stored = match block::compress_into_with_table(plain, &mut self.shorter, table) {
                 Ok(len) if len < plain.len() => self.shorter.get(..len).unwrap_or(plain),
                 _ => plain,
             };

@@ -8,7 +8,7 @@
 use super::engine::{Change, Engine};
 use super::envelope::{self, Kind, cut};
 use super::error::StoreError;
-use super::packed::{pack, plain_len, unpack};
+use super::packed::{Packer, plain_len, unpack};
 use super::root::digest_of;
 use super::run::{BrokenRun, Reader, put_number, take_bytes, take_number};
 use std::collections::BTreeMap;
@@ -113,20 +113,32 @@ impl Index {
     }
 }
 
-/// Writes a page with this id.
-pub(super) fn write(
-    change: &mut Change,
-    id: u64,
-    (low, records, run): (&[u8], u32, &[u8]),
-) -> Result<PageRef, StoreError> {
-    let too_long = || StoreError::Invalid { what: "a page would have too many parts".into() };
-    let packed = pack(run);
-    let stored = compose(low, records, &packed);
-    for (n, value) in cut(Kind::Page, &stored).ok_or_else(too_long)? {
-        change.put(&part_key(PAGE, id, n), value);
+/// Writes one page after the other, with the memory that the first one took.
+#[derive(Default)]
+pub(super) struct Writer {
+    packer: Packer,
+    stored: Vec<u8>,
+}
+
+impl Writer {
+    /// Writes a page with this id.
+    pub(super) fn write(
+        &mut self,
+        change: &mut Change,
+        id: u64,
+        (low, records, run): (&[u8], u32, &[u8]),
+    ) -> Result<PageRef, StoreError> {
+        let too_long = || StoreError::Invalid { what: "a page would have too many parts".into() };
+        self.stored.clear();
+        put_head(&mut self.stored, low, records);
+        let head = self.stored.len();
+        self.packer.append(run, &mut self.stored);
+        for (n, value) in cut(Kind::Page, &self.stored).ok_or_else(too_long)? {
+            change.put(&part_key(PAGE, id, n), value);
+        }
+        let len = |len: usize| u32::try_from(len).map_err(|_| too_long());
+        Ok(PageRef { id, bytes: len(head + run.len())?, stored: len(self.stored.len())?, records })
     }
-    let len = |len: usize| u32::try_from(len).map_err(|_| too_long());
-    Ok(PageRef { id, bytes: len(stored.len() - packed.len() + run.len())?, stored: len(stored.len())?, records })
 }
 
 /// What is known of a page as it is stored in a format, with its low key.
@@ -146,14 +158,11 @@ fn stream_of(format: u16, stored: &[u8], bytes: u32) -> Result<Vec<u8>, BrokenRu
     Ok(stream)
 }
 
-/// The stream of a page.
-pub(super) fn compose(low: &[u8], records: u32, run: &[u8]) -> Vec<u8> {
-    let mut out = Vec::with_capacity(run.len() + low.len() + 8);
-    put_number(&mut out, low.len() as u64);
+/// The stream of a page, up to its run.
+pub(super) fn put_head(out: &mut Vec<u8>, low: &[u8], records: u32) {
+    put_number(out, low.len() as u64);
     out.extend_from_slice(low);
-    put_number(&mut out, records.into());
-    out.extend_from_slice(run);
-    out
+    put_number(out, records.into());
 }
 
 /// Low key, number of records and run of a stream.
@@ -172,8 +181,8 @@ pub(super) fn records<'a>(dir: &Path, stream: &'a [u8]) -> Result<Reader<'a>, St
 
 /// The error for a run that passed its checksum and still cannot be read.
 pub(super) fn broken(dir: &Path) -> impl Fn(BrokenRun) -> StoreError {
-    let dir = dir.to_owned();
-    move |_| StoreError::corrupt(&dir, "a page or delta holds records that cannot be read")
+    // Asked for with every record: nothing may be made before it is needed.
+    move |_| StoreError::corrupt(dir, "a page or delta holds records that cannot be read")
 }
 
 /// Reads the stream of a page; `removing` takes its parts away.

@@ -14,6 +14,7 @@ use std::fs::{self, File};
 use std::io::{self, BufReader, BufWriter, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use zstd::bulk::Compressor;
 
 /// The newest snapshot format that this program reads, and the one that it writes.
 pub(super) const FORMAT: u16 = 1;
@@ -148,7 +149,8 @@ impl Writer {
         let mut options = File::options();
         let file = options.write(true).create(true).truncate(true).mode(0o600).open(&unfinished);
         let out = BufWriter::with_capacity(1 << 16, file.map_err(StoreError::create(&unfinished))?);
-        let mut writer = Writer { unfinished, path, out, block: Block::default(), records: 0, digest: 0 };
+        let block = Block::new().map_err(StoreError::io(&unfinished, "writing"))?;
+        let mut writer = Writer { unfinished, path, out, block, records: 0, digest: 0 };
         failpoint::reach(Point::SnapshotBegun);
         let written = writer.out.write_all(&header(&view.root));
         written.map_err(writer.failed("writing"))?;
@@ -160,7 +162,7 @@ impl Writer {
         self.records += 1;
         self.digest = self.digest.wrapping_add(digest_of(key, value));
         self.block.push(key, value);
-        if self.block.run.len() < BLOCK_BYTES {
+        if self.block.len() < BLOCK_BYTES {
             return Ok(());
         }
         self.block.finish(&mut self.out).map_err(self.failed("writing"))
@@ -358,16 +360,31 @@ pub(super) fn framed(raw: &[u8], records: u64, digest: u128) -> io::Result<Vec<u
 }
 
 /// Records on their way into a block.
-#[derive(Default)]
 struct Block {
     records: u64,
-    run: Vec<u8>,
+    /// Room for their number, then they.
+    raw: Vec<u8>,
     last: Vec<u8>,
+    compressor: Compressor<'static>,
+    stored: Vec<u8>,
 }
 
+/// The most bytes of a number.
+const NUMBER_BYTES: usize = 10;
+
 impl Block {
+    fn new() -> io::Result<Block> {
+        let (raw, last, stored) = (vec![0; NUMBER_BYTES], Vec::new(), Vec::new());
+        Ok(Block { records: 0, raw, last, compressor: Compressor::new(COMPRESSION)?, stored })
+    }
+
+    /// Length of the records.
+    fn len(&self) -> usize {
+        self.raw.len() - NUMBER_BYTES
+    }
+
     fn push(&mut self, key: &[u8], value: &[u8]) {
-        put_record(&mut self.run, &self.last, key, Some(value));
+        put_record(&mut self.raw, &self.last, key, Some(value));
         self.records += 1;
         self.last.clear();
         self.last.extend_from_slice(key);
@@ -378,12 +395,19 @@ impl Block {
         if self.records == 0 {
             return Ok(());
         }
-        let mut raw = Vec::with_capacity(self.run.len() + 10);
-        put_number(&mut raw, self.records);
-        raw.extend_from_slice(&self.run);
-        put_block(out, raw.len(), &zstd::bulk::compress(&raw, COMPRESSION)?)?;
+        let mut number = Vec::with_capacity(NUMBER_BYTES);
+        put_number(&mut number, self.records);
+        let from = NUMBER_BYTES - number.len();
+        if let Some(place) = self.raw.get_mut(from..NUMBER_BYTES) {
+            place.copy_from_slice(&number);
+        }
+        let raw = self.raw.get(from..).unwrap_or_default();
+        self.stored.clear();
+        self.stored.reserve(zstd::zstd_safe::compress_bound(raw.len()));
+        self.compressor.compress_to_buffer(raw, &mut self.stored)?;
+        put_block(out, raw.len(), &self.stored)?;
         self.records = 0;
-        self.run.clear();
+        self.raw.truncate(NUMBER_BYTES);
         self.last.clear();
         Ok(())
     }
