@@ -2,14 +2,17 @@
 //!
 //! Ids are deterministic: no wall clock, no randomness, no origin goes into them, so a receiver can drop repeats.
 
+mod fields;
 mod json;
 
+pub use fields::Fields;
 pub(crate) use json::Reasons;
 #[cfg(test)]
 pub(crate) use json::any_alert;
 
 use crate::calendar::Day;
 use serde::{Deserialize, Serialize};
+use std::sync::Arc;
 
 /// What kind of entity an alert, a sequence or a history belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -237,8 +240,8 @@ pub struct Alert {
     pub detected_ms: i64,
     /// Kind.
     pub kind: AlertKind,
-    /// The rule.
-    pub rule: AlertRule,
+    /// The rule; all its alerts share it.
+    pub rule: Arc<AlertRule>,
     /// Score of the rule.
     pub score: u32,
     /// Kind of the entity.
@@ -254,7 +257,7 @@ pub struct Alert {
     /// Type of the event; empty for operational alerts.
     pub event_type: String,
     /// Fields of the event, in declaration order (values capped at 4,096 bytes).
-    pub fields: Vec<(String, String)>,
+    pub fields: Fields,
     /// Why.
     pub evidence: Evidence,
     /// Where from; `None` for operational alerts.
@@ -286,7 +289,7 @@ impl Alert {
             time_ms: now_ms,
             detected_ms: now_ms,
             kind: AlertKind::Operational,
-            rule: AlertRule {
+            rule: Arc::new(AlertRule {
                 id: matter.into(),
                 name: "The agent reports on itself".into(),
                 revision: 1,
@@ -294,7 +297,7 @@ impl Alert {
                 author: Vec::new(),
                 references: Vec::new(),
                 license: None,
-            },
+            }),
             score: OPERATIONAL_SCORE,
             entity_kind: EntityKind::Agent,
             entity: String::new(),
@@ -302,7 +305,7 @@ impl Alert {
             sequence: if matches!(sequence, Sequence::Once) { sequence.label() } else { String::new() },
             peer_group: None,
             event_type: String::new(),
-            fields: Vec::new(),
+            fields: Fields::default(),
             evidence: Evidence { notes: vec![sentence], ..Evidence::default() },
             origin: None,
             suppressed: false,
@@ -316,11 +319,9 @@ impl Alert {
 
     /// About how many bytes of memory it takes.
     pub fn size(&self) -> usize {
-        let text = |pair: &(String, String)| pair.0.len() + pair.1.len() + 48;
-        let fields: usize = self.fields.iter().map(text).sum();
         let matched: usize = self.evidence.matched.iter().map(|m| m.value.len() + m.test.len() + 72).sum();
         let bins: usize = self.evidence.model.iter().flat_map(|m| &m.top_bins).map(|b| b.value.len() + 32).sum();
-        std::mem::size_of::<Alert>() + self.entity.len() + fields + matched + bins
+        std::mem::size_of::<Alert>() + self.entity.len() + self.fields.size() + matched + bins
     }
 
     /// The band of the score.
@@ -400,7 +401,7 @@ pub fn alert_id(rule: &str, revision: u32, kind: EntityKind, entity: &str, value
     part(entity.as_bytes());
     part(value.as_bytes());
     part(sequence.label().as_bytes());
-    hasher.finalize().as_bytes().iter().take(16).map(|b| format!("{b:02x}")).collect()
+    hasher.finalize().to_hex().get(..32).unwrap_or_default().to_owned()
 }
 
 /// What a guard and an alert id are bounded by.

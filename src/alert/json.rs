@@ -94,7 +94,7 @@ impl Serialize for Event<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut o = serializer.serialize_map(None)?;
         o.serialize_entry("type", &self.0.event_type)?;
-        for (name, value) in &self.0.fields {
+        for (name, value) in self.0.fields.iter() {
             o.serialize_entry(name, value)?;
         }
         o.end()
@@ -196,8 +196,8 @@ mod tests {
         if !alert.event_type.is_empty() {
             let mut event = Map::new();
             event.insert("type".into(), json!(alert.event_type));
-            for (k, v) in &alert.fields {
-                event.insert(k.clone(), json!(v));
+            for (k, v) in alert.fields.iter() {
+                event.insert(k.to_owned(), json!(v));
             }
             put("event", Value::Object(event));
         }
@@ -253,16 +253,10 @@ mod tests {
         vec(text(), 0..3)
     }
 
-    fn rule() -> impl Strategy<Value = AlertRule> {
+    fn rule() -> impl Strategy<Value = Arc<AlertRule>> {
         (text(), text(), any::<u32>(), texts(), texts(), texts(), option::of(text())).prop_map(
-            |(id, name, revision, attack, author, references, license)| AlertRule {
-                id,
-                name,
-                revision,
-                attack,
-                author,
-                references,
-                license,
+            |(id, name, revision, attack, author, references, license)| {
+                Arc::new(AlertRule { id, name, revision, attack, author, references, license })
             },
         )
     }
@@ -303,11 +297,11 @@ mod tests {
             .prop_map(|(matched, model, sum, notes)| Evidence { matched, model, sum, notes })
     }
 
-    fn fields() -> impl Strategy<Value = Vec<(String, String)>> {
+    fn fields() -> impl Strategy<Value = Fields> {
         vec((select(Field::ALL), text()), 0..6).prop_map(|mut fields| {
             let mut seen = std::collections::HashSet::new();
             fields.retain(|(field, _)| seen.insert(*field));
-            fields.into_iter().map(|(field, value)| (field.name().to_owned(), value)).collect()
+            fields.into_iter().map(|(field, value)| (field.name(), value)).collect()
         })
     }
 

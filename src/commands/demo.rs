@@ -172,7 +172,7 @@ fn evidence(alert: &Alert) -> String {
     if let Some(s) = &alert.evidence.sum {
         return format!("{day} {} {} ≥ {}", s.field, s.total, s.reaches);
     }
-    let field = |name: &str| alert.fields.iter().find(|f| f.0 == name).map(|f| f.1.as_str());
+    let field = |name: &str| alert.fields.get(name);
     let what = field("command_line").or(field("url")).or(alert.value.as_deref()).unwrap_or_default();
     format!("{day} {}", what.chars().take(60).collect::<String>())
 }

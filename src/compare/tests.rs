@@ -5,12 +5,13 @@ use super::*;
 use crate::alert::{Alert, AlertKind};
 use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 /// An alert of few subjects, so that two sides meet.
 fn alert(rule: u8, user: u8, score: u32, day: i64) -> Alert {
     let mut alert = Alert::operational("x", "", String::new(), 0);
     alert.kind = AlertKind::Detection;
-    alert.rule.id = format!("R{rule}");
+    Arc::make_mut(&mut alert.rule).id = format!("R{rule}");
     alert.entity = format!("u{user}");
     alert.score = score;
     alert.sequence = format!("2026-03-{:02}", day + 1);

@@ -53,7 +53,7 @@ fn judge(alert: &Alert, rule: &Rule, side: &Side) -> Judged {
         return Judged::Fails(format!("it is about {} events, and this is {kind}", types.join(" and ")));
     }
     let (mut raw, mut draft) = (Vec::new(), Draft::empty(kind, alert.time_ms));
-    for (name, value) in &alert.fields {
+    for (name, value) in alert.fields.iter() {
         if let Some(field) = Field::resolve(name) {
             draft.append(field, value, &mut raw);
         }

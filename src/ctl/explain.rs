@@ -143,8 +143,7 @@ pub(super) fn silent_if(alert: &Alert, rule: Option<&Rule>, desk: &Desk) -> Vec<
         n => lines.push(format!("one of the {n} conditions above had not been met")),
     }
     let sharing = alert.evidence.matched.iter().any(|m| m.field == Flag::IsFileSharing.name());
-    let domain = alert.fields.iter().find(|f| f.0 == "web_domain");
-    if let (true, Some((_, domain))) = (sharing, domain) {
+    if let (true, Some(domain)) = (sharing, alert.fields.get("web_domain")) {
         lines.push(format!("{domain} were one of the site's own, in detection.sanctioned_domains"));
     }
     if !alert.sequence.is_empty() {

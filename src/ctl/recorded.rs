@@ -396,7 +396,7 @@ impl View for Recorded {
     fn rules(&mut self) -> Result<Vec<RuleRow>, ViewError> {
         let carried = self.get::<AgentRecord>(&Key::Agent)?.unwrap_or_default().carried;
         let mut counts: BTreeMap<String, u64> = BTreeMap::new();
-        self.kept_alerts(|_, alert| *counts.entry(alert.rule.id).or_default() += 1)?;
+        self.kept_alerts(|_, alert| *counts.entry(alert.rule.id.clone()).or_default() += 1)?;
         let (silenced, layers) = (self.silenced()?, &self.content.layers);
         let row = |rule: &Rule| RuleRow {
             id: rule.id.clone(),
@@ -451,7 +451,7 @@ fn alert_row(seq: u64, alert: Alert) -> AlertRow {
         severity: alert.severity().name().into(),
         entity_kind: alert.entity_kind.name().into(),
         suppressed: alert.suppressed,
-        rule: alert.rule.id,
+        rule: alert.rule.id.clone(),
         entity: alert.entity,
         value: alert.value,
     }

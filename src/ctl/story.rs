@@ -17,7 +17,7 @@ const SHOWN: usize = 8;
 
 /// What happened, in one sentence; empty where there was no event.
 pub(super) fn happened(alert: &Alert) -> String {
-    let field = |name: &str| alert.fields.iter().find(|f| f.0 == name).map(|f| f.1.as_str());
+    let field = |name: &str| alert.fields.get(name);
     let first = |names: &[&str]| names.iter().find_map(|name| field(name));
     let host = first(&["dest_host", "src_host", "host_key"]);
     let on = host.map_or_else(String::new, |host| format!(" on {host}"));

@@ -3,7 +3,7 @@
 use super::prevalence::Weighed;
 use super::verdict::lossy;
 use super::{Detector, Subject};
-use crate::alert::{Alert, AlertKind, AlertRule, EntityKind, Evidence, Origin, Sequence, alert_id};
+use crate::alert::{Alert, AlertKind, AlertRule, EntityKind, Evidence, Fields, Origin, Sequence, alert_id};
 use crate::batch::BatchEvent;
 use crate::calendar::Day;
 use crate::event::EventView;
@@ -11,7 +11,7 @@ use crate::rule::{Period, Rule};
 use crate::state::guard::Untold;
 use crate::state::key::{Guard, GuardKey, Key};
 use crate::state::silenced::guard_name;
-use crate::store::codec;
+use std::sync::Arc;
 
 /// Longest field value kept in an alert, bytes.
 const MAX_FIELD_BYTES: usize = 4096;
@@ -21,13 +21,14 @@ impl Detector {
     pub(super) fn fire(
         &mut self,
         s: &Subject<'_>,
-        rule: &Rule,
+        rule_index: u16,
         (guard, sequence): (GuardKey, Sequence),
         mut evidence: Evidence,
         common: Weighed,
         raised: &mut Vec<(u64, Alert)>,
     ) {
-        let mut fields = Vec::new();
+        let Some(rule) = s.content.rules.get(rule_index as usize) else { return };
+        let mut fields = Fields::default();
         self.extractor.full(s.batch, s.event, |view| {
             evidence.matched = rule.condition.explain(view, &mut self.scratch);
             fields = shown_fields(view);
@@ -59,7 +60,7 @@ impl Detector {
             time_ms: s.event.time_ms,
             detected_ms: self.clock.detected_ms.unwrap_or(s.event.time_ms),
             kind: AlertKind::Detection,
-            rule: alert_rule(rule),
+            rule: self.about(rule_index, rule),
             score,
             entity_kind: guard.kind,
             entity,
@@ -112,7 +113,8 @@ impl Detector {
     /// summaries of one period add up.
     pub(super) fn raise_summary(&mut self, event: &BatchEvent, untold: &Untold, raised: &mut Vec<(u64, Alert)>) {
         let Untold { day, rule: rule_id, kind, entity, count, told_before } = untold;
-        let Some(rule) = self.content.rules.iter().find(|r| r.id == *rule_id) else { return };
+        let content = Arc::clone(&self.content);
+        let Some((rule_index, rule)) = (0..).zip(&content.rules).find(|(_, r)| r.id == *rule_id) else { return };
         let (entity, kind) = (lossy(entity), *kind);
         let sequence = match rule.period {
             Period::Day => Sequence::Day(*day),
@@ -124,7 +126,7 @@ impl Detector {
             time_ms: event.time_ms,
             detected_ms: self.clock.detected_ms.unwrap_or(event.time_ms),
             kind: AlertKind::Summary,
-            rule: alert_rule(rule),
+            rule: self.about(rule_index, rule),
             score: rule.score,
             entity_kind: kind,
             entity,
@@ -132,12 +134,17 @@ impl Detector {
             sequence: sequence.label(),
             peer_group: None,
             event_type: String::new(),
-            fields: Vec::new(),
+            fields: Fields::default(),
             evidence: Evidence { notes: vec![held_back(*count, kind, &sequence.label())], ..Evidence::default() },
             origin: None,
             suppressed: false,
         };
         self.outbox(alert, raised);
+    }
+
+    /// What alerts say of a rule: made for its first one.
+    fn about(&mut self, rule_index: u16, rule: &Rule) -> Arc<AlertRule> {
+        Arc::clone(self.about.entry(rule_index).or_insert_with(|| Arc::new(alert_rule(rule))))
     }
 
     /// Takes in a report of the agent on itself; one that is made once only, unless it has been.
@@ -158,11 +165,11 @@ impl Detector {
         self.state.agent.alerts += 1;
         self.state.agent_dirty = true;
         let seq = self.state.agent.alerts;
-        self.state.put(&Key::Alert(seq), Some(&codec::encode(&alert)));
+        self.state.put(&Key::Alert(seq), &alert);
         let keep_from = (seq + 1).saturating_sub(self.limits.max_alerts_kept as u64).min(self.delivered + 1);
         while self.state.agent.oldest_alert < keep_from {
             let old = self.state.agent.oldest_alert;
-            self.state.put(&Key::Alert(old), None);
+            self.state.remove(&Key::Alert(old));
             self.state.agent.oldest_alert = old + 1;
         }
         raised.push((seq, alert));
@@ -192,12 +199,23 @@ fn alert_rule(rule: &Rule) -> AlertRule {
 }
 
 /// The fields as an alert shows them, in declaration order.
-fn shown_fields(view: EventView<'_>) -> Vec<(String, String)> {
-    let show = |bytes: &[u8]| match bytes.get(..MAX_FIELD_BYTES) {
-        Some(head) if bytes.len() > MAX_FIELD_BYTES => format!("{}…", String::from_utf8_lossy(head)),
-        _ => lossy(bytes),
+fn shown_fields(view: EventView<'_>) -> Fields {
+    let shown = |field| {
+        let value = view.get(field).unwrap_or_default();
+        match value.get(..MAX_FIELD_BYTES) {
+            Some(head) if head.len() < value.len() => (head, "…"),
+            _ => (value, ""),
+        }
     };
-    let kind = view.draft.kind;
-    let fields = view.draft.present.iter();
-    fields.map(|f| (f.display_name(kind).to_owned(), show(view.get(f).unwrap_or_default()))).collect()
+    let present = || view.draft.present.iter();
+    let bytes = present().map(|field| shown(field).0.len()).sum();
+    let mut fields = Fields::with_capacity(present().count(), bytes);
+    for field in present() {
+        let (head, mark) = shown(field);
+        fields.push(field.display_name(view.draft.kind), |out| {
+            out.push_str(&String::from_utf8_lossy(head));
+            out.push_str(mark);
+        });
+    }
+    fields
 }

@@ -13,7 +13,7 @@ mod verdict;
 mod warm;
 pub mod why_not;
 
-use crate::alert::{Alert, EntityKind};
+use crate::alert::{Alert, AlertRule, EntityKind};
 use crate::batch::{BatchEvent, EventBatch, Remember, Training};
 use crate::calendar::{Day, first_of_month};
 use crate::config::{DetectionSettings, Limits};
@@ -30,6 +30,7 @@ use crate::state::record::AgentRecord;
 use counted::Counted;
 use history::Histories;
 use services::{Met, Services};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use why_not::WhyNot;
 use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
@@ -70,6 +71,8 @@ pub struct Detector {
     counted: Counted,
     at_start: AgentRecord,
     services: Services,
+    /// What alerts say of rules, by index, of those that have fired.
+    about: BTreeMap<u16, Arc<AlertRule>>,
     /// Why hits raised nothing, while somebody listens.
     heard: Option<Vec<(u16, WhyNot)>>,
 }
@@ -152,6 +155,7 @@ impl Detector {
             counted: Counted::default(),
             at_start,
             services,
+            about: BTreeMap::new(),
             heard: None,
         }
     }

@@ -66,7 +66,7 @@ impl Detector {
                 return;
             }
             let common = self.common(s, rule, hit, &guard);
-            self.fire(s, rule, (guard, sequence), evidence, common, raised);
+            self.fire(s, hit.rule, (guard, sequence), evidence, common, raised);
         } else {
             self.say(hit.rule, || WhyNot::FiredBefore);
         }

@@ -9,7 +9,7 @@ use crate::exit::{self, Failure};
 use crate::model::ModelSpec;
 use crate::state::State;
 use crate::state::record::SCHEMA;
-use crate::store::{OnDamage, Opened, Recovered, Store, StoreOptions, codec};
+use crate::store::{OnDamage, Opened, Recovered, Store, StoreOptions};
 use crate::upkeep::{Anew, Definition, InLine, UpkeepError, bring_in_line};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -62,7 +62,7 @@ impl Opening<'_> {
         let first = state.delivered(self.sinks).saturating_add(1);
         let undelivered = alerts_from(&store, first).map_err(unusable)?;
         for (key, record) in adopted {
-            state.put(&key, Some(&codec::encode(&record)));
+            state.put(&key, &record);
         }
         let mut reports = reports(&dir, &opened, state);
         reports.extend(anew.iter().map(learns_anew));

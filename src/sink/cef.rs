@@ -146,7 +146,7 @@ fn pairs<'a>(alert: &'a Alert, agent: &'a AgentIdentity) -> Vec<Pair<'a>> {
 /// The event's fields under the keys of the dictionary; the first field of a key wins.
 fn push_fields<'a>(out: &mut Pairs<'a>, alert: &'a Alert) {
     let kind = EventType::from_name(&alert.event_type);
-    for (name, value) in &alert.fields {
+    for (name, value) in alert.fields.iter() {
         let Some(field) = Field::resolve(name) else { continue };
         match key_of(field, kind) {
             Key::Text(key) => out.text(key, value),

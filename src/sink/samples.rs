@@ -20,13 +20,13 @@ pub fn id(n: u64) -> String {
 
 /// A process alert; `n` makes its id.
 pub fn detection(n: u64) -> Alert {
-    let field = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+    let field = |name: &'static str, value: &'static str| (name, value);
     Alert {
         id: id(n),
         time_ms: 1_772_353_500_123,
         detected_ms: 1_772_353_501_000,
         kind: AlertKind::Detection,
-        rule: AlertRule {
+        rule: Arc::new(AlertRule {
             id: "R-ENCODE".into(),
             name: "Commands to encode files were used.".into(),
             revision: 2,
@@ -34,7 +34,7 @@ pub fn detection(n: u64) -> Alert {
             author: vec!["A. Author".into()],
             references: vec!["https://example.com/rule".into()],
             license: Some("DRL 1.1".into()),
-        },
+        }),
         score: 20,
         entity_kind: EntityKind::User,
         entity: "corp\\jdoe".into(),
@@ -42,7 +42,7 @@ pub fn detection(n: u64) -> Alert {
         sequence: "2026-03-01".into(),
         peer_group: Some("sales".into()),
         event_type: "process-created".into(),
-        fields: vec![
+        fields: Fields::from_iter([
             field("activity", "ProcessCreated"),
             field("user", "jdoe"),
             field("user_domain", "CORP"),
@@ -52,7 +52,7 @@ pub fn detection(n: u64) -> Alert {
             field("command_line", "certutil -encode a=b c|d"),
             field("pid", "4711"),
             field("parent_process_name", "cmd.exe"),
-        ],
+        ]),
         evidence: Evidence {
             matched: vec![Matched { field: "image".into(), value: "certutil".into(), test: "equals certutil".into() }],
             ..Evidence::default()
@@ -64,21 +64,21 @@ pub fn detection(n: u64) -> Alert {
 
 /// A web alert judged by a model.
 pub fn web(n: u64) -> Alert {
-    let field = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+    let field = |name: &'static str, value: &'static str| (name, value);
     Alert {
         entity_kind: EntityKind::Host,
         entity: "ws1".into(),
         value: None,
         peer_group: None,
         event_type: "web-activity-allowed".into(),
-        fields: vec![
+        fields: Fields::from_iter([
             field("src_host", "WS1"),
             field("url", "https://files.example.com/a?b=c"),
             field("web_domain", "files.example.com"),
             field("dest_port", "443"),
             field("method", "POST"),
             field("bytes_out", "12 apples"),
-        ],
+        ]),
         evidence: Evidence {
             model: Some(ModelEvidence {
                 id: "M-ORG".into(),
@@ -129,9 +129,9 @@ pub fn every_field(n: u64, kind: EventType) -> Alert {
         Field::FilePath => "C:\\d\\a.txt".to_owned(),
         field => format!("some {}", field.name()),
     };
-    let named = |field: &Field| (field.display_name(kind).to_owned(), value(field));
+    let named = |field: &Field| (field.display_name(kind), value(field));
     let mut alert = detection(n);
-    alert.rule.attack.push("T1048.003".into());
+    Arc::make_mut(&mut alert.rule).attack.push("T1048.003".into());
     alert.event_type = kind.name().into();
     alert.fields = Field::ALL.iter().map(named).collect();
     alert
@@ -141,19 +141,18 @@ pub fn every_field(n: u64, kind: EventType) -> Alert {
 pub fn hostile(bytes: usize) -> Alert {
     let text = || HOSTILE.repeat(bytes / HOSTILE.len() + 1);
     let mut alert = detection(7);
-    alert.rule.name = HOSTILE.into();
+    let rule = Arc::make_mut(&mut alert.rule);
+    rule.name = HOSTILE.into();
+    rule.author = vec![text()];
+    rule.attack = vec![text()];
     alert.entity = text();
     alert.value = Some(text());
     alert.peer_group = Some(text());
-    for (_, value) in &mut alert.fields {
-        *value = text();
-    }
+    alert.fields = detection(7).fields.iter().map(|(name, _)| (name.to_owned(), text())).collect();
     alert.evidence.matched = vec![Matched { field: text(), value: text(), test: text() }; 3];
     alert.evidence.model = web(1).evidence.model.map(|m| ModelEvidence { scope: text(), value: text(), ..m });
     alert.evidence.sum = Some(SumEvidence { field: text(), total: 1, reaches: 1, history_days: None });
     alert.evidence.notes = vec![text()];
-    alert.rule.author = vec![text()];
-    alert.rule.attack = vec![text()];
     alert.origin = Some(Origin { file: text(), offset: 1, line: 1 });
     alert
 }

@@ -87,7 +87,7 @@ impl<'a> Tree<'a> {
     /// Puts the fields of the event where `place` says, and those without a place together at `own`, under our names.
     pub fn fields(&mut self, alert: &'a Alert, own: &'static str, place: impl Fn(Field) -> Place) {
         let mut rest = Vec::new();
-        for (name, value) in &alert.fields {
+        for (name, value) in alert.fields.iter() {
             let placed = match Field::resolve(name).map_or(Place::None, &place) {
                 Place::Text(path) => self.text(path, value),
                 Place::Number(path, most) => {
@@ -101,7 +101,7 @@ impl<'a> Tree<'a> {
                 Place::None => false,
             };
             if !placed {
-                rest.push((name.as_str(), value.as_str()));
+                rest.push((name, value));
             }
         }
         if !rest.is_empty() {

@@ -19,6 +19,9 @@ pub type OfModel = (u16, Instance);
 /// A sum: rule, day, value, total.
 pub type Sum = (u16, Day, Box<[u8]>, u64);
 
+/// What has trained a model on a day: model, day, sorted hashes.
+pub type Once = (u16, Day, Vec<u64>);
+
 /// One entity. There may be millions, so none of its 48 bytes is wasted.
 #[derive(Debug)]
 pub struct Entity {
@@ -69,7 +72,7 @@ pub struct Knowledge {
     /// Sums of open days, sorted.
     pub sums: Vec<Sum>,
     /// What has trained a model: model, day, sorted hashes.
-    pub once: Vec<(u16, Day, Vec<u64>)>,
+    pub once: Vec<Once>,
     /// Instances by model.
     pub instances: Vec<OfModel>,
     /// Its size in memory when it was written last, bytes.

@@ -36,6 +36,7 @@ use names::Names;
 use put::Put;
 use record::{AgentRecord, FileRecord, SinkRecord};
 use restoring::ModelKeys;
+use serde::Serialize;
 use silenced::Silenced;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -138,11 +139,13 @@ impl State {
     }
 
     /// Writes a record that is not part of the working set (an alert) with the next commit.
-    pub fn put(&mut self, key: &Key, value: Option<&[u8]>) {
-        match value {
-            Some(value) => self.extra.write(|out| key.append_to(out), |out| out.extend_from_slice(value)),
-            None => self.extra.remove(|out| key.append_to(out)),
-        }
+    pub fn put<T: Serialize>(&mut self, key: &Key, record: &T) {
+        Put(&mut self.extra).keyed(key, record);
+    }
+
+    /// Removes such a record with the next commit.
+    pub fn remove(&mut self, key: &Key) {
+        self.extra.remove(|out| key.append_to(out));
     }
 
     /// The slot of the agent itself.

@@ -188,7 +188,7 @@ impl Target {
             Target::Entity(kind, _, text) => {
                 let field = if *kind == EntityKind::Host { Field::HostKey } else { Field::UserKey };
                 let is_about = alert.entity_kind == *kind && alert.entity == *text;
-                is_about || alert.fields.iter().any(|(name, value)| name == field.name() && value == text)
+                is_about || alert.fields.iter().any(|(name, value)| name == field.name() && value == *text)
             }
             Target::Model(id) => alert.evidence.model.as_ref().is_some_and(|m| m.id == *id),
         }

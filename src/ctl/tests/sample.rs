@@ -14,6 +14,7 @@ use crate::rule::condition::Condition;
 use crate::rule::{Common, Counted, NoHistory, Period, Prevalence, Rule, Verdict};
 use crate::state::paging::Memory;
 use std::io;
+use std::sync::Arc;
 
 /// What an attacker would like a terminal and a spreadsheet to do.
 pub const HOSTILE: &str = "=1\u{1b}]0;owned\u{7}\u{1b}[2J\u{202e}exe.fdp, \"x\"\r\n\u{9b}31m";
@@ -270,7 +271,7 @@ fn alert(
         time_ms: 1_773_479_521_000 + number as i64 * 60_000,
         detected_ms: 1_773_479_522_000 + number as i64 * 60_000,
         kind: AlertKind::Detection,
-        rule: AlertRule {
+        rule: Arc::new(AlertRule {
             id: rule.into(),
             name: of.map_or("A rule that content no longer has", |r| &r.name).into(),
             revision: 2,
@@ -278,7 +279,7 @@ fn alert(
             author: of.map(|r| r.author.clone()).unwrap_or_default(),
             references: of.map(|r| r.references.clone()).unwrap_or_default(),
             license: of.and_then(|r| r.license.clone()),
-        },
+        }),
         score,
         entity_kind: EntityKind::User,
         entity: "corp\\jdoe".into(),
@@ -360,7 +361,7 @@ pub fn alerts() -> Vec<StoredAlert> {
     if let Some(gone) = list.get_mut(3) {
         gone.alert.value = Some(HOSTILE.into());
         gone.alert.suppressed = true;
-        gone.alert.rule.attack = vec!["T1020".into(), HOSTILE.into()];
+        Arc::make_mut(&mut gone.alert.rule).attack = vec!["T1020".into(), HOSTILE.into()];
     }
     list
 }

@@ -3,8 +3,9 @@
 use super::super::escape::is_deceptive;
 use super::super::samples::{agent, detection, hostile, web};
 use super::*;
-use crate::alert::AlertKind;
+use crate::alert::{AlertKind, Fields};
 use expect_test::expect;
+use std::sync::Arc;
 
 #[test]
 fn a_process_alert_as_cef() {
@@ -20,16 +21,16 @@ fn a_web_alert_of_a_model_as_cef_has_no_number_key_that_is_no_number() {
 fn an_operational_alert_as_cef() {
     let mut alert = detection(9);
     alert.kind = AlertKind::Operational;
-    alert.rule.id = "spool_silent".into();
-    alert.rule.name = "Spool is silent".into();
-    alert.rule.attack.clear();
-    alert.rule.author.clear();
+    Arc::make_mut(&mut alert.rule).id = "spool_silent".into();
+    Arc::make_mut(&mut alert.rule).name = "Spool is silent".into();
+    Arc::make_mut(&mut alert.rule).attack.clear();
+    Arc::make_mut(&mut alert.rule).author.clear();
     alert.entity_kind = EntityKind::Agent;
     alert.entity.clear();
     alert.value = None;
     alert.peer_group = None;
     alert.event_type.clear();
-    alert.fields.clear();
+    alert.fields = Fields::default();
     alert.evidence =
         Evidence { notes: vec!["No new byte in /var/spool/dtex for 3600 s.".into()], ..Evidence::default() };
     alert.origin = None;
@@ -105,7 +106,10 @@ fn a_limit_cuts_the_longest_values_and_never_the_id_or_the_rule() {
         assert!(line.ends_with(LAST_PAIR));
     }
     let mut long = detection(1);
-    long.fields.iter_mut().find(|(k, _)| k == "command_line").unwrap().1 = "x".repeat(5000);
+    let long_command = "x".repeat(5000);
+    let longer =
+        |(name, value): (&str, _)| (name.to_owned(), if name == "command_line" { &*long_command } else { value });
+    long.fields = detection(1).fields.iter().map(longer).collect();
     let line = render_within(&long, &agent(), 2048).line;
     assert!(line.contains("dproc=C:\\\\Windows\\\\System32\\\\certutil.exe "), "a short value was cut: {line}");
 }

@@ -61,6 +61,7 @@ mod tests {
     use super::*;
     use crate::config::AlertFormat;
     use expect_test::expect_file;
+    use std::sync::Arc;
 
     #[test]
     fn messages_of_rfc_5424_are_as_they_were() {
@@ -85,12 +86,12 @@ mod tests {
             ("x", "h", 253_370_764_800_001, "9999-01-01T00:00:00.001Z h exfil-agent 1 x - "),
         ] {
             let mut alert = Alert { detected_ms: time, ..detection(1) };
-            alert.rule.id = rule.into();
+            Arc::make_mut(&mut alert.rule).id = rule.into();
             let agent = AgentIdentity { host: host.into(), ..agent() };
             assert_eq!(head(Form::Rfc5424, 16, &alert, &agent, 1), format!("<131>1 {rest}"));
         }
         let mut alert = detection(1);
-        alert.rule.id = "r".repeat(100);
+        Arc::make_mut(&mut alert.rule).id = "r".repeat(100);
         let agent = AgentIdentity { host: "h".repeat(300), ..agent() };
         let words = head(Form::Rfc5424, 23, &alert, &agent, u32::MAX);
         let lengths: Vec<usize> = words.split(' ').map(str::len).collect();
