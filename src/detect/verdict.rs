@@ -101,9 +101,7 @@ impl Detector {
             let from = window_start(day, self.settings.window_days);
             let event = none.event.index() as u8;
             let own = if none.per_value {
-                let days = subject.value_days(event, value, from, day);
-                self.note_value_day(entity, event, value, day);
-                days
+                self.note_value_day(entity, event, value, day)
             } else {
                 subject.history_days(event, from, day)
             };
@@ -123,14 +121,16 @@ impl Detector {
         Some(SumEvidence { field: amount.name().into(), total, reaches, history_days })
     }
 
-    fn note_value_day(&mut self, entity: EntityId, event: u8, value: &[u8], day: Day) {
-        let kept_days = self.history_days_kept();
-        let Some(subject) = self.state.entities.change(entity) else { return };
-        let left = subject.note_value(event, value, day, kept_days, self.limits.max_values);
+    /// Notes that a value was met on a day; on how many earlier days of the window it was.
+    fn note_value_day(&mut self, entity: EntityId, event: u8, value: &[u8], day: Day) -> u32 {
+        let (from, kept_days) = (window_start(day, self.settings.window_days), self.history_days_kept());
+        let Some(subject) = self.state.entities.change(entity) else { return 0 };
+        let (before, left) = subject.note_value((event, value), (from, day), kept_days, self.limits.max_values);
         if left {
             self.state.agent.limits.max_values += 1;
             self.state.agent_dirty = true;
         }
+        before
     }
 
     /// Asks a model about the feature's value. The evidence, when the verdict holds.

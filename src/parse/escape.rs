@@ -3,8 +3,7 @@
 //! A producer that escapes doubles every backslash, so in its text every run of them is even; one odd run shows that the
 //! backslashes are meant as they stand. `\n` and `\r` are never decoded: `CORP\nancy` is a user.
 
-use crate::swar::positions;
-use memchr::memchr;
+use crate::swar::{Positions, positions};
 
 /// Decodes `\=`, with `pipes` also `\|`, and `\\` where the whole text is escaped. Appends to `out` and says so; when the
 /// text means what it says, `out` is left alone and the answer is `false`.
@@ -17,15 +16,20 @@ pub(super) fn unescape(text: &[u8], pipes: bool, out: &mut Vec<u8>) -> bool {
     if !positions(text, b'\\').any(suspicious) {
         return false;
     }
-    let runs = || Runs { text, at: 0 };
     let counted = |run: &Run| run.len - usize::from(matches!(run.next, Some(b'=' | b'|')));
-    let collapse = runs().all(|r| counted(&r) % 2 == 0) && runs().any(|r| counted(&r) > 0);
     let decodes = |run: &Run| run.next == Some(b'=') || (pipes && run.next == Some(b'|'));
-    if !collapse && !runs().any(|r| decodes(&r)) {
+    let (mut all_even, mut any_counted, mut any_decodes) = (true, false, false);
+    for run in Runs::of(text) {
+        all_even &= counted(&run) % 2 == 0;
+        any_counted |= counted(&run) > 0;
+        any_decodes |= decodes(&run);
+    }
+    let collapse = all_even && any_counted;
+    if !collapse && !any_decodes {
         return false;
     }
     let mut done = 0;
-    for run in runs() {
+    for run in Runs::of(text) {
         out.extend_from_slice(text.get(done..run.from).unwrap_or_default());
         let kept = if collapse { counted(&run) / 2 } else { counted(&run) };
         let kept = kept + (run.len - counted(&run)) * usize::from(!decodes(&run));
@@ -39,7 +43,7 @@ pub(super) fn unescape(text: &[u8], pipes: bool, out: &mut Vec<u8>) -> bool {
 /// Decodes the inside of a JSON string, by the same law: `\\` is one backslash only where all runs are even. Control
 /// escapes stay as they are.
 pub(super) fn unescape_json(text: &[u8], out: &mut Vec<u8>) {
-    let runs = || Runs { text, at: 0 };
+    let runs = || Runs::of(text);
     let escapes = |run: &Run| {
         let unicode = || run.next == Some(b'u') && hex4(text, run.from + run.len + 1).is_some();
         run.len % 2 == 1 && (matches!(run.next, Some(b'"' | b'/')) || unicode())
@@ -76,19 +80,33 @@ struct Run {
     next: Option<u8>,
 }
 
+/// The runs of backslashes in a text.
 struct Runs<'t> {
     text: &'t [u8],
-    at: usize,
+    backslashes: Positions<'t>,
+    /// The first backslash behind the last run.
+    next: Option<usize>,
+}
+
+impl<'t> Runs<'t> {
+    fn of(text: &'t [u8]) -> Runs<'t> {
+        let mut backslashes = positions(text, b'\\');
+        let next = backslashes.next();
+        Runs { text, backslashes, next }
+    }
 }
 
 impl Iterator for Runs<'_> {
     type Item = Run;
 
     fn next(&mut self) -> Option<Run> {
-        let from = self.at + memchr(b'\\', self.text.get(self.at..)?)?;
-        let len = self.text.get(from..)?.iter().take_while(|b| **b == b'\\').count();
-        self.at = from + len;
-        Some(Run { from, len, next: self.text.get(self.at).copied() })
+        let from = self.next?;
+        let mut to = from;
+        while self.next == Some(to) {
+            to += 1;
+            self.next = self.backslashes.next();
+        }
+        Some(Run { from, len: to - from, next: self.text.get(to).copied() })
     }
 }
 

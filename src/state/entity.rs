@@ -239,40 +239,32 @@ impl Entity {
         })
     }
 
-    /// Days on which this value was met.
-    pub fn value_days(&self, event: u8, value: &[u8], from: Day, to: Day) -> u32 {
-        let at = self.value_place(event, value).ok();
-        at.and_then(|at| self.known().history_by_value.get(at)).map_or(0, |h| h.2.count(from, to))
-    }
-
-    /// Where the history of a value stands, or would.
-    fn value_place(&self, event: u8, value: &[u8]) -> Result<usize, usize> {
-        self.known().history_by_value.binary_search_by(|h| (h.0, &*h.1).cmp(&(event, value)))
-    }
-
-    /// Notes that a value was met on a day. Of more than `max` values the one met longest ago leaves; says
-    /// whether one did.
-    pub fn note_value(&mut self, event: u8, value: &[u8], day: Day, window_days: u32, max: usize) -> bool {
-        let mut left = false;
-        let place = self.value_place(event, value);
+    /// Notes that a value was met on a day: on how many days from `from` on it was met before that one, and whether another value
+    /// had to leave. Of more than `max` values the one met longest ago leaves.
+    pub fn note_value(
+        &mut self,
+        (event, value): (u8, &[u8]),
+        (from, day): (Day, Day),
+        window_days: u32,
+        max: usize,
+    ) -> (u32, bool) {
+        let place = |all: &[ValueHistory]| all.binary_search_by(|h| (h.0, &*h.1).cmp(&(event, value)));
         let all = &mut self.learn().history_by_value;
-        if place.is_err() {
+        let mut left = false;
+        let at = place(all).unwrap_or_else(|mut at| {
             left = all.len() >= max;
             let oldest = |h: &(usize, &ValueHistory)| h.1.2.newest();
-            if let (true, Some((at, _))) = (left, all.iter().enumerate().min_by_key(oldest)) {
-                all.remove(at);
+            if let (true, Some((oldest, _))) = (left, all.iter().enumerate().min_by_key(oldest)) {
+                all.remove(oldest);
+                at -= usize::from(oldest < at);
             }
-        }
-        let place = self.value_place(event, value);
-        let all = &mut self.learn().history_by_value;
-        let at = place.unwrap_or_else(|at| {
             all.insert(at, (event, value.into(), DaySet::default()));
             at
         });
-        if let Some(history) = all.get_mut(at) {
-            history.2.insert(day, window_days);
-        }
-        left
+        let Some((.., days)) = all.get_mut(at) else { return (0, left) };
+        let before = days.count(from, day);
+        days.insert(day, window_days);
+        (before, left)
     }
 
     /// Adds to the sum of a rule, day and value: the total, and whether another sum had to leave. Of more than `max` sums
@@ -281,14 +273,13 @@ impl Entity {
         let place = |sums: &[Sum]| sums.binary_search_by(|s| (s.0, s.1, &*s.2).cmp(&(rule, day, value)));
         let sums = &mut self.learn().sums;
         let mut left = false;
-        if place(sums).is_err() {
+        let at = place(sums).unwrap_or_else(|mut at| {
             left = sums.len() >= max;
             let smallest = |s: &(usize, &Sum)| s.1.3;
-            if let (true, Some((at, _))) = (left, sums.iter().enumerate().min_by_key(smallest)) {
-                sums.remove(at);
+            if let (true, Some((smallest, _))) = (left, sums.iter().enumerate().min_by_key(smallest)) {
+                sums.remove(smallest);
+                at -= usize::from(smallest < at);
             }
-        }
-        let at = place(sums).unwrap_or_else(|at| {
             sums.insert(at, (rule, day, value.into(), 0));
             at
         });
