@@ -20,10 +20,10 @@ const MAX_READ: u64 = 256 << 20;
 /// How much of the end of a file is read although it lies before the mark, bytes: a file that was copied and truncated may
 /// have grown past the mark again.
 const TAIL: u64 = 4 << 20;
-/// How many files that are older than the mark's are looked into for copies: `copytruncate` more often than that between
-/// two commits, which are a second apart, means repeats.
+/// How many files that are older than the mark's are looked into for copies, besides those that are as old as the last of
+/// them: `copytruncate` more often than that between two commits, which are a second apart, means repeats.
 pub(super) const COPIES: usize = 2;
-/// How many copies are looked into after a truncation, when not all that is looked for has been found.
+/// The same after a truncation, when not all that is looked for has been found.
 const MOST_COPIES: usize = 8;
 
 /// Alerts that were delivered after a mark.
@@ -74,12 +74,13 @@ fn read_all(path: &Path, mark: FileMark, found: &mut Recalled) -> io::Result<()>
     let mut copied = false;
     // Without a mark the first file came after it, so all of the current one counts.
     let first = marked.unwrap_or(files.len().saturating_sub(1));
-    for (at, (file, _)) in files.iter().enumerate() {
+    let oldest_copy = files.get(first.saturating_sub(COPIES)).map(|(_, about)| modified(about));
+    for (at, (file, about)) in files.iter().enumerate() {
         match () {
             () if Some(at) == marked => scan_tail(file, if intact { mark.length } else { 0 }, found)?,
             () if at >= first => scan(file, 0, found)?,
             // Not touched since the mark, unless it is a copy that was made before a truncation.
-            () if at + COPIES >= first => {
+            () if Some(modified(about)) >= oldest_copy => {
                 copied |= is_intact(file, mark)?;
                 scan_tail(file, u64::MAX, found)?;
             }
@@ -101,7 +102,9 @@ pub(super) fn ids_around(path: &Path, wanted: &HashSet<u128>) -> HashSet<u128> {
     let mut copies: Vec<(PathBuf, Metadata)> =
         beside(path).into_iter().filter(|(other, about)| is_named_after(other, path) && about.len() > 0).collect();
     copies.sort_by_key(|(_, about)| Reverse(modified(about)));
-    let copies = copies.iter().map(|(other, _)| other.as_path()).take(MOST_COPIES);
+    let oldest = copies.get(MOST_COPIES - 1).map(|(_, about)| modified(about));
+    let copies =
+        copies.iter().take_while(|(_, about)| Some(modified(about)) >= oldest).map(|(other, _)| other.as_path());
     let mut found = Recalled::default();
     for file in std::iter::once(path).chain(copies) {
         if wanted.iter().all(|id| found.delivered.contains_key(id)) {
