@@ -2,7 +2,7 @@
 //! together.
 
 use super::error::StoreError;
-use super::run::head_of;
+use super::order::Order;
 use super::{MAX_KEY_BYTES, MAX_VALUE_BYTES};
 
 /// The length that stands for "removed".
@@ -23,16 +23,12 @@ pub struct Delta {
 
 /// A key and its new value, or its removal.
 #[derive(Clone, Copy, Debug)]
-struct Span {
+pub(super) struct Span {
     /// Where the key begins; the value follows it.
     at: usize,
     key_len: u32,
     value_len: u32,
 }
-
-/// Memory in which changes are put in order: a commit takes what the one before has left.
-#[derive(Debug, Default)]
-pub(super) struct Order(Vec<([u128; 2], Span)>);
 
 /// A key and its new value; `None` removes it.
 pub type Edit<'a> = (&'a [u8], Option<&'a [u8]>);
@@ -121,15 +117,7 @@ impl Delta {
             }
         }
         let bytes = &self.bytes;
-        // Keys begin with what they are about, so that most differ here, and need not be looked up.
-        let Order(order) = order;
-        order.extend(self.spans.iter().map(|span| (head_of(span.key(bytes)), *span)));
-        order.sort_unstable_by(|(a_head, a), (b_head, b)| {
-            a_head.cmp(b_head).then_with(|| a.key(bytes).cmp(b.key(bytes))).then(a.at.cmp(&b.at))
-        });
-        self.spans.clear();
-        self.spans.extend(order.iter().map(|(_, span)| *span));
-        clear_kept(order);
+        order.sort(&mut self.spans, bytes);
         self.spans.dedup_by(|later, kept| {
             let same = later.key(bytes) == kept.key(bytes);
             if same {
@@ -142,7 +130,12 @@ impl Delta {
 }
 
 impl Span {
-    fn key<'a>(&self, bytes: &'a [u8]) -> &'a [u8] {
+    /// Which of two changes came later: the one with the higher number.
+    pub(super) fn at(&self) -> usize {
+        self.at
+    }
+
+    pub(super) fn key<'a>(&self, bytes: &'a [u8]) -> &'a [u8] {
         bytes.get(self.at..self.at + self.key_len as usize).unwrap_or_default()
     }
 

@@ -10,7 +10,7 @@
 //! From time to time a *snapshot* of everything is written beside sled, in a format of our own; when sled's files turn out to
 //! be damaged, the newest sound one takes their place.
 //!
-//! In reading order: `run`, `packed` and `envelope` (the bytes), `root`, `page`, `delta`, `layer`, `overlay`, `view` (reading), `fold`, `engine` (sled), `nudge`,
+//! In reading order: `run`, `packed` and `envelope` (the bytes), `root`, `page`, `delta`, `order`, `layer`, `overlay`, `view` (reading), `fold`, `engine` (sled), `nudge`,
 //! `lock`, `witness`, `open`, `snapshot`, `bulk`, `compact`, `recovery`, `stopped`.
 
 mod bulk;
@@ -25,6 +25,7 @@ mod layer;
 mod lock;
 mod nudge;
 mod open;
+mod order;
 mod overlay;
 mod packed;
 mod page;
@@ -49,12 +50,12 @@ pub use recovery::Recovered;
 pub use stopped::{ReadStore, read_snapshot, read_stopped};
 
 use crate::failpoint::{self, Point};
-use delta::Order;
 use engine::{Change, Engine, Value};
 use envelope::{Kind, cut, part_count};
 use fold::Pass;
 use layer::Layer;
 use lock::Lock;
+use order::Order;
 use page::{DELTA, part_key};
 use snapshot::Snapshots;
 use std::collections::VecDeque;

@@ -216,8 +216,8 @@ impl Eq for Head {}
 #[cfg(test)]
 mod tests {
     use super::super::Delta;
-    use super::super::delta::Order;
     use super::super::envelope::{FORMAT, Kind, PLAIN_STREAMS, cut};
+    use super::super::order::Order;
     use super::super::packed::{pack, unpack};
     use super::super::run::{put_number, put_record};
     use super::*;
