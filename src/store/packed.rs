@@ -138,6 +138,14 @@ mod tests {
         }
 
         #[test]
+        fn what_was_packed_before_decides_nothing(before in stream(), stream in stream()) {
+            let (mut packer, mut packed) = (Packer::default(), Vec::new());
+            packer.append(&before, &mut Vec::new());
+            packer.append(&stream, &mut packed);
+            prop_assert_eq!(packed, pack(&stream));
+        }
+
+        #[test]
         fn hostile_bytes_never_panic_and_grow_within_bounds(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
             if let Ok(stream) = unpacked(&bytes) {
                 prop_assert!(stream.len() <= bytes.len() * BLOCK_BYTES / 3);
