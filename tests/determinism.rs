@@ -43,7 +43,7 @@ fn replay(files: &[PathBuf], workers: usize, jitter: Option<u64>, resident: &str
     let out = command.output().unwrap();
     assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
     let settings = Settings::default();
-    let content = content::load(&settings.detection, &settings.limits).unwrap();
+    let content = content::load(&settings.detection).unwrap();
     (fs::read_to_string(alerts).unwrap(), dump(&state, &content, &settings).0)
 }
 

@@ -86,7 +86,7 @@ fn a_golden_state_of_every_schema_is_read_and_goes_on() {
         make(&newest);
     }
     let settings = Settings::default();
-    let content = content::load(&settings.detection, &settings.limits).unwrap();
+    let content = content::load(&settings.detection).unwrap();
     for entry in fs::read_dir(ROOT).unwrap() {
         let golden = entry.unwrap().path();
         let expected = fs::read_to_string(golden.join("state.jsonl")).unwrap();

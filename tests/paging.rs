@@ -20,7 +20,7 @@ fn with_hardly_any_memory_alerts_and_state_are_the_same() {
     let mut settings = Settings::default();
     settings.limits.read_bytes = 8 << 10;
     settings.limits.workers = 2;
-    let content = Arc::new(content::load(&settings.detection, &settings.limits).unwrap());
+    let content = Arc::new(content::load(&settings.detection).unwrap());
     let with = |bytes: usize| -> (Outcome, u64) {
         let mut replay = Replay::with(settings.clone(), Arc::clone(&content)).resident(bytes);
         let recalled = files.iter().map(|file| replay.step(std::slice::from_ref(file)).recalled).sum();

@@ -1,6 +1,6 @@
 //! The shipped content keeps the ids, names, techniques and event types that the public page fixes.
 
-use exfil_agent::config::{DetectionSettings, Limits};
+use exfil_agent::config::DetectionSettings;
 use exfil_agent::content;
 use serde::Deserialize;
 use std::collections::{BTreeMap, BTreeSet};
@@ -36,7 +36,7 @@ fn sorted(mut rows: Vec<Row>) -> Vec<Row> {
 
 #[test]
 fn shipped_content_is_what_the_seed_fixes() {
-    let content = content::load(&DetectionSettings::default(), &Limits::default()).unwrap_or_else(|f| panic!("{f}"));
+    let content = content::load(&DetectionSettings::default()).unwrap_or_else(|f| panic!("{f}"));
     let events =
         |events: &[exfil_agent::event::EventType]| events.iter().map(|e| e.name()).collect::<Vec<_>>().join(", ");
     let rules = content.rules.iter().map(|r| Row {

@@ -133,7 +133,7 @@ impl Site {
     /// Of a stopped agent: the canonical dump. Every file's records must add up.
     pub fn dump(&self) -> String {
         let settings = Settings::default();
-        let content = content::load(&settings.detection, &settings.limits).unwrap();
+        let content = content::load(&settings.detection).unwrap();
         dump(&self.state_dir(), &content, &settings).0
     }
     /// Of an agent that was killed: what the alert file holds has been committed before it was delivered.

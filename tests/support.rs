@@ -41,7 +41,7 @@ impl Replay {
     pub fn new(config: &str, workers: usize) -> Replay {
         let mut settings = exfil_agent::config::parse("case.toml", config).unwrap_or_else(|f| panic!("{f}"));
         settings.limits.workers = workers;
-        let content = Arc::new(content::load(&settings.detection, &settings.limits).unwrap_or_else(|f| panic!("{f}")));
+        let content = Arc::new(content::load(&settings.detection).unwrap_or_else(|f| panic!("{f}")));
         let now = config.lines().find_map(|l| l.strip_prefix("# now: ")).unwrap_or("2026-12-31");
         let now = exfil_agent::calendar::Zone::utc().parse(&format!("{now}T12:00:00")).unwrap();
         Replay { settings, content, now, dir: TempDir::new().unwrap() }

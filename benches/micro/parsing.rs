@@ -26,7 +26,7 @@ pub fn records(text: &[u8], format: Format) -> Vec<Span> {
 #[divan::bench]
 fn cef_spans(bencher: Bencher<'_, '_>) {
     let stage = Stage::new();
-    let mut content = content::load(&stage.settings.detection, &stage.settings.limits).unwrap();
+    let mut content = content::load(&stage.settings.detection).unwrap();
     content.parsers.set_wanted([FieldSet::default(); EventType::COUNT]);
     cef(bencher, &content.parsers, Extract::Wanted);
 }

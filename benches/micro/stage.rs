@@ -38,7 +38,7 @@ impl Stage {
 
     /// Under other settings than the default.
     pub fn with(settings: Settings) -> Stage {
-        let content = Arc::new(content::load(&settings.detection, &settings.limits).unwrap_or_else(|f| panic!("{f}")));
+        let content = Arc::new(content::load(&settings.detection).unwrap_or_else(|f| panic!("{f}")));
         let screen = Arc::new(Screen::new(&content.rules, &content.models));
         let wanted = content::wanted(&screen, &Enricher::new(&content.tables));
         Stage { settings, content, screen, wanted, hasher: KeyHasher::default() }

@@ -111,7 +111,7 @@ fn load_content(settings: &Settings) -> Result<(Arc<Content>, Option<Arc<Directo
 fn read_content(settings: &Settings) -> Result<(Arc<Content>, Option<Arc<Directory>>), Faults> {
     let mut faults = Faults::default();
     let directory = settings.detection.directory.as_deref().and_then(|path| read_directory(path, &mut faults));
-    let content = match content::load(&settings.detection, &settings.limits) {
+    let content = match content::load(&settings.detection) {
         Ok(content) => Some(content),
         Err(more) => {
             faults.0.extend(more.0);

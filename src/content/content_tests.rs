@@ -12,7 +12,7 @@ fn load_with(write: &[(&str, &str)]) -> Result<Content, Faults> {
         fs::write(path, text).unwrap();
     }
     let settings = DetectionSettings { content_dir: Some(dir.path().to_path_buf()), ..DetectionSettings::default() };
-    load(&settings, &Limits::default())
+    load(&settings)
 }
 
 /// Faults without the name of the temporary directory.
@@ -38,7 +38,7 @@ condition = { image = "x" }
 
 #[test]
 fn shipped_content_loads() {
-    let content = load(&DetectionSettings::default(), &Limits::default()).unwrap_or_else(|f| panic!("{f}"));
+    let content = load(&DetectionSettings::default()).unwrap_or_else(|f| panic!("{f}"));
     assert_eq!((content.rules.len(), content.models.len()), (20, 3));
     assert!(content.rules.iter().all(|r| r.enabled && !r.needs.is_empty()));
 }
@@ -46,7 +46,7 @@ fn shipped_content_loads() {
 /// What an agent has learned by an older definition is mixed with none: who changes a definition raises the revision beside it.
 #[test]
 fn a_shipped_model_with_another_definition_has_another_revision() {
-    let content = load(&DetectionSettings::default(), &Limits::default()).unwrap_or_else(|f| panic!("{f}"));
+    let content = load(&DetectionSettings::default()).unwrap_or_else(|f| panic!("{f}"));
     let of = |m: &ModelSpec| format!("{} {} {}", m.id, m.revision, m.definition.get(..16).unwrap());
     let all: Vec<String> = content.models.iter().map(of).collect();
     expect_test::expect![[r#"
@@ -142,9 +142,9 @@ fn disabled_rules_are_kept_switched_off_and_unknown_ones_are_a_fault() {
         disabled_rules: ids.iter().map(|s| (*s).to_owned()).collect(),
         ..DetectionSettings::default()
     };
-    let content = load(&disabled(&["WEB-FS"]), &Limits::default()).unwrap_or_else(|f| panic!("{f}"));
+    let content = load(&disabled(&["WEB-FS"])).unwrap_or_else(|f| panic!("{f}"));
     assert_eq!(content.rules.iter().filter(|r| !r.enabled).count(), 1);
-    let faults = load(&disabled(&["WEB-SF"]), &Limits::default()).unwrap_err();
+    let faults = load(&disabled(&["WEB-SF"])).unwrap_err();
     assert_eq!(
         faults.to_string(),
         "[detection] disabled_rules (config): there is no rule \"WEB-SF\"; did you mean \"WEB-FS\"?"
@@ -232,7 +232,7 @@ fn faults_in_what_is_common_and_in_new_to_are_named() {
 fn options_are_off_until_they_are_named_and_unknown_ones_are_a_fault() {
     let with = |options: &[&str]| {
         let options = options.iter().map(|o| (*o).to_owned()).collect();
-        load(&DetectionSettings { options, ..DetectionSettings::default() }, &Limits::default())
+        load(&DetectionSettings { options, ..DetectionSettings::default() })
     };
     let shipped = with(&[]).unwrap_or_else(|f| panic!("{f}"));
     assert!(shipped.rules.iter().all(|r| r.prevalence.is_empty()));

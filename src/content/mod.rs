@@ -29,7 +29,7 @@ pub use files::{ContentFile, ContentFiles};
 pub use layers::{Kind, Layers};
 
 use crate::calendar::{Zone, wall_clock_ms};
-use crate::config::{DEFAULT_CONTENT_DIR, DetectionSettings, Limits};
+use crate::config::{DEFAULT_CONTENT_DIR, DetectionSettings};
 use crate::enrich::{Enricher, Tables};
 use crate::event::{EventType, Field, FieldSet};
 use crate::model::ModelSpec;
@@ -69,11 +69,11 @@ pub struct Content {
 ///
 /// # Errors
 /// All faults of all files.
-pub fn load(settings: &DetectionSettings, limits: &Limits) -> Result<Content, Faults> {
+pub fn load(settings: &DetectionSettings) -> Result<Content, Faults> {
     let mut faults = Faults::default();
     // Tests of a site's rules are read, so that what is wrong in them is said, and kept by nobody.
     let layers = layered(settings, ContentFiles::shipped_to_load, &mut faults);
-    let content = compile(layers, settings, limits, &mut |_| (), &mut faults);
+    let content = compile(layers, settings, &mut |_| (), &mut faults);
     faults.check(content)
 }
 
@@ -94,7 +94,6 @@ fn layered(settings: &DetectionSettings, shipped: fn() -> ContentFiles, faults: 
 pub fn compile(
     mut layers: Layers,
     settings: &DetectionSettings,
-    _limits: &Limits,
     keep: &mut dyn FnMut(RuleTests),
     faults: &mut Faults,
 ) -> Content {

@@ -1,7 +1,7 @@
 //! What patches change, what exceptions mean, and how both are refused.
 
 use super::*;
-use crate::config::{DetectionSettings, Limits};
+use crate::config::DetectionSettings;
 use crate::content;
 use std::fs;
 use std::path::Path;
@@ -18,7 +18,7 @@ fn load_in(dir: &Path, files: &[(&str, &str)]) -> Result<Content, Faults> {
         fs::write(path, text).unwrap();
     }
     let settings = DetectionSettings { content_dir: Some(dir.into()), ..DetectionSettings::default() };
-    content::load(&settings, &Limits::default())
+    content::load(&settings)
 }
 
 fn good(text: &str) -> Content {
@@ -95,7 +95,7 @@ cut_off = 20
     assert!(verdict("WEB-OU-FS").contains(top), "{}", verdict("WEB-OU-FS"));
     let model = content.models.iter().find(|m| m.id == "FA-UP-TEMP").unwrap();
     assert_eq!((model.alpha, model.cut_off), (0.9, 20));
-    let shipped = content::load(&DetectionSettings::default(), &Limits::default()).unwrap();
+    let shipped = content::load(&DetectionSettings::default()).unwrap();
     let same = shipped.models.iter().find(|m| m.id == "FA-UP-TEMP").unwrap();
     assert_eq!(model.definition, same.definition, "thresholds are no other definition");
     let item = content.layers.item(Kind::Rule, "FA-TEMP-DIRECTORY-A").unwrap();
@@ -137,7 +137,7 @@ remove = ["gost", "no-such-tool"]
         tables: [("tunnel_tools_extended".to_owned(), false)].into(),
         ..DetectionSettings::default()
     };
-    assert!(!has(&content::load(&settings, &Limits::default()).unwrap(), "wstunnel"));
+    assert!(!has(&content::load(&settings).unwrap(), "wstunnel"));
     let bad =
         "[[override]]\ntable = \"sanctioned_domains\"\nreason = \"r\"\nadd = [\"files.example.com\", \"https://x/\"]\n";
     let faults = faults(&[("us.override.toml", bad)]);

@@ -30,7 +30,7 @@ pub fn settings(place: &Place) -> Result<Settings, ViewError> {
         let _ = writeln!(io::stderr(), "agentctl: {} has faults and is left out", default.display());
         return Ok(Settings::default());
     }
-    if let Err(more) = content::load(&settings.detection, &settings.limits) {
+    if let Err(more) = content::load(&settings.detection) {
         faults.0.extend(more.0);
     }
     let faults = faults.check(()).err().unwrap_or_default();
@@ -64,10 +64,10 @@ pub fn open(place: &Place, settings: &Settings) -> Result<Box<dyn View>, ViewErr
 /// still be asked. Also the number of faults.
 pub(super) fn content_to_show(settings: &Settings) -> Result<(Content, usize), ViewError> {
     let failed = |faults| ViewError::Failed(format!("the content has faults:\n{faults}"));
-    match content::load(&settings.detection, &settings.limits) {
+    match content::load(&settings.detection) {
         Ok(content) => Ok((content, 0)),
         Err(faults) => {
-            let shipped = content::load(&Settings::default().detection, &settings.limits).map_err(failed)?;
+            let shipped = content::load(&Settings::default().detection).map_err(failed)?;
             Ok((shipped, faults.0.len()))
         }
     }

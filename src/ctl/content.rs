@@ -71,7 +71,7 @@ pub(super) fn faulty(faults: &Faults) -> ViewError {
 }
 
 fn check(settings: &Settings, output: &mut Output<'_>) -> Result<(), ViewError> {
-    let content = content::load(&settings.detection, &settings.limits).map_err(|f| faulty(&f))?;
+    let content = content::load(&settings.detection).map_err(|f| faulty(&f))?;
     for note in content::notes(&content, &settings.detection.timezone) {
         let _ = writeln!(std::io::stderr(), "agentctl: {}", for_terminal(&format!("warning: {note}")));
     }

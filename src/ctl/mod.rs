@@ -256,7 +256,7 @@ struct Desk {
 
 impl Desk {
     fn new(settings: &Settings) -> Result<Desk, ViewError> {
-        let content = crate::content::load(&settings.detection, &settings.limits)
+        let content = crate::content::load(&settings.detection)
             .map_err(|faults| ViewError::Failed(format!("the content has faults:\n{faults}")))?;
         Ok(Desk { content, settings: settings.clone() })
     }

@@ -31,7 +31,7 @@ fn agent() -> &'static Agent {
         settings.control.socket = dir.join("control.sock");
         settings.state.dir = dir.join("state");
         settings.limits.workers = 1;
-        let content = match crate::content::load(&settings.detection, &settings.limits) {
+        let content = match crate::content::load(&settings.detection) {
             Ok(content) => content,
             Err(faults) => panic!("{faults}"),
         };

@@ -5,7 +5,7 @@ use super::plain_cef::{PlainVendor, account};
 use super::plain_csv;
 use super::split_choice;
 use crate::calendar::Zone;
-use crate::config::{DetectionSettings, Limits};
+use crate::config::DetectionSettings;
 use crate::content::{Content, ContentFiles};
 use crate::event::{Counts, Draft, EventType, Field, Oddity, Reject, Span, Text};
 use crate::parse::{Columns, Extract, Scratch, Workspace};
@@ -27,7 +27,7 @@ pub struct Parsed {
 
 fn shipped() -> &'static Content {
     static CONTENT: OnceLock<Content> = OnceLock::new();
-    CONTENT.get_or_init(|| match crate::content::load(&DetectionSettings::default(), &Limits::default()) {
+    CONTENT.get_or_init(|| match crate::content::load(&DetectionSettings::default()) {
         Ok(content) => content,
         Err(faults) => panic!("{faults}"),
     })

@@ -6,7 +6,7 @@
 
 use super::section::Document;
 use super::{ContentFile, ContentFiles, Faults, Layers, compile};
-use crate::config::{DetectionSettings, Limits};
+use crate::config::DetectionSettings;
 use crate::fuzz_entry::split_choice;
 use std::sync::OnceLock;
 
@@ -57,7 +57,7 @@ pub fn content(data: &[u8]) {
     }
     layers.files = files.clone();
     let mut faults = Faults::default();
-    compile(layers.clone(), &DetectionSettings::default(), &Limits::default(), &mut |_| (), &mut faults);
+    compile(layers.clone(), &DetectionSettings::default(), &mut |_| (), &mut faults);
     if faults.is_empty()
         && let Err(failed) = crate::selftest::run_all(&layers)
     {

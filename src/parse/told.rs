@@ -106,11 +106,11 @@ impl ParserTable {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{DetectionSettings, Limits};
+    use crate::config::DetectionSettings;
 
     #[test]
     fn each_parser_says_why_it_does_not_take_a_record() {
-        let content = crate::content::load(&DetectionSettings::default(), &Limits::default()).unwrap();
+        let content = crate::content::load(&DetectionSettings::default()).unwrap();
         let table = &content.parsers;
         let names = table.ids();
         let told = |line: &str, format, parsed| -> Vec<Option<WhyNot>> {

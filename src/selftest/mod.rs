@@ -7,7 +7,7 @@
 mod saying;
 mod stage;
 
-use crate::config::{DetectionSettings, Limits};
+use crate::config::DetectionSettings;
 use crate::content::cases::{Asked, RuleTests};
 use crate::content::{self, Faults, Layers};
 use stage::Stage;
@@ -57,8 +57,7 @@ impl Bench {
     /// Compiles the layers, and hands their tests to `keep`.
     fn new(layers: Layers, keep: &mut dyn FnMut(RuleTests)) -> Result<Bench, Faults> {
         let mut faults = Faults::default();
-        let (settings, limits) = (DetectionSettings::default(), Limits::default());
-        let content = content::compile(layers.clone(), &settings, &limits, keep, &mut faults);
+        let content = content::compile(layers.clone(), &DetectionSettings::default(), keep, &mut faults);
         faults.check(())?;
         Ok(Bench { layers, stages: BTreeMap::from([(Shaped::default(), Stage::new(content))]) })
     }
@@ -70,8 +69,7 @@ impl Bench {
             Entry::Vacant(new) => {
                 let settings = new.key().settings();
                 let mut faults = Faults::default();
-                let content =
-                    content::compile(self.layers.clone(), &settings, &Limits::default(), &mut |_| (), &mut faults);
+                let content = content::compile(self.layers.clone(), &settings, &mut |_| (), &mut faults);
                 faults.check(())?;
                 Ok(new.insert(Stage::new(content)))
             }

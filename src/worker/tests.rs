@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::batch::Remember;
-use crate::config::{DetectionSettings, Limits};
+use crate::config::DetectionSettings;
 use crate::content;
 use crate::enrich::Enricher;
 use proptest::prelude::*;
@@ -10,7 +10,7 @@ use proptest::prelude::*;
 const EVENT: &str = "CEF:0|Dtex|DTEX InTERCEPT|6.0|FileRead|C:\\a (1 bytes)|3|start=1772442000000 User_Name=a";
 
 fn shipped() -> (Worker, Arc<content::Content>) {
-    let mut content = content::load(&DetectionSettings::default(), &Limits::default()).unwrap();
+    let mut content = content::load(&DetectionSettings::default()).unwrap();
     let screen = Arc::new(Screen::new(&content.rules, &content.models));
     let wanted = content::wanted(&screen, &Enricher::new(&content.tables));
     content.parsers.set_wanted(wanted);

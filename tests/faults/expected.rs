@@ -36,7 +36,7 @@ impl Expected {
         let outcome = Replay::new("", 1).over(&[file]);
         let ids = outcome.alerts.lines().map(id_of).collect();
         let settings = Settings::default();
-        let content = Arc::new(content::load(&settings.detection, &settings.limits).unwrap());
+        let content = Arc::new(content::load(&settings.detection).unwrap());
         Expected { text, ids, state: outcome.state, files: outcome.files, content }
     }
 

@@ -169,7 +169,7 @@ fn content() -> &'static (Arc<Content>, DetectionSettings, Limits) {
         for rule in scene::RULES {
             write(format!("rules/{}.toml", rule.id.to_lowercase()), rule_file(rule));
         }
-        let shipped = content::load(&DetectionSettings::default(), &Limits::default()).unwrap();
+        let shipped = content::load(&DetectionSettings::default()).unwrap();
         let n = NUMBERS;
         let settings = DetectionSettings {
             disabled_rules: shipped.rules.iter().map(|r| r.id.clone()).collect(),
@@ -190,7 +190,7 @@ fn content() -> &'static (Arc<Content>, DetectionSettings, Limits) {
             max_bins_wide: n.max_bins_wide,
             ..Limits::default()
         };
-        let content = content::load(&settings, &limits).unwrap_or_else(|f| panic!("{f}"));
+        let content = content::load(&settings).unwrap_or_else(|f| panic!("{f}"));
         assert_eq!(content.models.len(), scene::MODELS.len());
         (Arc::new(content), settings, limits)
     })

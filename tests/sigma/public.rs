@@ -1,7 +1,7 @@
 //! The public rules that lie beside the repository, and events made of what they look for.
 
 use exfil_agent::calendar::Zone;
-use exfil_agent::config::{DetectionSettings, Limits, SigmaSettings};
+use exfil_agent::config::{DetectionSettings, SigmaSettings};
 use exfil_agent::content::{self, Content};
 use exfil_agent::event::{EventView, Field};
 use exfil_agent::extract::examine;
@@ -18,7 +18,7 @@ pub static PUBLIC: LazyLock<Option<Public>> = LazyLock::new(|| {
     let dir = dir.canonicalize().ok()?;
     let sigma = SigmaSettings { dirs: vec![dir], ..SigmaSettings::default() };
     let settings = DetectionSettings { sigma, ..DetectionSettings::default() };
-    let content = content::load(&settings, &Limits::default()).unwrap_or_else(|f| panic!("{f}"));
+    let content = content::load(&settings).unwrap_or_else(|f| panic!("{f}"));
     Some(Public { content })
 });
 

@@ -76,12 +76,12 @@ fn is_overdue(rule: &Rule, agent: &AgentRecord) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{DetectionSettings, Limits};
+    use crate::config::DetectionSettings;
     use crate::event::{EventType, Field, FieldSet};
 
     #[test]
     fn a_rule_that_lacks_a_field_for_a_week_is_reported_once() {
-        let content = crate::content::load(&DetectionSettings::default(), &Limits::default()).unwrap();
+        let content = crate::content::load(&DetectionSettings::default()).unwrap();
         let mut agent = AgentRecord { newest_day: Some(106), ..AgentRecord::default() };
         agent.oldest_days.resize(EventType::ALL.len(), None);
         agent.carried.resize(EventType::ALL.len(), FieldSet::default());

@@ -140,7 +140,7 @@ impl View for Sample {
 /// Content with the sample's rules and models.
 pub fn desk() -> Desk {
     let settings = Settings::default();
-    let mut content = content::load(&settings.detection, &settings.limits).unwrap();
+    let mut content = content::load(&settings.detection).unwrap();
     content.rules = rules();
     content.models = vec![model("M-USER", Scope::User), model("M-ORG", Scope::Org)];
     Desk { content, settings }

@@ -2,7 +2,7 @@
 //! the rules themselves care about.
 
 use super::*;
-use crate::config::{DetectionSettings, Limits};
+use crate::config::DetectionSettings;
 use crate::content::{self, Content};
 use crate::event::{Draft, Flag, Flags, Span, Text};
 use crate::rule::Scratch;
@@ -40,7 +40,7 @@ static CONTENT: LazyLock<Content> = LazyLock::new(|| {
         DetectionSettings { content_dir: Some(dir.path().to_path_buf()), ..DetectionSettings::default() };
     settings.tables.insert("tunnel_tools_extended".into(), true);
     settings.disabled_rules.push("Tap-Installer".into());
-    content::load(&settings, &Limits::default()).unwrap_or_else(|f| panic!("{f}"))
+    content::load(&settings).unwrap_or_else(|f| panic!("{f}"))
 });
 
 static SCREEN: LazyLock<Arc<Screen>> = LazyLock::new(|| Arc::new(Screen::new(&CONTENT.rules, &CONTENT.models)));
@@ -53,8 +53,8 @@ fn judge() -> Judge {
 static TESTED: LazyLock<Vec<(Field, String)>> = LazyLock::new(|| {
     let mut faults = content::Faults::default();
     let layers = content::Layers::shipped();
-    let (settings, limits, mut tests) = (DetectionSettings::default(), Limits::default(), Vec::new());
-    content::compile(layers, &settings, &limits, &mut |rule| tests.push(rule), &mut faults);
+    let (settings, mut tests) = (DetectionSettings::default(), Vec::new());
+    content::compile(layers, &settings, &mut |rule| tests.push(rule), &mut faults);
     use content::cases::Kind::{Evasion, Form, Plain, Spelling};
     // One of those that `for_each` makes of a block: the words of all would drown those of the others.
     let mut blocks: Vec<_> =
@@ -288,7 +288,7 @@ fn an_over_long_command_line_is_reported_whether_or_not_a_rule_holds() {
 
 #[test]
 fn wanted_fields_are_those_of_enabled_rules_and_models_of_the_type() {
-    let content = content::load(&DetectionSettings::default(), &Limits::default()).unwrap_or_else(|f| panic!("{f}"));
+    let content = content::load(&DetectionSettings::default()).unwrap_or_else(|f| panic!("{f}"));
     let wanted = Screen::new(&content.rules, &content.models).wanted();
     let of = |kind: EventType| wanted[kind.index()].iter().map(Field::name).collect::<Vec<_>>();
     assert_eq!(of(EventType::FileWrite), ["user_key", "process_dir", "process_key"]);

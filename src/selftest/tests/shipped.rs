@@ -23,8 +23,8 @@ fn shipped_rules_pass_their_tests() {
 fn shipped_rules_show_what_they_find_and_what_they_leave_alone() {
     let files = tree();
     let mut faults = Faults::default();
-    let (settings, limits, mut all) = (DetectionSettings::default(), Limits::default(), Vec::new());
-    let content = content::compile(layers(&files), &settings, &limits, &mut |rule| all.push(rule), &mut faults);
+    let (settings, mut all) = (DetectionSettings::default(), Vec::new());
+    let content = content::compile(layers(&files), &settings, &mut |rule| all.push(rule), &mut faults);
     let mut wrong = Vec::new();
     for tests in &all {
         let rule = content.rules.iter().find(|r| r.id == tests.rule).unwrap();
@@ -125,7 +125,7 @@ fn is_tried(evasion: Evasion, record: &Record) -> bool {
 /// What `promised` asks for is not empty for any rule, and differs between them.
 #[test]
 fn evasions_are_asked_of_the_rules_that_they_apply_to() {
-    let content = content::load(&DetectionSettings::default(), &Limits::default()).unwrap_or_else(|f| panic!("{f}"));
+    let content = content::load(&DetectionSettings::default()).unwrap_or_else(|f| panic!("{f}"));
     let of = |id: &str| {
         let rule = content.rules.iter().find(|r| r.id == id).unwrap();
         promised(rule, &ContentFiles::shipped().0[&rule.file].text)
