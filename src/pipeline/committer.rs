@@ -5,12 +5,15 @@
 //! behind it: the spool is the queue. A store that has lost commits ends the agent: the working set knows more than the
 //! store does, and only a start can bring the two together again.
 
+mod saving;
+
 use super::latency::Latency;
 use crate::exit::{self, Failure};
 use crate::failpoint;
 use crate::store::{Delta, Known, Store, StoreError, StoreOptions, StoreStats};
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded, select};
-use log::{debug, error, info, warn};
+use log::{error, info, warn};
+use saving::Snapshots;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
@@ -181,23 +184,6 @@ fn volatile(inbox: &Receiver<Command>, done: &Sender<Delta>, loads: &Sender<Load
     }
 }
 
-/// When the next snapshot is due.
-struct Snapshots {
-    every: Option<Duration>,
-    next: Option<Instant>,
-}
-
-impl Snapshots {
-    fn new(every: Option<Duration>) -> Snapshots {
-        Snapshots { every, next: every.map(|every| Instant::now() + every) }
-    }
-
-    /// How long until then; a long time where none is to come.
-    fn wait(&self) -> Duration {
-        self.next.map_or(Duration::from_secs(86_400), |next| next.saturating_duration_since(Instant::now()))
-    }
-}
-
 struct Durable {
     store: Option<Store>,
     /// The store as of its last commit, to know it again.
@@ -329,104 +315,6 @@ impl Durable {
         }
     }
 
-    /// When it is time for a snapshot.
-    fn snapshot(&mut self) {
-        self.snapshots = Snapshots::new(self.snapshots.every);
-        if self.save() {
-            self.let_go();
-        }
-    }
-
-    /// Takes a snapshot, if anything was committed since the last one, and writes the database anew, if it is mostly waste. What
-    /// fails costs a warning: it is tried again after the usual time. Says whether everything was read, and nothing written anew.
-    fn save(&mut self) -> bool {
-        let Some(store) = &mut self.store else { return false };
-        if store.snapshot_due() && store.compact_due(self.compact_min_bytes) {
-            let before = store.stats().disk_bytes;
-            match store.snapshot_and_compact() {
-                Ok(()) => {
-                    self.note_snapshot(None);
-                    self.note_compacted(before);
-                    return false;
-                }
-                // Each of them alone tells what fails, and needs not what the other one needs.
-                Err(e) if store.is_usable() => debug!("no snapshot together with a new database: {e}"),
-                Err(e) => {
-                    if !store.snapshot_due() {
-                        self.note_snapshot(None);
-                    }
-                    self.cannot_compact(&e);
-                    return false;
-                }
-            }
-        }
-        let has_walked = self.try_snapshot();
-        !self.compact() && has_walked
-    }
-
-    fn let_go(&mut self) {
-        if let Some(store) = &mut self.store
-            && let Err(e) = store.let_go()
-        {
-            warn!("the state cannot be opened again after a snapshot: {e}");
-            self.note(Some(e.to_string()));
-            self.store = None;
-        }
-    }
-
-    /// Says whether the database is a new one.
-    fn compact(&mut self) -> bool {
-        let Some(store) = &mut self.store else { return false };
-        let StoreStats { disk_bytes: before, page_bytes, delta_bytes, .. } = store.stats();
-        debug!("the database takes {before} bytes for {page_bytes} of pages and {delta_bytes} of deltas");
-        if !store.compact_due(self.compact_min_bytes) {
-            return false;
-        }
-        match store.compact() {
-            Ok(()) => {
-                self.note_compacted(before);
-                true
-            }
-            Err(e) => {
-                self.cannot_compact(&e);
-                false
-            }
-        }
-    }
-
-    fn note_compacted(&self, before: u64) {
-        let after = self.store.as_ref().map_or(0, |store| store.stats().disk_bytes);
-        info!("the database was written anew: {} MB instead of {}", after / 1_000_000, before / 1_000_000);
-        self.note_stats();
-    }
-
-    fn cannot_compact(&mut self, e: &StoreError) {
-        warn!("the database cannot be written anew: {e}; trying again after the next snapshot");
-        if !self.store.as_ref().is_some_and(Store::is_usable) {
-            self.note(Some(e.to_string()));
-            self.store = None;
-        }
-    }
-
-    /// Says whether one was due.
-    fn try_snapshot(&mut self) -> bool {
-        let Some(store) = self.store.as_mut().filter(|store| store.snapshot_due()) else { return false };
-        let failing = store.snapshot().err().map(|e| e.to_string());
-        if let Some(e) = &failing {
-            warn!("no snapshot of the state was taken: {e}");
-        }
-        self.note_snapshot(failing);
-        true
-    }
-
-    fn note_snapshot(&self, failing: Option<String>) {
-        let stats = self.store.as_ref().map(Store::stats);
-        if let (Ok(mut status), Some(stats)) = (self.status.lock(), stats) {
-            status.snapshot_failing = failing;
-            status.stats = stats;
-        }
-    }
-
     fn scan(&self, scan: Scan) {
         let answer = match &self.store {
             Some(store) => store
@@ -435,12 +323,6 @@ impl Durable {
             None => Err(StoreError::Failed { path: self.dir.clone() }),
         };
         let _ = scan.reply.send(answer);
-    }
-
-    fn note_stats(&self) {
-        if let (Some(store), Ok(mut status)) = (&self.store, self.status.lock()) {
-            status.stats = store.stats();
-        }
     }
 
     fn load(&self, prefixes: &[Vec<u8>]) {
