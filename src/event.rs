@@ -211,6 +211,16 @@ impl Field {
 pub struct FieldSet(pub u64);
 
 impl FieldSet {
+    /// How a program and its parent are named, and what follows from that alone: see [`Draft::program`].
+    pub const OF_PROGRAM: FieldSet = FieldSet::of(Field::ProcessPath)
+        .union(FieldSet::of(Field::ProcessName))
+        .union(FieldSet::of(Field::ProcessDir))
+        .union(FieldSet::of(Field::ParentProcessPath))
+        .union(FieldSet::of(Field::ParentProcessName))
+        .union(FieldSet::of(Field::Image))
+        .union(FieldSet::of(Field::ParentImage))
+        .union(FieldSet::of(Field::ProcessKey));
+
     /// The set with this field alone.
     pub const fn of(field: Field) -> Self {
         FieldSet(1 << (field as u8))
@@ -339,6 +349,8 @@ pub struct Draft {
     pub flags: Flags,
     /// Which fields are there.
     pub present: FieldSet,
+    /// Events with the same number, but 0, have the same texts in all of [`FieldSet::OF_PROGRAM`].
+    pub program: u64,
     spans: [Span; Field::COUNT],
 }
 
@@ -349,6 +361,7 @@ impl Default for Draft {
             time_ms: 0,
             flags: Flags::default(),
             present: FieldSet::default(),
+            program: 0,
             spans: [Span::EMPTY; Field::COUNT],
         }
     }
@@ -365,6 +378,7 @@ impl Draft {
     pub fn clear(&mut self) {
         self.flags = Flags::default();
         self.present = FieldSet::default();
+        self.program = 0;
     }
 
     /// Sets a field to a text that no record holds: it is put behind `raw`, the record's bytes so far.

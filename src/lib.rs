@@ -11,6 +11,7 @@ pub mod calendar;
 pub mod config;
 pub mod event;
 pub mod few;
+pub mod memo;
 pub mod swar;
 
 // What is detected.

@@ -23,7 +23,7 @@ fn screen_again(bencher: Bencher<'_, '_>) {
 fn run(bencher: Bencher<'_, '_>, again: bool) {
     let stage = Stage::new();
     let mut parsed = Parsed::new(&stage);
-    parsed.enrich(&stage, &Enricher::new(&stage.content.tables));
+    parsed.enrich(&stage, &mut Enricher::new(&stage.content.tables));
     let text = Text { raw: &parsed.raw, arena: &parsed.arena };
     let new = || Judge::new(Arc::clone(&stage.screen), stage.settings.limits.max_command_chars);
     let mut judge = new();

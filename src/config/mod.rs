@@ -379,7 +379,7 @@ pub struct Limits {
     pub max_quoted_lines: usize,
     /// Longest command line judged whole, characters.
     pub max_command_chars: usize,
-    /// Size of a read, bytes.
+    /// Size of a read, bytes; it is never smaller than what the longest record takes.
     pub read_bytes: usize,
     /// Batches in flight between two stages.
     pub max_batches: usize,
@@ -427,7 +427,7 @@ impl Default for Limits {
             max_line_bytes: 262_144,
             max_quoted_lines: 100,
             max_command_chars: 32_767,
-            read_bytes: 128 * 1024,
+            read_bytes: 256 * 1024,
             max_batches: 4,
             max_open_files: 512,
             forget_gone_hours: 24,

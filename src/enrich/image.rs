@@ -25,6 +25,11 @@ pub(super) fn set_image(lists: &Lists, arena: &mut Arena<'_>, draft: &mut Draft)
     set(lists, arena, draft, Field::Image, name);
 }
 
+/// Whether the image is that of the command line's first argument.
+pub(super) fn is_from_command_line(arena: &Arena<'_>, draft: &Draft) -> bool {
+    file_name(arena, draft, [Field::ProcessPath, Field::ProcessName]).is_empty()
+}
+
 /// Sets the image of the parent.
 pub(super) fn set_parent_image(lists: &Lists, arena: &mut Arena<'_>, draft: &mut Draft) {
     let name = file_name(arena, draft, [Field::ParentProcessPath, Field::ParentProcessName]);

@@ -13,6 +13,7 @@ mod host_name;
 mod image;
 mod lists;
 mod process_key;
+mod program;
 mod random_part;
 mod tables;
 mod temp;
@@ -25,17 +26,19 @@ pub use tables::{NameSet, Tables};
 
 use crate::event::{Counts, Draft, Field, FieldSet};
 use arena::Arena;
+use program::Programs;
 
 /// Adds the enriched fields and flags to a parsed event. One per worker; all share the tables.
 #[derive(Clone, Debug, Default)]
 pub struct Enricher {
     tables: Tables,
+    programs: Programs,
 }
 
 impl Enricher {
     /// An enricher over compiled tables.
     pub fn new(tables: &Tables) -> Enricher {
-        Enricher { tables: tables.clone() }
+        Enricher { tables: tables.clone(), programs: Programs::default() }
     }
 
     /// Fields that enrichment itself reads, for [`crate::parse::ParserTable::set_wanted`]: those behind the wanted
@@ -56,8 +59,16 @@ impl Enricher {
     /// Enriches one event. `wanted` limits the work to enriched fields that someone reads; flags are set by the fields that
     /// are there.
     /// Identities that are empty or `-` are taken away.
-    pub fn enrich(&self, raw: &[u8], arena: &mut Vec<u8>, draft: &mut Draft, wanted: FieldSet, oddities: &mut Counts) {
-        let compiled = &*self.tables.compiled;
+    pub fn enrich(
+        &mut self,
+        raw: &[u8],
+        arena: &mut Vec<u8>,
+        draft: &mut Draft,
+        wanted: FieldSet,
+        oddities: &mut Counts,
+    ) {
+        let Enricher { tables, programs } = self;
+        let compiled = &*tables.compiled;
         let (lists, arena) = (&compiled.lists, &mut Arena::new(raw, arena));
         account::drop_placeholders(arena, draft);
         if wanted.contains(Field::HostKey) {
@@ -66,16 +77,7 @@ impl Enricher {
         if wanted.contains(Field::UserKey) {
             account::set_user_key(lists, arena, draft);
         }
-        if wanted.contains(Field::Image) {
-            image::set_image(lists, arena, draft);
-        }
-        if wanted.contains(Field::ParentImage) {
-            image::set_parent_image(lists, arena, draft);
-        }
-        if wanted.contains(Field::ProcessKey) {
-            process_key::set_process_key(lists, arena, draft);
-        }
-        compiled.temp.judge(arena, draft);
+        programs.set(compiled, arena, draft, wanted);
         if draft.present.0 & WEB.0 == 0 {
             return;
         }
@@ -187,7 +189,7 @@ mod tests {
         ];
         for wanted in ENRICHED {
             let (mut draft, raw, mut arena) = draft_of(&fields);
-            let enricher = Enricher::new(&shipped());
+            let mut enricher = Enricher::new(&shipped());
             enricher.enrich(&raw, &mut arena, &mut draft, FieldSet::of(wanted), &mut Counts::default());
             for field in ENRICHED {
                 assert_eq!(draft.present.contains(field), field == wanted, "{field} when {wanted} is wanted");
@@ -240,7 +242,7 @@ mod tests {
             let parsed = Field::ALL.iter().copied().filter(|f| !ENRICHED.contains(f));
             let fields: Vec<(Field, Vec<u8>)> = parsed.zip(values).collect();
             let (mut draft, raw, mut arena) = draft_of(&fields);
-            let enricher = Enricher::new(&shipped());
+            let mut enricher = Enricher::new(&shipped());
             enricher.enrich(&raw, &mut arena, &mut draft, FieldSet(u64::MAX), &mut Counts::default());
             let text = Text { raw: &raw, arena: &arena };
             for field in [Field::UserKey, Field::HostKey, Field::ProcessKey] {

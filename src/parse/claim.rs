@@ -7,6 +7,8 @@ use crate::event::{EventType, FieldSet};
 /// One activity of one parser.
 #[derive(Debug)]
 pub(super) struct Claim {
+    /// No other claim of any table has the same.
+    pub number: u64,
     /// Index of the parser.
     pub parser: u16,
     /// The event it becomes, unless a text says otherwise.

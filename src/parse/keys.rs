@@ -144,6 +144,19 @@ fn word(bytes: &[u8; 8]) -> u64 {
     u64::from_le_bytes(*bytes)
 }
 
+impl Firsts {
+    fn insert(&mut self, byte: u8) {
+        if let Some(word) = self.0.get_mut(usize::from(byte / 64)) {
+            *word |= 1 << (byte % 64);
+        }
+    }
+
+    #[inline]
+    fn contains(&self, byte: u8) -> bool {
+        self.0.get(usize::from(byte / 64)).is_some_and(|word| word & (1 << (byte % 64)) != 0)
+    }
+}
+
 /// A place for a name that can stand in a line.
 #[derive(Clone, Copy, Debug)]
 struct Slot {
@@ -163,7 +176,15 @@ pub(super) struct KeyTable {
     /// Those that can stand in a line, by hash: open addressing, a power of two. Lines hold the same few over and over, so
     /// what is read of this is small.
     slots: Vec<Slot>,
+    /// By byte: whether some name in the list begins with it.
+    begins: Firsts,
+    /// Length of the longest name, of the list or not, bytes.
+    longest: usize,
 }
+
+/// A set of bytes.
+#[derive(Debug, Default)]
+struct Firsts([u64; 4]);
 
 impl KeyTable {
     /// Reads a list: one name a line, `#` begins a comment.
@@ -174,10 +195,12 @@ impl KeyTable {
                 table.intern(name);
             }
         }
+        table.longest = table.names.iter().map(|name| name.len()).fold(LONGEST, usize::max);
         let size = (table.names.len() * 2).next_power_of_two().max(64);
         table.slots = vec![FREE; size];
         for (id, text) in table.names.iter().enumerate() {
             let name = Name::new(text.as_bytes(), 0, text.len());
+            text.as_bytes().first().into_iter().for_each(|byte| table.begins.insert(*byte));
             let mut at = name.hash() & (size - 1);
             while table.slots.get(at).is_some_and(|slot| slot.id.is_some()) {
                 at = (at + 1) & (size - 1);
@@ -216,6 +239,18 @@ impl KeyTable {
     pub fn mark(&mut self, key: KeyId, flag: KeyFlags) {
         let slot = self.slots.iter_mut().find(|slot| slot.id == Some(key));
         slot.into_iter().for_each(|slot| slot.flags.0 |= flag.0);
+    }
+
+    /// Length of the longest name there can be, bytes.
+    #[inline]
+    pub fn longest(&self) -> usize {
+        self.longest
+    }
+
+    /// Whether a name in the list may begin with a byte.
+    #[inline]
+    pub fn may_begin_with(&self, byte: Option<&u8>) -> bool {
+        byte.is_some_and(|byte| self.begins.contains(*byte))
     }
 
     /// The key of a name in a line.

@@ -18,6 +18,7 @@ mod layout;
 mod reading;
 mod scratch;
 mod selftest;
+mod sequence;
 mod table;
 mod told;
 
@@ -131,7 +132,8 @@ impl ParserTable {
             Err(reject) => return Err(self.reason(line, reject, Format::Cef, work.scratch)),
         };
         work.scratch.begin(self.keys.len(), Form::Plain);
-        let noticed = extension::scan_extension(line, record, header.extension, &self.keys, &claim.ends, work.scratch);
+        let activity_of = extension::Activity { number: claim.number, ends: &claim.ends };
+        let noticed = extension::scan_extension(line, record, header.extension, &self.keys, activity_of, work.scratch);
         work.scratch.form = if noticed.escapes { Form::Escaped } else { Form::Plain };
         let time = layout.time.iter().filter_map(|key| work.scratch.raw(*key)).find_map(|span| {
             let text = Text { raw: work.raw, arena: work.arena }.get(span);

@@ -2,6 +2,7 @@
 
 use super::csv::Cell;
 use super::keys::{KeyId, KeySet, Strangers};
+use super::sequence::Sequences;
 use crate::event::Span;
 
 /// How text is written.
@@ -36,6 +37,8 @@ pub struct Scratch {
     decoded: Vec<Span>,
     /// Cells of the present record.
     pub(super) cells: Vec<Cell>,
+    /// In which order the last lines named their keys.
+    pub(super) sequences: Sequences,
     /// Names in no list that the last lines held.
     pub(super) strangers: Strangers,
     /// Text that is being decoded.

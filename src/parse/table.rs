@@ -182,7 +182,8 @@ impl ParserTable {
             variants.push((variant.when_any, plan_of(fields, s.line)?));
         }
         let ends = self.cef.as_ref().map_or(KeySet::default(), |cef| cef.ends);
-        let mut claim = Claim { parser, kind, plan, variants, overrides: map.overrides, ends };
+        let number = crate::memo::number();
+        let mut claim = Claim { number, parser, kind, plan, variants, overrides: map.overrides, ends };
         claim.add_keys_to_ends();
         Some(claim)
     }

@@ -51,6 +51,17 @@ impl Event {
 
 /// Parses `raw`, from the arena when `lossy`, and checks that every span lies in its text.
 fn parse_at(raw: &[u8], lossy: bool, csv: Option<Option<&Columns>>, extract: Extract) -> Result<Event, Reject> {
+    parse_by(shipped(), &mut Scratch::default(), raw, lossy, csv, extract)
+}
+
+fn parse_by(
+    table: &ParserTable,
+    scratch: &mut Scratch,
+    raw: &[u8],
+    lossy: bool,
+    csv: Option<Option<&Columns>>,
+    extract: Extract,
+) -> Result<Event, Reject> {
     let (mut draft, mut odd) = (Draft::default(), Counts::default());
     let mut arena = b"before".to_vec();
     let record = if lossy {
@@ -64,11 +75,11 @@ fn parse_at(raw: &[u8], lossy: bool, csv: Option<Option<&Columns>>, extract: Ext
         arena: &mut arena,
         draft: &mut draft,
         oddities: &mut odd,
-        scratch: &mut Scratch::default(),
+        scratch,
     };
     match csv {
-        None => shipped().parse_cef(work, record, extract)?,
-        Some(columns) => shipped().parse_csv(work, record, columns, &Zone::utc(), extract)?,
+        None => table.parse_cef(work, record, extract)?,
+        Some(columns) => table.parse_csv(work, record, columns, &Zone::utc(), extract)?,
     };
     let text = Text { raw: if lossy { b"" } else { raw }, arena: &arena };
     let value = |f: Field| {
@@ -427,6 +438,24 @@ proptest! {
     }
 
     #[test]
+    fn records_of_any_shape_have_the_wanted_fields_of_a_full_reading(
+        records in prop::collection::vec(line_of_any_shape(), 1..12),
+        order in prop::collection::vec((any::<prop::sample::Index>(), 0..WANTED.len()), 1..40),
+    ) {
+        // One memory for all, as a worker has it.
+        let mut scratch = Scratch::default();
+        for (index, wanted) in order {
+            let (line, table) = (index.get(&records).as_bytes(), &wanting()[wanted]);
+            let some = parse_by(table, &mut scratch, line, false, None, Extract::Wanted).unwrap();
+            let all = parse_by(table, &mut Scratch::default(), line, false, None, Extract::All).unwrap();
+            prop_assert_eq!(some.kind, all.kind);
+            prop_assert!(some.fields.iter().all(|field| all.fields.contains(field)), "{:?} of {:?}", some, all);
+            let missed = all.fields.iter().find(|f| WANTED[wanted] >> f.0.index() & 1 == 1 && !some.fields.contains(f));
+            prop_assert_eq!(missed, None);
+        }
+    }
+
+    #[test]
     fn a_row_says_what_the_plain_reader_finds(row in hostile_row()) {
         let columns = shipped().csv_header(crate::fuzz_entry::parsed::COLUMNS.as_bytes()).unwrap();
         let parsed = crate::fuzz_entry::parsed::parse(&row, Some(Some(&columns)), false, Extract::All);
@@ -481,6 +510,49 @@ fn hostile_line() -> impl Strategy<Value = String> {
     let extension = prop::collection::vec(pair, 0..14).prop_map(|pairs| pairs.concat());
     let time = prop_oneof![Just("start=1612345678901 "), Just("")];
     (header, time, extension).prop_map(|(header, time, extension)| format!("{header}{time}{extension}"))
+}
+
+/// Fields that somebody wants.
+const WANTED: [u64; 4] = [u64::MAX, 0x5555_5555_5555_5555, 0x3333_3333_3333_3333, 1 << Field::ProcessPath as u64];
+
+/// The shipped parsers when these are wanted.
+fn wanting() -> &'static [ParserTable] {
+    static TABLES: OnceLock<Vec<ParserTable>> = OnceLock::new();
+    TABLES.get_or_init(|| {
+        let table = |wanted: &u64| {
+            let (fieldmaps, parsers) = (documents("fieldmaps"), documents("parsers"));
+            let mut faults = crate::content::Faults::default();
+            let mut table = ParserTable::compile(&fieldmaps, &parsers, &cef_keys(), &mut faults);
+            table.set_wanted([FieldSet(*wanted); EventType::COUNT]);
+            table
+        };
+        WANTED.iter().map(table).collect()
+    })
+}
+
+/// Lines of any activity in either form with any keys, in the order of the list.
+fn line_of_any_shape() -> impl Strategy<Value = String> {
+    let mut activities: Vec<String> =
+        shipped().cef_activities.keys().map(|name| String::from_utf8_lossy(name).into_owned()).collect();
+    activities.sort();
+    let keys: Vec<&str> =
+        cef_keys().leak().lines().filter(|key| !key.is_empty() && !key.starts_with('#') && *key != "start").collect();
+    let header = prop_oneof![
+        Just("@|Running C:\\d\\x.exe"),
+        Just("@|C:\\a.txt (3 bytes) ➔ E:\\b.txt"),
+        Just("@|"),
+        Just("X|@"),
+    ];
+    let value = prop_oneof![
+        2 => prop::sample::select(vec!["-", "", "a", "CORP\\x", "C:\\d\\y.exe", "\"C:\\p q.exe\" -x", "17", "USB drive"]),
+        1 => Just(r#"{"ParentImage":"C:\\a\\b.exe","Drive":"Removable","Type":"Document","Size":5}"#),
+    ];
+    let pairs = prop::collection::vec((prop::sample::select(keys), value), 0..14);
+    (prop::sample::select(activities), header, pairs).prop_map(|(activity, header, mut pairs)| {
+        pairs.sort_unstable();
+        let pairs: String = pairs.iter().map(|(key, value)| format!(" {key}={value}")).collect();
+        format!("CEF:0|Dtex|P|1|{}|3|start=1612345678901{pairs}", header.replace('@', &activity))
+    })
 }
 
 /// Rows with quotes where they belong and where they do not.

@@ -128,7 +128,7 @@ fn look<T>(content: &Content, record: &Record, see: impl FnOnce(EventView<'_>) -
             for (field, value) in fields {
                 draft.append(*field, value, &mut raw);
             }
-            let enricher = Enricher::new(&content.tables);
+            let mut enricher = Enricher::new(&content.tables);
             enricher.enrich(&raw, &mut arena, &mut draft, FieldSet(u64::MAX), &mut Counts::default());
             see(EventView { draft: &draft, text: Text { raw: &raw, arena: &arena } })
         }

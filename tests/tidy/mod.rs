@@ -18,6 +18,7 @@ const LEAVES: &[&str] = &[
     "alert",
     "batch",
     "few",
+    "memo",
     "swar",
     "config",
     "exit",

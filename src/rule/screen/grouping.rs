@@ -1,7 +1,7 @@
 //! Rules and models → groups that share a condition → what finds them, event type by event type.
 
 use super::finder::Finder;
-use super::{Group, KindScreen, RECURRING, Screen};
+use super::{Group, KindScreen, RECURRING, Recurring, Screen};
 use crate::event::{EventType, Field, FieldSet};
 use crate::rule::condition::Condition;
 use std::collections::BTreeMap;
@@ -66,8 +66,10 @@ impl Grouping {
         }
         KindScreen {
             recurring: recurring.map(|finder| {
-                let asked = asked.union(finder.looks_up());
-                (finder, asked.iter().collect())
+                let asked: Vec<Field> = asked.union(finder.looks_up()).iter().collect();
+                let is_besides = |field: &Field| !FieldSet::OF_PROGRAM.contains(*field);
+                let besides = asked.iter().copied().filter(is_besides).collect();
+                Recurring { finder, asked, besides }
             }),
             others,
             wanted,

@@ -2,11 +2,10 @@
 //! only they are judged.
 //!
 //! Gives exactly the rules and models whose condition holds. Rules with the same condition share one judgement. What asks for
-//! nothing but how a program was started is judged once for each way of starting one: see `memo`.
+//! nothing but how a program was started is judged once for each way of starting one.
 
 mod finder;
 mod grouping;
-mod memo;
 mod slots;
 
 use super::Rule;
@@ -14,10 +13,10 @@ use super::condition::Condition;
 use super::scratch::Scratch;
 use crate::batch::{Hit, Training};
 use crate::event::{EventType, EventView, Field, FieldSet};
+use crate::memo::{Look, Memo, Texts};
 use crate::model::ModelSpec;
 use finder::Finder;
 use grouping::Grouping;
-use memo::{Look, Memo};
 use slots::{ModelSlot, RuleSlot};
 use std::sync::Arc;
 
@@ -33,7 +32,8 @@ pub struct Screen {
 pub struct Judge {
     screen: Arc<Screen>,
     scratch: Scratch,
-    memo: Memo,
+    /// The groups that held.
+    memo: Memo<(), u32>,
 }
 
 /// Rules and models that share a condition, or an alternative of one.
@@ -54,11 +54,23 @@ type Mask = Box<[u64]>;
 struct KindScreen {
     /// Groups that ask for what recurs from event to event, and the fields that they ask for. None where no condition reads the
     /// command line: judging is quicker than remembering then.
-    recurring: Option<(Finder, Vec<Field>)>,
+    recurring: Option<Recurring>,
     /// All others, if there are any.
     others: Option<Finder>,
     wanted: FieldSet,
     reads_command: bool,
+}
+
+/// Bytes in one half of what a worker has judged before: some 3,000 ways to start a program.
+const MEMO_BYTES: usize = 512 * 1024;
+
+/// Groups that ask for what recurs.
+#[derive(Debug)]
+struct Recurring {
+    finder: Finder,
+    /// What they ask for, and what of it the number of a program does not say.
+    asked: Vec<Field>,
+    besides: Vec<Field>,
 }
 
 /// Fields that say which program was started, and how: few texts, seen again and again. Whose it is, where and when is no part
@@ -108,7 +120,7 @@ impl Screen {
 impl Judge {
     /// Judges by a screen; of command lines longer than `max_command_chars` characters, only head and tail.
     pub fn new(screen: Arc<Screen>, max_command_chars: usize) -> Judge {
-        Judge { screen, scratch: Scratch::new(max_command_chars), memo: Memo::new(memo::HALF_BYTES) }
+        Judge { screen, scratch: Scratch::new(max_command_chars), memo: Memo::new(MEMO_BYTES) }
     }
 
     /// Appends the hits (by rule index) and trainings (by model index) of an event. Returns whether its command line was
@@ -119,13 +131,13 @@ impl Judge {
         let Some(kind) = screen.kinds.get(event.draft.kind.index()) else { return false };
         scratch.begin();
         let mut found = Found { groups: &screen.groups, event, from: (hits.len(), trainings.len()), hits, trainings };
-        if let Some((finder, fields)) = &kind.recurring {
-            match memo.look(event, fields) {
-                Look::Known(answer) => memo.held(answer).iter().for_each(|at| found.add(*at)),
-                Look::Nothing => found.search(finder, scratch),
+        if let Some(recurring) = &kind.recurring {
+            match memo.look(|texts| recurring.put(event, texts)) {
+                Look::Known(answer) => memo.more(answer).iter().for_each(|at| found.add(*at)),
+                Look::Nothing => found.search(&recurring.finder, scratch),
                 Look::New(question) => {
-                    found.search(finder, scratch);
-                    memo.keep(question, &scratch.held);
+                    found.search(&recurring.finder, scratch);
+                    memo.keep(question, (), &scratch.held);
                 }
             }
         }
@@ -134,6 +146,18 @@ impl Judge {
         }
         found.sort();
         kind.reads_command && scratch.truncated(event)
+    }
+}
+
+impl Recurring {
+    /// All that the groups ask of an event.
+    #[inline]
+    fn put(&self, event: EventView<'_>, texts: &mut Texts<'_>) {
+        let draft = event.draft;
+        texts.mark(&[draft.kind as u8, draft.flags.0]);
+        texts.mark(&draft.program.to_le_bytes());
+        let fields = if draft.program == 0 { &self.asked } else { &self.besides };
+        fields.iter().for_each(|field| texts.add(event.get(*field).unwrap_or_default()));
     }
 }
 

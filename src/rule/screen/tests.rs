@@ -191,17 +191,25 @@ proptest! {
     #[test]
     fn whoever_has_judged_before_says_the_same(
         events in proptest::collection::vec((kind(), 0_u8..16, fields()), 1..30),
-        order in proptest::collection::vec((any::<proptest::sample::Index>(), "[a-c]?"), 1..200),
+        order in proptest::collection::vec((any::<proptest::sample::Index>(), "[a-c]?", any::<bool>()), 1..200),
     ) {
+        // As enrichment numbers them: what has the same names has the same number, and not everything has one.
+        let mut programs = std::collections::BTreeMap::new();
         // So small that it forgets, too.
         let mut judge = Judge { memo: Memo::new(2_000), ..judge() };
-        for (index, more) in order {
+        for (index, more, is_numbered) in order {
             let (kind, flags, fields) = index.get(&events);
             let (mut raw, mut draft) = (Vec::new(), Draft::default());
             (draft.kind, draft.flags) = (*kind, Flags(*flags));
             for (field, value) in fields {
                 let changed = value.as_ref().map(|v| if *field == Field::CommandLine { format!("{v}{more}") } else { v.clone() });
                 draft.append(*field, &changed.unwrap_or_default(), &mut raw);
+            }
+            if is_numbered {
+                let text = Text { raw: &raw, arena: &[] };
+                let names: Vec<_> = FieldSet::OF_PROGRAM.iter().map(|f| text.get(draft.span(f)).to_vec()).collect();
+                let next = programs.len() as u64 + 1;
+                draft.program = *programs.entry(names).or_insert(next);
             }
             let event = EventView { draft: &draft, text: Text { raw: &raw, arena: &[] } };
             let mut found = (Vec::new(), Vec::new());
