@@ -335,6 +335,8 @@ mod tests {
             (55usize..70).prop_map(|n| format!("A_{}", "X".repeat(n))),
             Just("=".to_owned()),
             Just(" ".to_owned()),
+            // What may follow the header may stand behind a `|` in a value.
+            Just("|start=1612345678901".to_owned()),
             prop::sample::select(vec!["\t", "\r", "\u{b}"]).prop_map(str::to_owned),
             "[a-z \\\\=_]{0,70}",
         ];
