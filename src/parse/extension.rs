@@ -239,7 +239,8 @@ mod tests {
 
     fn scanned(extension: &str, number: u64, scratch: &mut Scratch) -> Found {
         let (keys, ends) = table();
-        let line = format!("CEF:0|V|P|1|A|text|5|{extension}");
+        // As long before the first name as names are looked for by the bytes before their `=`.
+        let line = format!("CEF:0|Vendor|Product|1.0|Activity|text|5|{extension}");
         let from = line.len() - extension.len();
         scratch.begin(keys.len(), super::super::scratch::Form::Plain);
         let (record, activity) = (Span::raw(0, line.len()), Activity { number, ends: &ends });
