@@ -33,9 +33,10 @@ fn shipped() -> &'static Content {
     })
 }
 
-/// Parses a record with the shipped parsers. `columns` is `None` for CEF; text before it in the arena stands for earlier
+/// Parses a record with the shipped parsers, with the memory of a worker. `columns` is `None` for CEF; text before it in the arena stands for earlier
 /// records.
 pub fn parse(
+    scratch: &mut Scratch,
     record: &str,
     columns: Option<Option<&Columns>>,
     in_arena: bool,
@@ -49,8 +50,7 @@ pub fn parse(
     } else {
         (record.as_bytes(), Span::raw(0, record.len()))
     };
-    let mut scratch = Scratch::default();
-    let work = &mut Workspace { raw, arena: &mut arena, draft: &mut draft, oddities: &mut odd, scratch: &mut scratch };
+    let work = &mut Workspace { raw, arena: &mut arena, draft: &mut draft, oddities: &mut odd, scratch };
     match columns {
         None => shipped().parsers.parse_cef(work, span, extract)?,
         Some(columns) => shipped().parsers.parse_csv(work, span, columns, &Zone::utc(), extract)?,
@@ -70,11 +70,12 @@ pub fn parse(
     Ok(Parsed { kind: draft.kind, time_ms: draft.time_ms, fields, odd })
 }
 
-/// Parses a record in every way and checks that all agree.
+/// Parses a record in every way, for the first time and again, and checks that all agree.
 fn parse_checked(record: &str, columns: Option<Option<&Columns>>) -> Result<Parsed, Reject> {
-    let all = parse(record, columns, false, Extract::All);
-    assert_eq!(parse(record, columns, true, Extract::All), all, "a record in the arena reads otherwise");
-    match (&all, parse(record, columns, false, Extract::Wanted)) {
+    let scratch = &mut Scratch::default();
+    let all = parse(scratch, record, columns, false, Extract::All);
+    assert_eq!(parse(scratch, record, columns, true, Extract::All), all, "a record in the arena reads otherwise");
+    match (&all, parse(scratch, record, columns, false, Extract::Wanted)) {
         (Ok(all), Ok(wanted)) => {
             assert_eq!((wanted.kind, wanted.time_ms, wanted.odd), (all.kind, all.time_ms, all.odd));
             for (field, value) in &wanted.fields {

@@ -433,7 +433,7 @@ proptest! {
     }
     #[test]
     fn a_line_says_what_the_plain_reader_finds(line in hostile_line()) {
-        let parsed = crate::fuzz_entry::parsed::parse(&line, None, false, Extract::All);
+        let parsed = crate::fuzz_entry::parsed::parse(&mut Scratch::default(), &line, None, false, Extract::All);
         crate::fuzz_entry::parsed::compare_cef(&line, parsed);
     }
 
@@ -458,7 +458,7 @@ proptest! {
     #[test]
     fn a_row_says_what_the_plain_reader_finds(row in hostile_row()) {
         let columns = shipped().csv_header(crate::fuzz_entry::parsed::COLUMNS.as_bytes()).unwrap();
-        let parsed = crate::fuzz_entry::parsed::parse(&row, Some(Some(&columns)), false, Extract::All);
+        let parsed = crate::fuzz_entry::parsed::parse(&mut Scratch::default(), &row, Some(Some(&columns)), false, Extract::All);
         crate::fuzz_entry::parsed::compare_csv(&row, parsed);
     }
 }
