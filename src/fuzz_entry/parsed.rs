@@ -33,8 +33,8 @@ fn shipped() -> &'static Content {
     })
 }
 
-/// Parses a record with the shipped parsers, with the memory of a worker. `columns` is `None` for CEF; text before it in the arena stands for earlier
-/// records.
+/// Parses a record with the shipped parsers and the memory of a worker. `columns` is `None` for CEF; text before it in the
+/// arena stands for earlier records.
 pub fn parse(
     scratch: &mut Scratch,
     record: &str,

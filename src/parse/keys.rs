@@ -144,19 +144,6 @@ fn word(bytes: &[u8; 8]) -> u64 {
     u64::from_le_bytes(*bytes)
 }
 
-impl Firsts {
-    fn insert(&mut self, byte: u8) {
-        if let Some(word) = self.0.get_mut(usize::from(byte / 64)) {
-            *word |= 1 << (byte % 64);
-        }
-    }
-
-    #[inline]
-    fn contains(&self, byte: u8) -> bool {
-        self.0.get(usize::from(byte / 64)).is_some_and(|word| word & (1 << (byte % 64)) != 0)
-    }
-}
-
 /// A place for a name that can stand in a line.
 #[derive(Clone, Copy, Debug)]
 struct Slot {
@@ -177,14 +164,10 @@ pub(super) struct KeyTable {
     /// what is read of this is small.
     slots: Vec<Slot>,
     /// By byte: whether some name in the list begins with it.
-    begins: Firsts,
+    begins: Vec<bool>,
     /// Length of the longest name, of the list or not, bytes.
     longest: usize,
 }
-
-/// A set of bytes.
-#[derive(Debug, Default)]
-struct Firsts([u64; 4]);
 
 impl KeyTable {
     /// Reads a list: one name a line, `#` begins a comment.
@@ -198,9 +181,11 @@ impl KeyTable {
         table.longest = table.names.iter().map(|name| name.len()).fold(LONGEST, usize::max);
         let size = (table.names.len() * 2).next_power_of_two().max(64);
         table.slots = vec![FREE; size];
+        table.begins = vec![false; 256];
         for (id, text) in table.names.iter().enumerate() {
             let name = Name::new(text.as_bytes(), 0, text.len());
-            text.as_bytes().first().into_iter().for_each(|byte| table.begins.insert(*byte));
+            let begins = text.bytes().next().and_then(|byte| table.begins.get_mut(usize::from(byte)));
+            begins.into_iter().for_each(|begins| *begins = true);
             let mut at = name.hash() & (size - 1);
             while table.slots.get(at).is_some_and(|slot| slot.id.is_some()) {
                 at = (at + 1) & (size - 1);
@@ -250,7 +235,7 @@ impl KeyTable {
     /// Whether a name in the list may begin with a byte.
     #[inline]
     pub fn may_begin_with(&self, byte: Option<&u8>) -> bool {
-        byte.is_some_and(|byte| self.begins.contains(*byte))
+        byte.and_then(|byte| self.begins.get(usize::from(*byte))) == Some(&true)
     }
 
     /// The key of a name in a line.
