@@ -172,6 +172,20 @@ fn watch_it_shrink(site: &Site, total: u64) -> Vec<(u64, Option<String>, u64)> {
     }
 }
 
+fn files(site: &Site) -> Vec<Value> {
+    status(site)["files"].as_array().cloned().unwrap_or_default()
+}
+
+/// Waits until all bytes of a file are known to the agent.
+fn wait_until_found(site: &Site, name: &str) {
+    let size = fs::metadata(site.spool(name)).unwrap().len();
+    let is_whole =
+        |f: &Value| f["offset"].as_u64().zip(f["lag_bytes"].as_u64()).is_some_and(|(at, lag)| at + lag == size);
+    crate::site::wait(&format!("the last bytes of {name} to be found"), || {
+        files(site).iter().any(|f| f["path"].as_str().is_some_and(|path| path.ends_with(name)) && is_whole(f))
+    });
+}
+
 fn start(site: &Site, traffic: &Traffic, seed: u64) -> Daemon {
     let fail = if traffic.times == 1 { format!("jitter={seed}") } else { String::new() };
     let daemon = site.start_with(&[("EXFIL_AGENT_FAIL", &fail)]);
@@ -270,6 +284,8 @@ fn a_backlog_is_read_in_order_while_it_grows_and_the_agent_is_killed() {
         }
         if n + 1 == chunks.len() {
             bytes += traffic.append(&site.spool("lab.log"), Some(false), DAYS - 1..DAYS);
+            // What is appended makes more of what waits, once; from then on it must shrink.
+            ["hq.log", "lab.log"].iter().for_each(|name| wait_until_found(&site, name));
             watch_it_shrink(&site, bytes);
             finish(&site, daemon, &traffic);
             return;
@@ -293,18 +309,15 @@ fn a_backlog_that_appears_while_the_agent_runs_makes_nothing_late() {
     bytes += outage_of_hq(&traffic, &site);
     bytes += traffic.append(&site.spool("hq.log"), Some(true), DAYS - 1..DAYS);
     kill_process(pid, Signal::CONT).unwrap();
-    let before = status(&site);
-    crate::site::wait("the files to be found", || {
-        status(&site)["lag"]["bytes"].as_u64() > Some(0) || site.judged_bytes() > before["bytes"].as_u64()
+    let spool = fs::read_dir(site.root().join("spool")).unwrap();
+    let names: Vec<String> = spool.map(|entry| entry.unwrap().path().display().to_string()).collect();
+    crate::site::wait("every file to be found", || {
+        let known = files(&site);
+        names.iter().all(|name| known.iter().any(|f| f["path"] == **name))
     });
-    // The other goes on meanwhile. Not before: a listing that was stopped halfway knows of its bytes and of no backlog yet.
+    // The other goes on meanwhile. Not before: what is appended to a file that is followed may be read before the next listing.
     bytes += traffic.append(&site.spool("lab.log"), Some(false), DAYS - 1..DAYS);
-    let size = fs::metadata(site.spool("lab.log")).unwrap().len();
-    crate::site::wait("its bytes to be found", || {
-        let files = status(&site)["files"].as_array().cloned().unwrap_or_default();
-        let lab = files.iter().find(|f| f["path"].as_str().is_some_and(|path| path.ends_with("lab.log")));
-        lab.is_some_and(|f| f["offset"].as_u64().zip(f["lag_bytes"].as_u64()).is_some_and(|(at, lag)| at + lag == size))
-    });
+    wait_until_found(&site, "lab.log");
     watch_it_shrink(&site, bytes);
     finish(&site, daemon, &traffic);
 }

@@ -57,7 +57,7 @@ pub enum Response {
 }
 
 /// What only the running process knows.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Live {
     /// Process id.
     pub pid: u32,

@@ -26,7 +26,8 @@ pub struct FileRow {
     /// Whether `lag_bytes` are bytes of a compressed file.
     #[serde(default)]
     pub compressed: bool,
-    /// Seconds between the event at which reading stands and the agent's clock; 0 when nothing waits.
+    /// Seconds between the event at which reading stands and the agent's clock; 0 when nothing waits, unknown when only commits
+    /// are behind.
     pub lag_secs: Option<u64>,
     /// Records of it that were no events.
     pub rejects: u64,
@@ -43,7 +44,7 @@ pub struct Lag {
     pub bytes: u64,
     /// Of these, bytes of compressed files.
     pub compressed_bytes: u64,
-    /// Time of the oldest unread event, when there is one.
+    /// Time of the oldest unread event, when there is one; one that is read and not committed yet is none.
     pub oldest_unread: Option<String>,
     /// Seconds between it and the agent's clock; 0 when nothing waits, unknown before the files were looked at.
     pub secs: Option<u64>,
@@ -72,7 +73,7 @@ pub(super) fn file_rows(files: &[(u64, FileRecord)], live: Option<&Live>) -> Vec
                 // Only a file with unread bytes is behind; of a stopped agent nobody knows.
                 lag_secs: now.zip(waiting).and_then(|((n, now_ms), waiting)| match waiting {
                     0 => Some(0),
-                    _ => Some(seconds(n.next_event_ms.or(f.last_event_ms)?, now_ms)),
+                    _ => Some(seconds(unread_since(n, Some(f))?, now_ms)),
                 }),
                 rejects: f.tally.rejects.total(),
                 state: match now {
@@ -91,7 +92,7 @@ pub(super) fn file_rows(files: &[(u64, FileRecord)], live: Option<&Live>) -> Vec
             lines: s.lines,
             lag_bytes: Some(waiting_bytes(s, None)),
             compressed: s.compressed,
-            lag_secs: s.next_event_ms.map(|at| seconds(at, live.now_ms)),
+            lag_secs: unread_since(s, None).map(|at| seconds(at, live.now_ms)),
             state: state_word(s.state).into(),
             error: s.error.clone(),
             ..FileRow::default()
@@ -118,6 +119,12 @@ fn waiting_bytes(now: &FileSnapshot, committed: Option<&Position>) -> u64 {
     }
 }
 
+/// Event time at which a file stands that has unread bytes. When it is read to its end, and commits are behind, it has no
+/// unread event: the last committed one would be older than what was told before.
+fn unread_since(now: &FileSnapshot, committed: Option<&FileRecord>) -> Option<i64> {
+    if now.lag_bytes == 0 { None } else { now.next_event_ms.or(committed.and_then(|f| f.last_event_ms)) }
+}
+
 fn seconds(event_ms: i64, now_ms: i64) -> u64 {
     now_ms.saturating_sub(event_ms).max(0).unsigned_abs() / 1000
 }
@@ -139,9 +146,8 @@ pub(super) fn lag(files: &[(u64, FileRecord)], live: &Live) -> Option<Lag> {
             lag.waiting_bytes += bytes;
         }
         // Without a backlog: what has just been written.
-        if live.source.oldest_unread_ms.is_none() && file.state == FileState::Reading && bytes > 0 {
-            let at = file.next_event_ms.or(record.and_then(|f| f.last_event_ms));
-            oldest = [oldest, at].into_iter().flatten().min();
+        if live.source.oldest_unread_ms.is_none() && file.state == FileState::Reading {
+            oldest = [oldest, unread_since(file, record.copied())].into_iter().flatten().min();
         }
     }
     lag.oldest_unread = oldest.map(format_instant);
@@ -160,5 +166,46 @@ const fn state_word(state: FileState) -> &'static str {
         FileState::TooLarge => "too large",
         FileState::Unreadable => "unreadable",
         FileState::Gone => "gone",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DAY_MS: i64 = 86_400_000;
+
+    /// How far a file of 100 bytes is behind that was committed up to byte 20 and day 2; in bytes, and the day it says.
+    fn lag_of(read: u64, stands: Option<i64>, backlog: Option<i64>) -> (u64, Option<i64>) {
+        let mut live = Live { now_ms: 9 * DAY_MS, ..Live::default() };
+        (live.source.surveyed, live.source.oldest_unread_ms) = (true, backlog.map(|day| day * DAY_MS));
+        live.source.files = vec![FileSnapshot {
+            id: 1,
+            size: 100,
+            offset: read,
+            lag_bytes: 100 - read,
+            next_event_ms: stands.map(|day| day * DAY_MS),
+            ..FileSnapshot::default()
+        }];
+        let mut record = FileRecord { last_event_ms: Some(2 * DAY_MS), ..FileRecord::default() };
+        record.position.offset = 20;
+        let files = [(1, record)];
+        let lag = lag(&files, &live).unwrap();
+        assert_eq!(lag.secs.is_some(), lag.oldest_unread.is_some());
+        assert_eq!(file_rows(&files, Some(&live))[0].lag_secs, lag.secs, "of one file, the row says the same");
+        (lag.bytes, lag.secs.map(|s| 9 - i64::try_from(s).unwrap() * 1000 / DAY_MS))
+    }
+
+    #[test]
+    fn the_oldest_unread_event_does_not_become_older_when_reading_is_ahead_of_commits() {
+        let looks = [
+            (lag_of(40, Some(4), Some(4)), (80, Some(4)), "in a backlog"),
+            (lag_of(99, Some(7), None), (80, Some(7)), "a live file"),
+            (lag_of(99, None, None), (80, Some(2)), "of which it is not known where it stands"),
+            (lag_of(100, None, None), (80, None), "read to its end, and commits are behind"),
+        ];
+        for (got, expected, case) in looks {
+            assert_eq!(got, expected, "{case}");
+        }
     }
 }
