@@ -172,6 +172,14 @@ fn watch_it_shrink(site: &Site, total: u64) -> Vec<(u64, Option<String>, u64)> {
     }
 }
 
+/// A signal that stops a process takes a while to reach all of its threads.
+fn is_stopped(pid: u32) -> bool {
+    let threads = fs::read_dir(format!("/proc/{pid}/task")).unwrap();
+    // pid (name) state ...
+    let state = |stat: String| stat.rsplit(") ").next().and_then(|rest| rest.chars().next());
+    threads.map(|t| fs::read_to_string(t.unwrap().path().join("stat")).unwrap()).all(|stat| state(stat) == Some('T'))
+}
+
 fn files(site: &Site) -> Vec<Value> {
     status(site)["files"].as_array().cloned().unwrap_or_default()
 }
@@ -306,6 +314,7 @@ fn a_backlog_that_appears_while_the_agent_runs_makes_nothing_late() {
     // One collector was cut off; its files arrive together, and its last one goes on.
     let pid = Pid::from_child(&daemon.child);
     kill_process(pid, Signal::STOP).unwrap();
+    crate::site::wait("every thread to stand still", || is_stopped(daemon.child.id()));
     bytes += outage_of_hq(&traffic, &site);
     bytes += traffic.append(&site.spool("hq.log"), Some(true), DAYS - 1..DAYS);
     kill_process(pid, Signal::CONT).unwrap();

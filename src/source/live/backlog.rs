@@ -158,7 +158,7 @@ impl Live {
         };
         let modified_ms = i64::try_from(n.stat.modified_ns / 1_000_000).unwrap_or(i64::MAX);
         let at_ms = begins.unwrap_or(modified_ms).min(now_ms);
-        n.begins_ms = Some(at_ms);
+        (n.begins_ms, n.guessed) = (Some(at_ms), begins.is_none());
         if !n.held {
             self.say(inode, FileState::Reading, None);
         }
@@ -220,6 +220,7 @@ impl Live {
             Ok(stands) => {
                 let modified_ms = i64::try_from(f.seen.modified_ns / 1_000_000).unwrap_or(i64::MAX);
                 f.stands_ms = Some(stands.unwrap_or(modified_ms.min(now_ms)));
+                f.guessed = stands.is_none();
                 self.put_back(id);
             }
             Err(e) => self.trouble(id, &e),

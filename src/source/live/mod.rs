@@ -137,6 +137,8 @@ struct Followed {
     stands_ms: Option<i64>,
     /// Its place in the order, while it is in it.
     place: Option<Place>,
+    /// No record told the time of that place: to be found out again once the file has changed.
+    guessed: bool,
     /// When it was found; 0 before it had a place.
     found: u64,
     /// Nothing of it fitted below the time that it was to be read up to: the next reading has no such time.
@@ -167,6 +169,7 @@ struct Newcomer {
     begins_ms: Option<i64>,
     /// See [`Followed`].
     place: Option<Place>,
+    guessed: bool,
     found: u64,
     scan: u64,
 }
@@ -419,6 +422,7 @@ impl Followed {
             owed: None,
             stands_ms: None,
             place: None,
+            guessed: false,
             found: 0,
             stuck: false,
             not_before: None,
@@ -445,6 +449,7 @@ impl Newcomer {
             owed: true,
             begins_ms: None,
             place: None,
+            guessed: false,
             found: 0,
             scan: 0,
         }

@@ -108,6 +108,7 @@ impl Live {
             if f.seen.changed_ns != entry.stat.changed_ns {
                 f.retry.hurry();
             }
+            let look_again = f.guessed && f.place.is_some() && f.seen != entry.stat;
             f.seen = entry.stat;
             f.missing_since = None;
             if f.tail.path == entry.path {
@@ -116,7 +117,13 @@ impl Live {
                 f.scan = scan;
                 f.other_name = Some((entry.path, spool));
             }
+            if look_again {
+                f.queued = false;
+                let item = Item::File(f.tail.id);
+                self.unplace(item);
+            }
         } else if let Some(n) = self.newcomers.get_mut(&inode) {
+            let look_again = n.guessed && n.place.is_some() && n.stat != entry.stat;
             if n.stat != entry.stat {
                 n.quiet_since = now;
                 n.retry.hurry();
@@ -124,6 +131,11 @@ impl Live {
             n.stat = entry.stat;
             if n.scan != scan {
                 (n.path, n.spool, n.scan) = (entry.path, spool, scan);
+            }
+            // It was empty, or had no whole line yet: where it was put, its first records may be long overdue.
+            if look_again {
+                n.queued = false;
+                self.unplace(Item::New(inode));
             }
         } else if let Some((id, absent)) = self.registry.meet(inode) {
             let mut tail = self.new_tail(id, &entry.path, absent.position, spool);

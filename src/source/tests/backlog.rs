@@ -179,6 +179,29 @@ fn a_live_file_waits_for_a_backlog_that_appears_until_it_is_within_late_days() {
 }
 
 #[test]
+fn a_file_that_was_found_before_its_next_line_was_whole_is_read_in_its_place_once_it_is() {
+    let old = |day: i64| records("old", BEGIN + day * DAY, BEGIN + (day + 1) * DAY, HOUR / 10);
+    // One that is followed, a new one, and a compressed one.
+    let late = [("2.log", old(2).into_bytes()), ("3.log", old(3).into_bytes()), ("4.log.gz", gz(old(4).as_bytes()))];
+    // Without a part of a line, the first was caught up with: as a live file it is read up to `late_days` ahead of others.
+    for (at_first, bound) in [(0, 2 * DAY), (5, 2 * HOUR)] {
+        let mut b = bench();
+        b.write("2.log", old(-1));
+        b.settle();
+        b.stop();
+        late.iter().for_each(|(name, bytes)| b.append(name, &bytes[..at_first]));
+        [0, 1, 5, 6].iter().for_each(|day| b.write(&format!("{day}.log"), old(*day)));
+        b.begin();
+        b.step();
+        late.iter().for_each(|(name, bytes)| b.append(name, &bytes[at_first..]));
+        b.begin();
+        while b.step() {}
+        assert_eq!(b.read().len(), 8 * 240);
+        assert!(b.went_back() <= bound, "{at_first} bytes at first: back by {} hours", b.went_back() / HOUR);
+    }
+}
+
+#[test]
 fn a_new_file_of_the_present_is_live_once_the_present_was_reached() {
     let now = wall_clock_ms();
     for (age, waits) in [(2 * DAY, false), (20 * DAY, true)] {
