@@ -184,7 +184,7 @@ fn files(site: &Site) -> Vec<Value> {
     status(site)["files"].as_array().cloned().unwrap_or_default()
 }
 
-/// Waits until all bytes of a file are known to the agent.
+/// Waits until all bytes of a file are known to the agent: what is appended makes more of what waits, until it is found.
 fn wait_until_found(site: &Site, name: &str) {
     let size = fs::metadata(site.spool(name)).unwrap().len();
     let is_whole =
@@ -267,6 +267,7 @@ fn judge_a_backlog(traffic: &Traffic, slow: bool) {
         assert!(looks.iter().any(|l| l.2 > 0) && looks.last().unwrap().2 == 0, "files waited for it: {looks:?}");
     }
     bytes += traffic.append(&site.spool("hq.log"), Some(true), DAYS - 1..DAYS);
+    wait_until_found(&site, "hq.log");
     watch_it_shrink(&site, bytes);
     finish(&site, daemon, traffic);
 }
@@ -292,7 +293,6 @@ fn a_backlog_is_read_in_order_while_it_grows_and_the_agent_is_killed() {
         }
         if n + 1 == chunks.len() {
             bytes += traffic.append(&site.spool("lab.log"), Some(false), DAYS - 1..DAYS);
-            // What is appended makes more of what waits, once; from then on it must shrink.
             ["hq.log", "lab.log"].iter().for_each(|name| wait_until_found(&site, name));
             watch_it_shrink(&site, bytes);
             finish(&site, daemon, &traffic);
@@ -310,6 +310,7 @@ fn a_backlog_that_appears_while_the_agent_runs_makes_nothing_late() {
     assert_eq!(daemon.terminate(), 0, "{}", site.log());
     let daemon = start(&site, &traffic, 9);
     bytes += traffic.append(&site.spool("lab.log"), Some(false), BEFORE..DAYS - 1);
+    wait_until_found(&site, "lab.log");
     watch_it_shrink(&site, bytes);
     // One collector was cut off; its files arrive together, and its last one goes on.
     let pid = Pid::from_child(&daemon.child);

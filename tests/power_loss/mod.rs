@@ -82,7 +82,7 @@ fn lose_power(seed: u64, lines: &[String]) -> (Seen, Result<(), String>) {
     let ends = Instant::now() + Duration::from_millis(600 + draw.below(1600) as u64);
     let (stop, seen) = (AtomicBool::new(false), Mutex::new(Seen::default()));
     std::thread::scope(|scope| {
-        scope.spawn(|| write_slowly(&spool.join("a.cef"), lines, spool_there, &stop));
+        let writer = scope.spawn(|| write_slowly(&spool.join("a.cef"), lines, spool_there, &stop));
         while Instant::now() < ends || seen.lock().unwrap().delivered == 0 {
             if let Some(status) = status(&site) {
                 let epoch = status["last_commit"]["epoch"].as_u64().unwrap();
@@ -91,8 +91,10 @@ fn lose_power(seed: u64, lines: &[String]) -> (Seen, Result<(), String>) {
             }
         }
         freeze(&daemon.child);
-        copy_sparse(&image, &copy);
+        // A picture of blocks that are written meanwhile is one that no disk ever held.
         stop.store(true, Ordering::SeqCst);
+        writer.join().unwrap();
+        copy_sparse(&image, &copy);
     });
     daemon.kill();
     drop(mount);
