@@ -177,7 +177,9 @@ fn is_stopped(pid: u32) -> bool {
     let threads = fs::read_dir(format!("/proc/{pid}/task")).unwrap();
     // pid (name) state ...
     let state = |stat: String| stat.rsplit(") ").next().and_then(|rest| rest.chars().next());
-    threads.map(|t| fs::read_to_string(t.unwrap().path().join("stat")).unwrap()).all(|stat| state(stat) == Some('T'))
+    let mut stats = threads.map(|t| fs::read_to_string(t.unwrap().path().join("stat")));
+    // One that has just ended is looked for again.
+    stats.all(|stat| stat.is_ok_and(|stat| state(stat) == Some('T')))
 }
 
 fn files(site: &Site) -> Vec<Value> {
