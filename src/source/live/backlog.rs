@@ -300,7 +300,7 @@ impl Live {
             self.backlog.front_ms = self.backlog.front_ms.max(at_ms);
         }
         if let Some(f) = self.files.get_mut(&id) {
-            f.stands_ms = Some(at_ms);
+            (f.stands_ms, f.guessed) = (Some(at_ms), false);
         }
     }
 
