@@ -87,6 +87,37 @@ pub fn is_plain_lower(text: &[u8]) -> bool {
 /// Appends an ASCII text in lower case; leaves `out` alone and says `false` when the text is not ASCII.
 #[inline]
 pub fn push_lower(text: &[u8], out: &mut Vec<u8>) -> bool {
+    match (text.first_chunk::<8>(), text.last_chunk::<8>()) {
+        (Some(first), Some(last)) if text.len() <= 16 => {
+            let (first, last) = (u64::from_le_bytes(*first), u64::from_le_bytes(*last));
+            if (first | last) & HIGH != 0 {
+                return false;
+            }
+            // What of the last word stands in the first one is shifted out, and the zeros that come in go.
+            let behind = text.len() - 8;
+            out.extend_from_slice(&lower(first).to_le_bytes());
+            let rest = lower(last).checked_shr(64 - 8 * behind as u32).unwrap_or(0);
+            out.extend_from_slice(&rest.to_le_bytes());
+            out.truncate(out.len() - (8 - behind));
+            true
+        }
+        (None, _) if let (Some(first), Some(last)) = (text.first_chunk::<4>(), text.last_chunk::<4>()) => {
+            // Where the two overlap they say the same.
+            let (first, last) = (u64::from(u32::from_le_bytes(*first)), u64::from(u32::from_le_bytes(*last)));
+            let word = first | last << (8 * (text.len() - 4) as u32);
+            if word & HIGH != 0 {
+                return false;
+            }
+            out.extend_from_slice(&lower(word).to_le_bytes());
+            out.truncate(out.len() - (8 - text.len()));
+            true
+        }
+        _ => push_lower_words(text, out),
+    }
+}
+
+/// The same for a text of any length.
+fn push_lower_words(text: &[u8], out: &mut Vec<u8>) -> bool {
     let from = out.len();
     out.reserve(text.len() + 8);
     let mut all = 0;

@@ -5,9 +5,9 @@
 //! it decodes nothing and knows no names.
 
 use super::blocks::{BLOCK, blocks};
-use super::keys::{KeyFlags, KeyId, KeySet, KeyTable, Name};
+use super::keys::{KeyFlags, KeyId, KeySet, KeyTable, Name, Strangers};
 use super::scratch::Scratch;
-use super::sequence::{Meaning, Sequence};
+use super::sequence::{Meaning, Met};
 use crate::calendar::{EPOCH_DIGITS, parse_epoch};
 use crate::event::Span;
 use memchr::memrchr;
@@ -30,6 +30,10 @@ pub(super) struct Noticed {
     pub late_identity: bool,
     /// Some backslash may be an escape.
     pub escapes: bool,
+    /// There is free text.
+    pub free_text: bool,
+    /// There is a key whose value may be JSON.
+    pub json: bool,
 }
 
 /// Finds the values of the extension, which begins at `from`, and notes them in `scratch`.
@@ -41,167 +45,165 @@ pub(super) fn scan_extension(
     activity: Activity<'_>,
     scratch: &mut Scratch,
 ) -> Noticed {
-    let mut scan = Scan {
-        line,
-        record,
-        keys,
-        ends: activity.ends,
-        names: scratch.sequences.take(activity.number),
-        scratch,
-        open: None,
-        flags: KeyFlags::default(),
-        value_from: from,
-        // The first name follows the header's last delimiter.
-        floor: from.saturating_sub(1),
-        behind_free_text: false,
-        noticed: Noticed::default(),
-    };
+    let scan = Scan { line, record, keys, ends: activity.ends };
+    let mut names = scratch.sequences.take(activity.number);
+    let mut noticed = Noticed::default();
+    let mut value = Value { key: NO_KEY, flags: KeyFlags::default(), from, is_header: true };
     let mut base = from;
     let mut after_backslash = 0;
     for block in blocks(line.get(from..).unwrap_or_default()) {
         let (mut equals, backslashes) = (block.mask(b'='), block.mask(b'\\'));
         // A backslash means more than itself only before another and before `=`.
         let next = backslashes << 1 | after_backslash;
-        scan.noticed.escapes |= next & (backslashes | equals) != 0;
+        noticed.escapes |= next & (backslashes | equals) != 0;
         after_backslash = backslashes >> 63;
         while equals != 0 {
-            let bit = equals.trailing_zeros();
+            let at = base + equals.trailing_zeros() as usize;
             equals &= equals - 1;
-            let at = base + bit as usize;
-            if !scan.sees_expected(at) {
-                scan.see_equals(at);
+            if let Some(index) = names.recognise(line, at)
+                && let Some(name) = names.name(index)
+                && value.may_end_before(name, at)
+            {
+                if scan.end(&mut value, at - name.len, name.meaning, at, scratch, &mut noticed) {
+                    names.pass(index);
+                }
+            } else if let Some((from, meaning, is_plain)) = scan.look_up(value, at, &mut scratch.strangers)
+                && scan.end(&mut value, from, meaning, at, scratch, &mut noticed)
+                && is_plain
+            {
+                names.learn(line, from, at, meaning);
             }
         }
         base += BLOCK;
     }
-    scan.close(line.len());
-    scan.scratch.sequences.give_back(activity.number, scan.names);
-    scan.noticed
+    scan.close(value, line.len(), scratch);
+    scratch.sequences.give_back(activity.number, names);
+    noticed
 }
 
-/// A scan of an extension.
+/// What is scanned, and by what. What changes on the way is handed from step to step instead, so that it need not stand in memory
+/// for each of them.
+#[derive(Clone, Copy)]
 struct Scan<'s> {
     line: &'s [u8],
     record: Span,
     keys: &'s KeyTable,
     ends: &'s KeySet,
-    /// The names of the lines before.
-    names: Sequence,
-    scratch: &'s mut Scratch,
-    /// The key whose value is being passed; `None` for one in no list.
-    open: Option<KeyId>,
-    /// What is special about it.
-    flags: KeyFlags,
-    /// Where its value begins.
-    value_from: usize,
-    /// A name follows a space that stands here or later.
-    floor: usize,
-    behind_free_text: bool,
-    noticed: Noticed,
 }
 
-impl Scan<'_> {
-    /// Looks at the `=` at `equals`: whether a name stands before it that was expected, which is dealt with then.
-    #[inline]
-    fn sees_expected(&mut self, equals: usize) -> bool {
-        let Some(name) = self.names.recognise(self.line, equals) else { return false };
-        let from = equals - name.len;
-        // The space before it is no part of the value that is being passed, and only one name follows the header.
-        if from <= self.floor || (name.is_first && !self.is_first(from)) {
-            return false;
-        }
-        if self.ends_value(from, name.meaning, equals) {
-            self.names.pass(name);
-        }
-        true
-    }
+/// The value that is being passed.
+#[derive(Clone, Copy)]
+struct Value {
+    /// Its key, or [`NO_KEY`].
+    key: KeyId,
+    /// What is special about that.
+    flags: KeyFlags,
+    from: usize,
+    /// No name has been met yet: it is what stands between the header and the first one.
+    is_header: bool,
+}
 
-    /// Looks at the `=` at `equals`: for a name that was not expected.
-    #[inline(never)]
-    fn see_equals(&mut self, equals: usize) {
-        // No name is longer, so nothing is searched twice over.
-        let begin = self.floor.max(equals.saturating_sub(self.keys.longest() + 1));
-        let from = match memrchr(b' ', self.line.get(begin..equals).unwrap_or_default()) {
-            Some(space) => begin + space + 1,
-            None if self.is_first(begin + 1) => begin + 1,
-            None => return,
-        };
-        let is_plain = from < equals;
-        let name = if is_plain {
-            if self.is_text() && !self.keys.may_begin_with(self.line.get(from)) {
-                return;
-            }
-            Name::new(self.line, from, equals)
-        } else {
-            let first = self.floor < self.value_from;
-            match Name::before_blanks(self.line, self.value_from, equals, first) {
-                Some(name) => name,
-                None => return,
-            }
-        };
-        let meaning = self.keys.find(self.line, &name);
-        // A name in no list ends a value if it looks like a key.
-        if meaning.is_none() && (self.is_text() || !self.scratch.strangers.is_key(self.line, &name)) {
-            return;
-        }
-        if self.ends_value(name.from, meaning, equals) && is_plain {
-            self.names.learn(self.line, name.from, equals, meaning);
-        }
+/// In the place of a key: the name is in no list, or there is none.
+const NO_KEY: KeyId = KeyId::MAX;
+
+impl Value {
+    /// The name that ends it follows a space that stands here or later. The first one may follow the header's last delimiter.
+    #[inline]
+    fn floor(&self) -> usize {
+        self.from - usize::from(self.is_header && self.from > 0)
     }
 
     /// Whether the name that follows the header would begin here.
     #[inline]
     fn is_first(&self, from: usize) -> bool {
-        self.floor < self.value_from && from == self.floor + 1
+        self.is_header && from == self.from
     }
 
-    /// Ends the value that is being passed, if the name that begins at `from` may do that.
-    // A call would put all of the scan into memory for each name.
-    #[inline(always)]
-    fn ends_value(&mut self, from: usize, meaning: Meaning, equals: usize) -> bool {
-        let Some((key, flags)) = meaning else {
-            let ends = !self.is_text();
-            if ends {
-                self.noticed.unknown_keys += 1;
-                self.close(from.saturating_sub(1));
-                self.open(None, KeyFlags::default(), equals);
-            }
-            return ends;
-        };
-        let ends = !self.scratch.seen.contains(key)
-            && (!self.flags.has(KeyFlags::FREE_TEXT) || self.ends.contains(key))
-            && (!flags.has(KeyFlags::EPOCH) || is_epoch_next(self.line, equals + 1));
-        if ends {
-            self.noticed.late_identity |= self.behind_free_text && flags.has(KeyFlags::IDENTITY);
-            self.behind_free_text |= flags.has(KeyFlags::FREE_TEXT);
-            self.scratch.any_json |= flags.has(KeyFlags::JSON);
-            self.scratch.seen.insert(key);
-            self.close(from.saturating_sub(1));
-            self.open(Some(key), flags, equals);
-        }
-        ends
+    /// Whether it may end before a name that was recognised before the `=` at `equals`. The space before the name is no part of it,
+    /// and only one name follows the header.
+    #[inline]
+    fn may_end_before(&self, name: &Met, equals: usize) -> bool {
+        let from = equals - name.len;
+        from > self.floor() && (!name.is_first || self.is_first(from))
     }
 
-    /// Whether the value that is being passed is a caller's text, in which names that are in no list mean nothing.
+    /// Whether it is a caller's text, in which names that are in no list mean nothing.
     #[inline]
     fn is_text(&self) -> bool {
         self.flags.has(KeyFlags::FREE_TEXT) || self.flags.has(KeyFlags::VERBATIM)
     }
+}
+
+impl Scan<'_> {
+    /// Looks for a name that was not expected before the `=` at `equals`: where it begins, what it means, and whether it stands
+    /// right before the `=`.
+    #[inline(never)]
+    fn look_up(&self, value: Value, equals: usize, strangers: &mut Strangers) -> Option<(usize, Meaning, bool)> {
+        // No name is longer, so nothing is searched twice over.
+        let begin = value.floor().max(equals.saturating_sub(self.keys.longest() + 1));
+        let from = match memrchr(b' ', self.line.get(begin..equals).unwrap_or_default()) {
+            Some(space) => begin + space + 1,
+            None if value.is_first(begin + 1) => begin + 1,
+            None => return None,
+        };
+        let is_plain = from < equals;
+        let name = if is_plain {
+            if value.is_text() && !self.keys.may_begin_with(self.line.get(from)) {
+                return None;
+            }
+            Name::new(self.line, from, equals)
+        } else {
+            Name::before_blanks(self.line, value.from, equals, value.is_header)?
+        };
+        let meaning = self.keys.find(self.line, &name);
+        // A name in no list ends a value if it looks like a key.
+        let ends = meaning.is_some() || (!value.is_text() && strangers.is_key(self.line, &name));
+        ends.then_some((name.from, meaning, is_plain))
+    }
+
+    /// Ends the value that is being passed and goes on with the next one, if the name that begins at `from` may do that.
+    // A call would put what changes into memory for each name.
+    #[inline(always)]
+    fn end(
+        &self,
+        value: &mut Value,
+        from: usize,
+        meaning: Meaning,
+        equals: usize,
+        scratch: &mut Scratch,
+        noticed: &mut Noticed,
+    ) -> bool {
+        let (key, flags) = match meaning {
+            Some((key, flags)) => {
+                let ends = !scratch.seen.contains(key)
+                    && (!value.flags.has(KeyFlags::FREE_TEXT) || self.ends.contains(key))
+                    && (!flags.has(KeyFlags::EPOCH) || is_epoch_next(self.line, equals + 1));
+                if !ends {
+                    return false;
+                }
+                if flags != KeyFlags::default() {
+                    noticed.late_identity |= noticed.free_text && flags.has(KeyFlags::IDENTITY);
+                    noticed.free_text |= flags.has(KeyFlags::FREE_TEXT);
+                    noticed.json |= flags.has(KeyFlags::JSON);
+                }
+                scratch.seen.insert(key);
+                (key, flags)
+            }
+            None if value.is_text() => return false,
+            None => {
+                noticed.unknown_keys += 1;
+                (NO_KEY, KeyFlags::default())
+            }
+        };
+        self.close(*value, from.saturating_sub(1), scratch);
+        *value = Value { key, flags, from: equals + 1, is_header: false };
+        true
+    }
 
     /// The value that is being passed ends at `to`, or with the blank before it.
     #[inline]
-    fn close(&mut self, to: usize) {
-        if let Some(key) = self.open {
-            self.scratch.note(key, self.record.part(self.value_from, to));
-        }
-    }
-
-    #[inline]
-    fn open(&mut self, key: Option<KeyId>, flags: KeyFlags, equals: usize) {
-        self.open = key;
-        self.flags = flags;
-        self.value_from = equals + 1;
-        self.floor = equals + 1;
+    fn close(&self, value: Value, to: usize, scratch: &mut Scratch) {
+        scratch.note(value.key, self.record.part(value.from, to));
     }
 }
 

@@ -135,6 +135,7 @@ impl ParserTable {
         let activity_of = extension::Activity { number: claim.number, ends: &claim.ends };
         let noticed = extension::scan_extension(line, record, header.extension, &self.keys, activity_of, work.scratch);
         work.scratch.form = if noticed.escapes { Form::Escaped } else { Form::Plain };
+        work.scratch.any_json = noticed.json;
         let time = layout.time.iter().filter_map(|key| work.scratch.raw(*key)).find_map(|span| {
             let text = Text { raw: work.raw, arena: work.arena }.get(span);
             crate::calendar::parse_epoch(text.trim_ascii())

@@ -28,25 +28,15 @@ pub(super) struct Sequence {
 
 /// A name that was met.
 #[derive(Clone, Copy, Debug)]
-struct Met {
+pub(super) struct Met {
     /// The byte before it and its text, at the end of a word of [`TAIL`] bytes, and which bytes of that these are.
     text: [u64; TAIL / 8],
     mask: [u64; TAIL / 8],
-    len: usize,
-    /// It followed the header, and no space.
-    is_first: bool,
-    /// The key, or `None` for a name in no list that ends a value all the same.
-    meaning: Meaning,
-}
-
-/// A name that was recognised.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Recognised {
     pub len: usize,
-    /// It is one only where it follows the header.
+    /// It followed the header, and no space: it is a name only where it does.
     pub is_first: bool,
+    /// The key, or `None` for a name in no list that ends a value all the same.
     pub meaning: Meaning,
-    at: usize,
 }
 
 /// The sequences of some activities.
@@ -80,20 +70,31 @@ impl Sequences {
 }
 
 impl Sequence {
-    /// The name before the `=` at `equals`, if it is one of those that are expected next.
+    /// Which of the names that are expected next stands before the `=` at `equals`.
     #[inline]
-    pub fn recognise(&self, line: &[u8], equals: usize) -> Option<Recognised> {
+    pub fn recognise(&self, line: &[u8], equals: usize) -> Option<usize> {
         let tail = words(line.get(..equals)?.last_chunk()?);
-        let expected = self.names.get(self.next..)?.iter().take(AHEAD);
-        let (ahead, met) = expected.enumerate().find(|(_, met)| met.is_in(tail))?;
-        let Met { len, is_first, meaning, .. } = *met;
-        Some(Recognised { len, is_first, meaning, at: self.next + ahead })
+        if self.names.get(self.next)?.is_in(tail) { Some(self.next) } else { self.recognise_further(tail) }
     }
 
-    /// The name that was recognised last has ended a value; the one behind it is expected next.
+    /// Which of those that are expected behind the next one it is.
+    #[inline(never)]
+    fn recognise_further(&self, tail: [u64; TAIL / 8]) -> Option<usize> {
+        let behind = self.next + 1;
+        let expected = self.names.get(behind..)?.iter().take(AHEAD - 1);
+        expected.zip(behind..).find(|(met, _)| met.is_in(tail)).map(|(_, at)| at)
+    }
+
+    /// A name that was recognised.
     #[inline]
-    pub fn pass(&mut self, recognised: Recognised) {
-        self.next = recognised.at + 1;
+    pub fn name(&self, at: usize) -> Option<&Met> {
+        self.names.get(at)
+    }
+
+    /// A name that was recognised has ended a value; the one behind it is expected next.
+    #[inline]
+    pub fn pass(&mut self, at: usize) {
+        self.next = at + 1;
     }
 
     /// A name that was not recognised has ended a value. It stands at `from..equals` in the line.
@@ -145,11 +146,12 @@ mod tests {
             let from = line[..equals].rfind([' ', '|']).unwrap() + 1;
             let key = line[from..equals].bytes().map(u16::from).sum();
             match sequence.recognise(line.as_bytes(), equals) {
-                Some(name) => {
+                Some(at) => {
+                    let name = sequence.name(at).unwrap();
                     assert_eq!((name.len, name.meaning.map(|m| m.0)), (equals - from, Some(key)), "{line}");
                     assert_eq!(name.is_first, line.as_bytes()[from - 1] == b'|');
                     recognised.push(line[from..equals].to_owned());
-                    sequence.pass(name);
+                    sequence.pass(at);
                 }
                 None => sequence.learn(line.as_bytes(), from, equals, Some((key, KeyFlags::default()))),
             }
