@@ -4,6 +4,10 @@
 //! changed (unescaped, lower-cased, joined) is appended to the batch's arena. A [`Span`] names a piece of either.
 //! Units: `time_ms` is milliseconds since the Unix epoch, UTC. What this file never does: know a vendor's key names.
 
+mod span;
+
+pub use span::{Span, Text};
+
 use serde::{Deserialize, Serialize};
 
 /// Declares an enum whose members have one spelling, used by content, alerts and the control socket alike.
@@ -221,6 +225,10 @@ impl FieldSet {
         .union(FieldSet::of(Field::ParentImage))
         .union(FieldSet::of(Field::ProcessKey));
 
+    /// Which program was started, and how: few texts, met again and again. Whose it is, where and when is no part of it.
+    pub const RECURRING: FieldSet =
+        FieldSet::OF_PROGRAM.union(FieldSet::of(Field::App)).union(FieldSet::of(Field::CommandLine));
+
     /// The set with this field alone.
     pub const fn of(field: Field) -> Self {
         FieldSet(1 << (field as u8))
@@ -273,69 +281,25 @@ impl Flags {
     }
 }
 
-/// A piece of text of a batch. Never dereferenced without bounds: an impossible span reads as empty.
+/// What is known of an event by those of its fields that recur: see [`FieldSet::RECURRING`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Span {
-    start: u32,
-    len: u32,
+pub enum Recurs {
+    /// Nothing: it is judged like any other.
+    #[default]
+    Unknown,
+    /// Its like was not met before. Who judges it says whether it is settled.
+    Open,
+    /// No rule and no model concerns itself with its like, whatever the other fields say. Fields that recur are not filled.
+    Settled(Settled),
 }
 
-const ARENA: u32 = 1 << 31;
-
-impl Span {
-    /// Nothing.
-    pub const EMPTY: Span = Span { start: 0, len: 0 };
-
-    /// Bytes `start..end` of the raw text. Batches are far smaller than 2 GiB.
-    pub fn raw(start: usize, end: usize) -> Span {
-        Span { start: start as u32 & !ARENA, len: end.saturating_sub(start) as u32 }
-    }
-    /// Bytes `start..end` of the arena.
-    pub fn arena(start: usize, end: usize) -> Span {
-        Span { start: start as u32 | ARENA, len: end.saturating_sub(start) as u32 }
-    }
-    /// Where in the arena it lies; `None` for a piece of the raw text.
-    pub fn arena_range(self) -> Option<std::ops::Range<usize>> {
-        let start = (self.start & !ARENA) as usize;
-        (self.start & ARENA != 0).then_some(start..start + self.len as usize)
-    }
-    /// Length in bytes.
-    pub const fn len(self) -> usize {
-        self.len as usize
-    }
-    /// Whether there is nothing in it.
-    pub const fn is_empty(self) -> bool {
-        self.len == 0
-    }
-    /// The part `from..to` of this span (offsets within it).
-    #[must_use]
-    pub fn part(self, from: usize, to: usize) -> Span {
-        let to = (to as u32).min(self.len);
-        let from = (from as u32).min(to);
-        Span { start: self.start + from, len: to - from }
-    }
-}
-
-/// The two texts that spans point into.
-#[derive(Clone, Copy, Debug)]
-pub struct Text<'a> {
-    /// The bytes as read (valid UTF-8 wherever a span points).
-    pub raw: &'a [u8],
-    /// Text made while parsing and enriching.
-    pub arena: &'a [u8],
-}
-
-impl<'a> Text<'a> {
-    /// The bytes of a span.
-    #[inline]
-    pub fn get(self, span: Span) -> &'a [u8] {
-        let (text, start) = if span.start & ARENA == 0 {
-            (self.raw, span.start as usize)
-        } else {
-            (self.arena, (span.start & !ARENA) as usize)
-        };
-        text.get(start..start + span.len as usize).unwrap_or_default()
-    }
+/// What is told of a settled event.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Settled {
+    /// Fields that it has and that are not filled.
+    pub present: FieldSet,
+    /// Its command line is too long to be judged whole.
+    pub is_truncated: bool,
 }
 
 /// The event that a worker is filling. Reused from event to event; `present` says which spans count.
@@ -351,6 +315,8 @@ pub struct Draft {
     pub present: FieldSet,
     /// Events with the same number, but 0, have the same texts in all of [`FieldSet::OF_PROGRAM`].
     pub program: u64,
+    /// What is known of its like.
+    pub recurs: Recurs,
     spans: [Span; Field::COUNT],
 }
 
@@ -362,6 +328,7 @@ impl Default for Draft {
             flags: Flags::default(),
             present: FieldSet::default(),
             program: 0,
+            recurs: Recurs::Unknown,
             spans: [Span::EMPTY; Field::COUNT],
         }
     }
@@ -379,6 +346,7 @@ impl Draft {
         self.flags = Flags::default();
         self.present = FieldSet::default();
         self.program = 0;
+        self.recurs = Recurs::Unknown;
     }
 
     /// Sets a field to a text that no record holds: it is put behind `raw`, the record's bytes so far.

@@ -5,7 +5,7 @@ use crate::batch::{BatchEvent, EventBatch, Format};
 use crate::calendar::Zone;
 use crate::content::Content;
 use crate::enrich::Enricher;
-use crate::event::{Counts, Draft, EventType, EventView, FieldSet, Reject, Span, Text};
+use crate::event::{Counts, Draft, EventType, EventView, FieldSet, Reject, Settled, Span, Text};
 use crate::parse::{Columns, Extract, Scratch, Told, Workspace};
 use std::sync::Arc;
 
@@ -151,6 +151,12 @@ impl Extractor {
         };
         self.enricher.enrich(work.raw, work.arena, work.draft, wanted, work.oddities);
         Ok(parser)
+    }
+
+    /// The event that was extracted last, and is [`crate::event::Recurs::Open`], is judged: its like is settled or, with `None`, is to
+    /// be judged each time.
+    pub fn judged(&mut self, settled: Option<Settled>) {
+        self.scratch.judged(settled);
     }
 
     /// Enriches an event whose fields are known already, as [`Self::extract`] does after parsing.

@@ -2,7 +2,7 @@
 
 use crate::batch::{BatchEvent, EventBatch, Format, Hit, KeyHasher, RawBatch};
 use crate::calendar::Zone;
-use crate::event::{Draft, EventType, EventView, Field, FieldSet, Oddity, Span, Text};
+use crate::event::{Draft, EventType, EventView, Field, FieldSet, Oddity, Recurs, Settled, Span, Text};
 use crate::extract::{Extractor, Layout, Sheet};
 use crate::parse::{Columns, Extract, ParserTable};
 use crate::rule::{Judge, Rule, Screen, Verdict};
@@ -195,13 +195,27 @@ impl Worker {
     fn event(&mut self, out: &mut EventBatch, raw: &[u8], record: Span, offset: u64, line: u64) {
         let draft = &self.draft;
         out.tally.events.add(draft.kind.index(), 1);
-        if let Some(carried) = out.carried.get_mut(draft.kind.index()) {
-            *carried = carried.union(draft.present);
-        }
         let (hits, trainings) = (out.hits.len(), out.trainings.len());
-        let view = EventView { draft, text: Text { raw, arena: &out.arena } };
-        if self.judge.judge(view, &mut out.hits, &mut out.trainings) {
+        let settled = match draft.recurs {
+            Recurs::Settled(settled) => settled,
+            recurs => {
+                let view = EventView { draft, text: Text { raw, arena: &out.arena } };
+                let judged = self.judge.judge(view, &mut out.hits, &mut out.trainings);
+                let present = FieldSet(draft.present.0 & FieldSet::RECURRING.0);
+                let settled = Settled { present, is_truncated: judged.is_truncated };
+                if recurs == Recurs::Open {
+                    let is_visit = self.visits.iter().any(|visit| draft.kind.is_a(visit.event));
+                    let settles = judged.is_of_no_concern && !is_visit && self.judge.settles(view);
+                    self.extractor.judged(settles.then_some(settled));
+                }
+                settled
+            }
+        };
+        if settled.is_truncated {
             out.tally.oddities.add(Oddity::TruncatedCommandLine.index(), 1);
+        }
+        if let Some(carried) = out.carried.get_mut(draft.kind.index()) {
+            *carried = carried.union(draft.present).union(settled.present);
         }
         for visit in self.visits.iter().filter(|v| draft.kind.is_a(v.event) && draft.present.contains(v.per)) {
             if out.hits.iter().skip(hits).all(|h| h.rule != visit.rule) {
@@ -300,5 +314,7 @@ fn trim_line_end(record: &[u8]) -> &[u8] {
     record.strip_suffix(b"\r").unwrap_or(record)
 }
 
+#[cfg(test)]
+mod settled_tests;
 #[cfg(test)]
 mod tests;

@@ -24,7 +24,7 @@ pub use directory::Directory;
 pub use glob::Glob;
 pub use tables::{NameSet, Tables};
 
-use crate::event::{Counts, Draft, Field, FieldSet};
+use crate::event::{Counts, Draft, Field, FieldSet, Recurs};
 use arena::Arena;
 use program::Programs;
 
@@ -77,7 +77,9 @@ impl Enricher {
         if wanted.contains(Field::UserKey) {
             account::set_user_key(lists, arena, draft);
         }
-        programs.set(compiled, arena, draft, wanted);
+        if !matches!(draft.recurs, Recurs::Settled(_)) {
+            programs.set(compiled, arena, draft, wanted);
+        }
         if draft.present.0 & WEB.0 == 0 {
             return;
         }

@@ -51,6 +51,14 @@ impl Claim {
         }
         self.plan.want(set);
         self.variants.iter_mut().for_each(|(_, plan)| plan.want(set));
+        if !self.overrides.is_empty() {
+            // What the event is may depend on fields that do not recur.
+            self.variants
+                .iter_mut()
+                .map(|(_, plan)| plan)
+                .chain([&mut self.plan])
+                .for_each(|plan| plan.recurring = None);
+        }
     }
 
     /// Makes every key that it reads end free text.

@@ -5,6 +5,7 @@
 //! out of it. Compiled here, read by `table`, evaluated by `reading`.
 
 use super::keys::{KeyId, KeySet};
+use super::recurring::Recurring;
 use crate::event::{EventType, Field, FieldSet};
 use crate::swar::last_of;
 use memchr::memmem;
@@ -219,8 +220,12 @@ pub(super) struct Plan {
     pub fields: Vec<FieldSources>,
     /// Indices of `fields` that [`super::Extract::Wanted`] fills.
     pub wanted: Vec<u16>,
+    /// What of them recurs, where it is worth a look.
+    pub recurring: Option<Recurring>,
     /// By index of `fields`: the keys without which the field is missing; `None` when something else can fill it.
     only_by: Vec<Option<KeySet>>,
+    /// By index of `fields`: the only source, where that is a key and at most a part of its value.
+    direct: Vec<Option<(KeyId, Option<Part>)>>,
 }
 
 impl Plan {
@@ -243,6 +248,7 @@ impl Plan {
             plan.fields.push(field);
         }
         plan.only_by = plan.fields.iter().map(|(_, sources)| only_keys(sources)).collect();
+        plan.direct = plan.fields.iter().map(|(_, sources)| direct(sources)).collect();
         plan.want(FieldSet::default());
         Ok(plan)
     }
@@ -258,6 +264,14 @@ impl Plan {
         }
     }
 
+    /// The field and its only source, where that is a key and at most a part of its value.
+    #[inline]
+    pub fn direct(&self, index: u16) -> Option<(Field, KeyId, Option<Part>)> {
+        let index = usize::from(index);
+        let (key, part) = (*self.direct.get(index)?)?;
+        Some((self.fields.get(index)?.0, key, part))
+    }
+
     /// Chooses the fields that `wanted` needs, and those that these are made of.
     pub fn want(&mut self, wanted: FieldSet) {
         let mut needed = wanted;
@@ -269,11 +283,22 @@ impl Plan {
             }
         }
         self.wanted.reverse();
+        self.recurring = Recurring::among(&self.fields, &self.wanted);
     }
 
     /// The fields it can fill.
     pub fn produces(&self) -> FieldSet {
         self.fields.iter().fold(FieldSet::default(), |set, (f, _)| set.union(FieldSet::of(*f)))
+    }
+}
+
+/// The only source, where that is a key and at most a part of its value.
+fn direct(sources: &[Source]) -> Option<(KeyId, Option<Part>)> {
+    match sources {
+        [Source { base: Base::Key(key), number: None, part, path_only: false, unless }] if unless.is_empty() => {
+            Some((*key, *part))
+        }
+        _ => None,
     }
 }
 

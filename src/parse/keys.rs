@@ -32,6 +32,11 @@ impl KeySet {
         self.0.iter().zip(&other.0).any(|(a, b)| a & b != 0)
     }
 
+    /// Its members, in order.
+    pub fn iter(&self) -> impl Iterator<Item = KeyId> {
+        (0..MAX_KEYS as KeyId).filter(|key| self.contains(*key))
+    }
+
     pub fn clear(&mut self) {
         self.0 = [0; MAX_KEYS / 64];
     }

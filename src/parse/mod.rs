@@ -16,6 +16,7 @@ mod json;
 mod keys;
 mod layout;
 mod reading;
+mod recurring;
 mod scratch;
 mod selftest;
 mod sequence;

@@ -5,7 +5,7 @@
 use super::Workspace;
 use super::claim::Claim;
 use super::escape;
-use super::field_map::{Base, Piece, Plan, Source};
+use super::field_map::{Base, Part, Piece, Plan, Source};
 use super::json::{self, Scalar};
 use super::keys::KeyId;
 use super::layout::Marks;
@@ -15,31 +15,33 @@ use memchr::memchr;
 
 /// A header's text and what its pieces are known by.
 #[derive(Clone, Copy)]
-struct Header<'r> {
-    text: Span,
-    form: Form,
+pub(super) struct Header<'r> {
+    pub text: Span,
+    pub form: Form,
     decoded: bool,
     marks: &'r Marks,
 }
 
 /// A record whose values are known by position.
 pub(super) struct Reading<'r, 'w> {
-    work: &'r mut Workspace<'w>,
+    pub(super) work: &'r mut Workspace<'w>,
     /// `None` for formats without one.
-    header: Option<Header<'r>>,
+    pub(super) header: Option<Header<'r>>,
     broken_json: bool,
+    /// Something was looked for in a JSON value.
+    pub(super) asked_json: bool,
 }
 
 impl<'r, 'w> Reading<'r, 'w> {
     /// A record with a header's text (`Form::Plain` when its backslashes are no escapes).
     pub fn with_header(work: &'r mut Workspace<'w>, text: Span, form: Form, marks: &'r Marks) -> Self {
         let header = Header { text, form, decoded: false, marks };
-        Reading { work, header: Some(header), broken_json: false }
+        Reading { work, header: Some(header), broken_json: false, asked_json: false }
     }
 
     /// A record without one.
     pub fn without_header(work: &'r mut Workspace<'w>) -> Self {
-        Reading { work, header: None, broken_json: false }
+        Reading { work, header: None, broken_json: false, asked_json: false }
     }
 
     /// Fills the draft's fields and settles its type.
@@ -51,12 +53,15 @@ impl<'r, 'w> Reading<'r, 'w> {
                 let span = self.first(sources);
                 self.work.draft.set(*field, span);
             }
-        } else {
-            for index in &plan.wanted {
-                let Some((field, sources)) = plan.field(*index, &self.work.scratch.seen) else { continue };
-                let span = self.first(sources);
-                self.work.draft.set(*field, span);
+        } else if let Some(recurring) = &plan.recurring {
+            if self.is_settled(recurring) {
+                self.fill_some(plan, &recurring.others);
+            } else {
+                self.fill_some(plan, &plan.wanted);
+                self.may_settle(recurring);
             }
+        } else {
+            self.fill_some(plan, &plan.wanted);
         }
         for change in &claim.overrides {
             if change.instead_of.contains(&self.work.draft.kind) {
@@ -70,6 +75,27 @@ impl<'r, 'w> Reading<'r, 'w> {
         if self.broken_json {
             self.work.oddities.add(Oddity::BrokenJson.index(), 1);
         }
+    }
+
+    #[inline]
+    fn fill_some(&mut self, plan: &Plan, fields: &[u16]) {
+        for index in fields {
+            if let Some((field, key, part)) = plan.direct(*index) {
+                let span = self.value(key);
+                let span = if let Some(part) = part { self.part_of(span, part) } else { span };
+                self.work.draft.set(field, span);
+                continue;
+            }
+            let Some((field, sources)) = plan.field(*index, &self.work.scratch.seen) else { continue };
+            let span = self.first(sources);
+            self.work.draft.set(*field, span);
+        }
+    }
+
+    #[inline]
+    fn part_of(&self, span: Span, part: Part) -> Span {
+        let (from, to) = part.cut(self.bytes(span));
+        self.unless_nothing(span.part(from, to))
     }
 
     fn plan<'c>(&mut self, claim: &'c Claim) -> &'c Plan {
@@ -128,8 +154,7 @@ impl<'r, 'w> Reading<'r, 'w> {
             span = bounds.map_or(Span::EMPTY, |(from, to)| span.part(from, to));
         }
         if let Some(part) = source.part {
-            let (from, to) = part.cut(self.bytes(span));
-            span = self.unless_nothing(span.part(from, to));
+            span = self.part_of(span, part);
         }
         // A plain loop: a full path has its first separator within three bytes.
         if source.path_only && !self.bytes(span).iter().any(|b| matches!(b, b'\\' | b'/')) {
@@ -242,6 +267,7 @@ impl<'r, 'w> Reading<'r, 'w> {
     /// Raw first, then decoded, then pair by pair.
     fn json_of(&mut self, key: KeyId, path: &[Box<[u8]>], deep: bool) -> Span {
         let Some(raw) = self.work.scratch.raw(key) else { return Span::EMPTY };
+        self.asked_json = true;
         if self.work.scratch.form(key) != Form::Doubled {
             let raw = self.trim(raw);
             if let Ok(found) = look(self.bytes(raw), path, deep) {

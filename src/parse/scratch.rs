@@ -2,8 +2,9 @@
 
 use super::csv::Cell;
 use super::keys::{KeyId, KeySet, Strangers};
+use super::recurring::Records;
 use super::sequence::Sequences;
-use crate::event::Span;
+use crate::event::{Settled, Span};
 
 /// How text is written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -32,7 +33,7 @@ pub struct Scratch {
     /// Whether a key was seen whose value may be JSON.
     pub(super) any_json: bool,
     /// Values as written, by key; stale where `seen` lacks the key.
-    raw: Vec<Span>,
+    pub(super) raw: Vec<Span>,
     /// Values as meant, by key; stale where `done` lacks the key.
     decoded: Vec<Span>,
     /// Cells of the present record.
@@ -41,6 +42,8 @@ pub struct Scratch {
     pub(super) sequences: Sequences,
     /// Names in no list that the last lines held.
     pub(super) strangers: Strangers,
+    /// Which records were judged before.
+    pub(super) records: Records,
     /// Text that is being decoded.
     pub(super) text: Vec<u8>,
     /// The beginning of the last header, up to its fourth delimiter, and where the vendor stands in it.
@@ -49,6 +52,12 @@ pub struct Scratch {
 }
 
 impl Scratch {
+    /// The event of the last record, which was [`crate::event::Recurs::Open`], is judged: its like is settled or, with `None`, is to be
+    /// judged each time.
+    pub fn judged(&mut self, settled: Option<Settled>) {
+        self.records.judged(settled);
+    }
+
     /// Forgets the last record. Values of the next one are written in this form.
     #[inline]
     pub(super) fn begin(&mut self, keys: usize, form: Form) {
@@ -78,6 +87,12 @@ impl Scratch {
     pub(super) fn mark_doubled(&mut self, key: KeyId) {
         self.doubled.insert(key);
         self.any_doubled = true;
+    }
+
+    /// Whether some value holds doubled quotes.
+    #[inline]
+    pub(super) fn has_doubled(&self) -> bool {
+        self.any_doubled
     }
 
     /// The value of a key of the present record, as written.

@@ -411,7 +411,7 @@ impl Leaf {
         }
     }
 
-    fn reads(&self) -> FieldSet {
+    pub(super) fn reads(&self) -> FieldSet {
         match self {
             Leaf::Flag(flag, _) => sources(*flag),
             Leaf::Exists(field, _) | Leaf::Text(field, _) | Leaf::Number(field, _) => FieldSet::of(*field),

@@ -15,6 +15,7 @@ pub mod operator;
 mod required;
 pub mod scratch;
 pub mod screen;
+mod settle;
 mod sieve;
 pub mod source;
 pub mod text;

@@ -1,7 +1,7 @@
 //! Rules and models → groups that share a condition → what finds them, event type by event type.
 
 use super::finder::Finder;
-use super::{Group, KindScreen, RECURRING, Recurring, Screen};
+use super::{Group, KindScreen, Recurring, Screen};
 use crate::event::{EventType, Field, FieldSet};
 use crate::rule::condition::Condition;
 use std::collections::BTreeMap;
@@ -52,10 +52,13 @@ impl Grouping {
             all.filter(|(_, condition)| wanted(condition)).collect::<Vec<_>>()
         };
         let words = self.groups.len().div_ceil(64);
-        let recurs = |condition: &Condition| condition.asks().is_some_and(|asked| asked.0 & !recurring().0 == 0);
+        let recurs =
+            |condition: &Condition| condition.asks().is_some_and(|asked| asked.0 & !FieldSet::RECURRING.0 == 0);
         let asked = conditions(&recurs).iter().filter_map(|(_, c)| c.asks()).fold(FieldSet::default(), FieldSet::union);
         let remembers = asked.contains(Field::CommandLine);
         let finder = |groups: Vec<(usize, &Condition)>| Finder::new(groups.into_iter(), words);
+        let is_open = |c: &Condition| !c.quick().is_decided_by(FieldSet::RECURRING);
+        let open = conditions(&is_open).iter().map(|(at, _)| *at as u32).collect();
         let others = conditions(&|c| !(remembers && recurs(c)));
         let others = if others.is_empty() { None } else { Some(finder(others)) };
         let recurring = remembers.then(|| finder(conditions(&recurs)));
@@ -69,15 +72,11 @@ impl Grouping {
                 let asked: Vec<Field> = asked.union(finder.looks_up()).iter().collect();
                 let is_besides = |field: &Field| !FieldSet::OF_PROGRAM.contains(*field);
                 let besides = asked.iter().copied().filter(is_besides).collect();
-                Recurring { finder, asked, besides }
+                Recurring { finder, asked, besides, open }
             }),
             others,
             wanted,
             reads_command,
         }
     }
-}
-
-fn recurring() -> FieldSet {
-    RECURRING.iter().fold(FieldSet::default(), |set, field| set.union(FieldSet::of(*field)))
 }

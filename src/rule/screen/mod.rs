@@ -12,7 +12,7 @@ use super::Rule;
 use super::condition::Condition;
 use super::scratch::Scratch;
 use crate::batch::{Hit, Training};
-use crate::event::{EventType, EventView, Field, FieldSet};
+use crate::event::{EventType, EventView, Field, FieldSet, Recurs};
 use crate::memo::{Look, Memo, Texts};
 use crate::model::ModelSpec;
 use finder::Finder;
@@ -71,22 +71,18 @@ struct Recurring {
     /// What they ask for, and what of it the number of a program does not say.
     asked: Vec<Field>,
     besides: Vec<Field>,
+    /// Groups of the event type that ask for more.
+    open: Vec<u32>,
 }
 
-/// Fields that say which program was started, and how: few texts, seen again and again. Whose it is, where and when is no part
-/// of it.
-const RECURRING: [Field; 10] = [
-    Field::ProcessPath,
-    Field::ProcessName,
-    Field::ProcessDir,
-    Field::ProcessKey,
-    Field::Image,
-    Field::ParentImage,
-    Field::App,
-    Field::CommandLine,
-    Field::ParentProcessPath,
-    Field::ParentProcessName,
-];
+/// What came of judging an event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Judged {
+    /// Its command line is too long to be judged whole.
+    pub is_truncated: bool,
+    /// No group holds that asks for what recurs, and there are some.
+    pub is_of_no_concern: bool,
+}
 
 impl Screen {
     /// Arranges the enabled rules and the models. Indices in hits and trainings are those of the slices.
@@ -123,29 +119,49 @@ impl Judge {
         Judge { screen, scratch: Scratch::new(max_command_chars), memo: Memo::new(MEMO_BYTES) }
     }
 
-    /// Appends the hits (by rule index) and trainings (by model index) of an event. Returns whether its command line was
-    /// too long to be judged whole.
+    /// Appends the hits (by rule index) and trainings (by model index) of an event that is not settled.
     #[inline]
-    pub fn judge(&mut self, event: EventView<'_>, hits: &mut Vec<Hit>, trainings: &mut Vec<Training>) -> bool {
+    pub fn judge(&mut self, event: EventView<'_>, hits: &mut Vec<Hit>, trainings: &mut Vec<Training>) -> Judged {
         let Judge { screen, scratch, memo } = self;
-        let Some(kind) = screen.kinds.get(event.draft.kind.index()) else { return false };
+        let mut judged = Judged { is_truncated: false, is_of_no_concern: false };
+        let Some(kind) = screen.kinds.get(event.draft.kind.index()) else { return judged };
         scratch.begin();
         let mut found = Found { groups: &screen.groups, event, from: (hits.len(), trainings.len()), hits, trainings };
         if let Some(recurring) = &kind.recurring {
-            match memo.look(|texts| recurring.put(event, texts)) {
-                Look::Known(answer) => memo.more(answer).iter().for_each(|at| found.add(*at)),
+            // What is met for the first time is remembered by whoever may settle it.
+            let is_open = event.draft.recurs == Recurs::Open;
+            let look = if is_open { Look::Nothing } else { memo.look(|texts| recurring.put(event, texts)) };
+            judged.is_of_no_concern = match look {
+                Look::Known(answer) => {
+                    let held = memo.more(answer);
+                    held.iter().for_each(|at| found.add(*at));
+                    held.is_empty()
+                }
                 Look::Nothing => found.search(&recurring.finder, scratch),
                 Look::New(question) => {
-                    found.search(&recurring.finder, scratch);
+                    let is_nothing = found.search(&recurring.finder, scratch);
                     memo.keep(question, (), &scratch.held);
+                    is_nothing
                 }
-            }
+            };
         }
         if let Some(finder) = &kind.others {
             found.search(finder, scratch);
         }
         found.sort();
-        kind.reads_command && scratch.truncated(event)
+        judged.is_truncated = kind.reads_command && scratch.truncated(event);
+        judged
+    }
+
+    /// Whether no group can hold for the like of an event that was judged just now, and was of no concern to those that ask for what
+    /// recurs: whatever the fields say that do not.
+    pub fn settles(&mut self, event: EventView<'_>) -> bool {
+        let Judge { screen, scratch, .. } = self;
+        let recurring = screen.kinds.get(event.draft.kind.index()).and_then(|kind| kind.recurring.as_ref());
+        recurring.is_some_and(|recurring| {
+            let groups = recurring.open.iter().filter_map(|at| screen.groups.get(*at as usize));
+            groups.into_iter().all(|g| !g.condition.quick().outlook(event, FieldSet::RECURRING, scratch).holds)
+        })
     }
 }
 
@@ -172,12 +188,12 @@ struct Found<'a, 'e> {
 }
 
 impl Found<'_, '_> {
-    /// Adds what the groups give that a finder finds and that hold; they are left in the scratch.
+    /// Adds what the groups give that a finder finds and that hold; they are left in the scratch. Whether there is none.
     #[inline]
-    fn search(&mut self, finder: &Finder, scratch: &mut Scratch) {
+    fn search(&mut self, finder: &Finder, scratch: &mut Scratch) -> bool {
         scratch.held.clear();
         if !finder.find(self.event, scratch) {
-            return;
+            return true;
         }
         let (candidates, mut held) = (std::mem::take(&mut scratch.candidates), std::mem::take(&mut scratch.held));
         for (word, bits) in candidates.iter().enumerate() {
@@ -194,6 +210,7 @@ impl Found<'_, '_> {
             }
         }
         (scratch.candidates, scratch.held) = (candidates, held);
+        scratch.held.is_empty()
     }
 
     /// Adds what a group gives that holds.

@@ -179,7 +179,7 @@ proptest! {
         let mut scratch = Scratch::default();
         let (hits, trainings) = truth(event, &mut scratch);
         let mut found = (Vec::new(), Vec::new());
-        prop_assert!(!judge().judge(event, &mut found.0, &mut found.1));
+        prop_assert!(!judge().judge(event, &mut found.0, &mut found.1).is_truncated);
         prop_assert_eq!(&found.0, &hits, "{}", String::from_utf8_lossy(&raw));
         prop_assert_eq!(found.1, trainings);
     }
@@ -288,10 +288,10 @@ fn an_over_long_command_line_is_reported_whether_or_not_a_rule_holds() {
     draft.kind = EventType::ProcessCreated;
     draft.set(Field::CommandLine, Span::raw(0, raw.len()));
     let event = EventView { draft: &draft, text: Text { raw: raw.as_bytes(), arena: &[] } };
-    assert!(judge().judge(event, &mut Vec::new(), &mut Vec::new()));
+    assert!(judge().judge(event, &mut Vec::new(), &mut Vec::new()).is_truncated);
     draft.set(Field::CommandLine, Span::raw(0, 32_767));
     let event = EventView { draft: &draft, text: Text { raw: raw.as_bytes(), arena: &[] } };
-    assert!(!judge().judge(event, &mut Vec::new(), &mut Vec::new()));
+    assert!(!judge().judge(event, &mut Vec::new(), &mut Vec::new()).is_truncated);
 }
 
 #[test]
