@@ -200,6 +200,11 @@ impl<N: Copy, E: Copy> Memo<N, E> {
         Look::Known(self.enter(question, note, from))
     }
 
+    /// The last answer spared nothing: it does not count when the memo asks itself whether looking is worth it.
+    pub fn was_of_no_use(&mut self) {
+        self.answers = self.answers.saturating_sub(1);
+    }
+
     /// Whether the last looks were worth it; if not, it looks no more for a while.
     fn is_worth_it(&mut self) -> bool {
         let is_worth_it = self.answers >= TRIAL / LOOKS_PER_ANSWER;
@@ -297,6 +302,22 @@ mod tests {
             assert!(memo.young.keys.len() < 1100 && memo.old.keys.len() < 1100 && memo.young.entries.len() < 100);
         }
         assert_eq!(look(memo, &["once", "line"], &[]), None);
+    }
+
+    #[test]
+    fn answers_of_no_use_are_not_worth_looking_for() {
+        let knows = |uses_them: bool| {
+            let memo = &mut Memo::new(1 << 20);
+            let mut known = 0;
+            for _ in 0..4 * TRIAL {
+                known += u32::from(look(memo, &["x"], &[1]).is_some());
+                if !uses_them {
+                    memo.was_of_no_use();
+                }
+            }
+            known
+        };
+        assert_eq!([knows(true), knows(false)], [4 * TRIAL - 1, TRIAL - 1]);
     }
 
     #[test]

@@ -51,7 +51,7 @@ impl Claim {
         }
         self.plan.want(set);
         self.variants.iter_mut().for_each(|(_, plan)| plan.want(set));
-        if !self.overrides.is_empty() {
+        if self.overrides.iter().any(|change| change.instead_of.contains(&self.kind)) {
             // What the event is may depend on fields that do not recur.
             self.variants
                 .iter_mut()

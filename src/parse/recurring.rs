@@ -113,7 +113,10 @@ impl Reading<'_, '_> {
         });
         match look {
             Look::Known(answer) => {
-                let Some(settled) = answer.note else { return false };
+                let Some(settled) = answer.note else {
+                    records.memo.was_of_no_use();
+                    return false;
+                };
                 self.work.draft.recurs = Recurs::Settled(settled);
                 true
             }

@@ -248,6 +248,11 @@ fn what_concerns_nobody_is_settled_and_nothing_else() {
     let rows = [row("say \"", false), row("say \"", false), row("say \"\"", true)];
     let out = some.screen(&mut worker, Format::Csv, Some(&header), &rows);
     assert_eq!(out.events.iter().map(|event| event.hits.1 - event.hits.0).collect::<Vec<_>>(), [0, 0, 1]);
+    let rows = [true, false].map(|is_bare| {
+        record(Format::Csv, "ProcessCreated", "", 1_772_442_000_000, &like("x.exe", "x -a", ""), is_bare, false)
+    });
+    some.screen(&mut worker, Format::Csv, Some(&header), &rows);
+    assert!(matches!(worker.draft.recurs, Recurs::Settled(_)), "quotes around a cell are no part of it");
     // What any event may say keeps all of them open.
     assert!(!settled(all, like("notepad.exe", "notepad a", "")));
 }
