@@ -94,6 +94,12 @@ impl Enricher {
 /// An event with none of these has nothing to do with the web.
 const WEB: FieldSet = url::READS.union(domain::READS);
 
+// What is settled is known by the fields that recur: nothing else may decide what follows from a program's names.
+const _: () = assert!(
+    image::IMAGE_READS.union(image::PARENT_READS).union(process_key::READS).0 & !FieldSet::RECURRING.0 == 0,
+    "an enriched field that recurs is made of one that does not"
+);
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -16,9 +16,9 @@ pub(super) struct Outlook {
 impl Node {
     /// What may become of the node when an event's fields of a set stay as they are, with a scratch that is at this event.
     pub(super) fn outlook(&self, event: EventView<'_>, fixed: FieldSet, scratch: &mut Scratch) -> Outlook {
-        let mut all = Outlook { holds: true, fails: false };
         match self {
             Node::All(nodes) => {
+                let mut all = Outlook { holds: true, fails: false };
                 for node in nodes {
                     let one = node.outlook(event, fixed, scratch);
                     all = Outlook { holds: all.holds & one.holds, fails: all.fails | one.fails };
