@@ -1,4 +1,5 @@
-//! Where some bytes stand in a text, 64 positions at a time, as the bits of a word. The only module that names `wide`.
+//! Where some bytes stand in a text, 64 positions at a time, as the bits of a word; and whether a text ends with a short one. The
+//! only module that names `wide`.
 
 use wide::u8x16;
 
@@ -50,6 +51,42 @@ pub(super) fn blocks(text: &[u8]) -> impl Iterator<Item = Block> {
     whole.iter().map(|bytes| Block::new(bytes, 0)).chain(last.into_iter().map(|tail| Block::last(text, tail)))
 }
 
+/// How long a [`Tail`] may be, bytes: so many are compared.
+pub(super) const TAIL: usize = 32;
+
+/// The end of a text, to be compared with the ends of others.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Tail {
+    /// What is compared, at the end of so many bytes; zeros before it.
+    bytes: [u8x16; 2],
+    mask: [u8x16; 2],
+}
+
+impl Tail {
+    /// The last `len` bytes of these, at most all.
+    pub fn new(bytes: &[u8; TAIL], len: usize) -> Tail {
+        let mut mask = [0; TAIL];
+        mask.iter_mut().rev().take(len).for_each(|byte| *byte = u8::MAX);
+        let ([a, b], mask) = (halves(bytes), halves(&mask));
+        let [c, d] = mask;
+        Tail { bytes: [a & c, b & d], mask }
+    }
+
+    /// Whether a text that ends with these bytes ends with it.
+    #[inline]
+    pub fn ends(&self, bytes: &[u8; TAIL]) -> bool {
+        let ([a, b], [c, d], [e, f]) = (halves(bytes), self.mask, self.bytes);
+        ((a & c).cmp_eq(e) & (b & d).cmp_eq(f)).all()
+    }
+}
+
+#[inline]
+fn halves(bytes: &[u8; TAIL]) -> [u8x16; 2] {
+    let (halves, _) = bytes.as_chunks::<16>();
+    let half = |i: usize| halves.get(i).copied().map_or(u8x16::splat(0), u8x16::new);
+    [half(0), half(1)]
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -66,6 +103,20 @@ mod tests {
                 .collect();
             let plain: Vec<usize> = (0..text.len()).filter(|i| text[*i] == b'=').collect();
             prop_assert_eq!(found, plain);
+        }
+
+        #[test]
+        fn a_text_ends_with_its_own_tail_and_no_other(
+            text in prop::collection::vec(b'a'..=b'b', TAIL),
+            at in 0..TAIL,
+            len in 0..=TAIL,
+        ) {
+            let text: [u8; TAIL] = text.try_into().unwrap();
+            let tail = Tail::new(&text, len);
+            prop_assert!(tail.ends(&text));
+            let mut other = text;
+            other[at] = 0;
+            prop_assert_eq!(tail.ends(&other), at < TAIL - len);
         }
     }
 }

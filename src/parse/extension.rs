@@ -49,6 +49,8 @@ pub(super) fn scan_extension(
     let mut names = scratch.sequences.take(activity.number);
     let mut noticed = Noticed::default();
     let mut value = Value { key: NO_KEY, flags: KeyFlags::default(), from, is_header: true };
+    // Which name is expected next.
+    let mut expected = 0;
     let mut base = from;
     let mut after_backslash = 0;
     for block in blocks(line.get(from..).unwrap_or_default()) {
@@ -60,18 +62,17 @@ pub(super) fn scan_extension(
         while equals != 0 {
             let at = base + equals.trailing_zeros() as usize;
             equals &= equals - 1;
-            if let Some(index) = names.recognise(line, at)
-                && let Some(name) = names.name(index)
+            if let Some((place, name)) = names.recognise(expected, line, at)
                 && value.may_end_before(name, at)
             {
                 if scan.end(&mut value, at - name.len, name.meaning, at, scratch, &mut noticed) {
-                    names.pass(index);
+                    expected = place + 1;
                 }
             } else if let Some((from, meaning, is_plain)) = scan.look_up(value, at, &mut scratch.strangers)
                 && scan.end(&mut value, from, meaning, at, scratch, &mut noticed)
                 && is_plain
             {
-                names.learn(line, from, at, meaning);
+                expected += usize::from(names.learn(expected, line, from, at, meaning));
             }
         }
         base += BLOCK;

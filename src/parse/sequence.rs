@@ -4,10 +4,9 @@
 //! A guess that is right says what looking the name up would have said, so what is remembered changes how long cutting takes and
 //! nothing else.
 
+use super::blocks::{TAIL, Tail};
 use super::keys::{KeyFlags, KeyId};
 
-/// Bytes before an `=` that are compared: the longest name that is remembered has one less, for the byte before it.
-const TAIL: usize = 32;
 /// How many names may be missing before one that is recognised still.
 const AHEAD: usize = 4;
 /// Names of an activity that are remembered. Where there are more, their order is no order, and begins anew.
@@ -20,18 +19,13 @@ pub(super) type Meaning = Option<(KeyId, KeyFlags)>;
 
 /// The names of the last lines of an activity.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Sequence {
-    names: Vec<Met>,
-    /// The name that is expected next.
-    next: usize,
-}
+pub(super) struct Sequence(Vec<Met>);
 
 /// A name that was met.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Met {
-    /// The byte before it and its text, at the end of a word of [`TAIL`] bytes, and which bytes of that these are.
-    text: [u64; TAIL / 8],
-    mask: [u64; TAIL / 8],
+    /// The byte before it and its text.
+    tail: Tail,
     pub len: usize,
     /// It followed the header, and no space: it is a name only where it does.
     pub is_first: bool,
@@ -44,7 +38,7 @@ pub(super) struct Met {
 pub(super) struct Sequences(Vec<(u64, Sequence)>);
 
 impl Sequences {
-    /// The sequence of an activity, by its number, at its beginning. It is to be given back.
+    /// The sequence of an activity, by its number, which is to be given back.
     #[inline]
     pub fn take(&mut self, activity: u64) -> Sequence {
         if self.0.is_empty() {
@@ -52,11 +46,10 @@ impl Sequences {
         }
         let Some((number, sequence)) = self.0.get_mut(activity as usize % PLACES) else { return Sequence::default() };
         let mut sequence = std::mem::take(sequence);
-        if *number != activity || sequence.names.len() >= MOST_NAMES {
+        if *number != activity || sequence.0.len() >= MOST_NAMES {
             *number = activity;
-            sequence.names.clear();
+            sequence.0.clear();
         }
-        sequence.next = 0;
         sequence
     }
 
@@ -70,68 +63,46 @@ impl Sequences {
 }
 
 impl Sequence {
-    /// Which of the names that are expected next stands before the `=` at `equals`.
+    /// Which of the names that are expected from `next` on stands before the `=` at `equals`, and its place.
     #[inline]
-    pub fn recognise(&self, line: &[u8], equals: usize) -> Option<usize> {
-        let tail = words(line.get(..equals)?.last_chunk()?);
-        if self.names.get(self.next)?.is_in(tail) { Some(self.next) } else { self.recognise_further(tail) }
+    pub fn recognise(&self, next: usize, line: &[u8], equals: usize) -> Option<(usize, &Met)> {
+        match self.0.get(next) {
+            Some(met) if met.stands_before(line, equals) => Some((next, met)),
+            _ => self.recognise_further(next + 1, line, equals),
+        }
     }
 
-    /// Which of those that are expected behind the next one it is.
     #[inline(never)]
-    fn recognise_further(&self, tail: [u64; TAIL / 8]) -> Option<usize> {
-        let behind = self.next + 1;
-        let expected = self.names.get(behind..)?.iter().take(AHEAD - 1);
-        expected.zip(behind..).find(|(met, _)| met.is_in(tail)).map(|(_, at)| at)
+    fn recognise_further(&self, from: usize, line: &[u8], equals: usize) -> Option<(usize, &Met)> {
+        let expected = self.0.get(from..)?.iter().take(AHEAD - 1);
+        (from..).zip(expected).find(|(_, met)| met.stands_before(line, equals))
     }
 
-    /// A name that was recognised.
-    #[inline]
-    pub fn name(&self, at: usize) -> Option<&Met> {
-        self.names.get(at)
-    }
-
-    /// A name that was recognised has ended a value; the one behind it is expected next.
-    #[inline]
-    pub fn pass(&mut self, at: usize) {
-        self.next = at + 1;
-    }
-
-    /// A name that was not recognised has ended a value. It stands at `from..equals` in the line.
+    /// A name that was not recognised has ended a value. It stands at `from..equals` in the line, and is expected before the one at
+    /// `next` from now on: `true`, unless it is too long or one too many.
     #[inline(never)]
-    pub fn learn(&mut self, line: &[u8], from: usize, equals: usize, meaning: Meaning) {
+    pub fn learn(&mut self, next: usize, line: &[u8], from: usize, equals: usize, meaning: Meaning) -> bool {
         let len = equals.saturating_sub(from);
-        let tail = line.get(..equals).and_then(<[u8]>::last_chunk);
         let is_first = from.checked_sub(1).and_then(|at| line.get(at)) != Some(&b' ');
-        if let Some(tail) = tail
-            && len < TAIL
-            && self.names.len() < MOST_NAMES
-        {
-            let mut mask = [0_u8; TAIL];
-            mask.iter_mut().skip(TAIL - len - 1).for_each(|byte| *byte = u8::MAX);
-            let mask = words(&mask);
-            let [a, b, c, d] = words(tail);
-            let [e, f, g, h] = mask;
-            let met = Met { text: [a & e, b & f, c & g, d & h], mask, len, is_first, meaning };
-            self.names.insert(self.next.min(self.names.len()), met);
-            self.next += 1;
+        let tail = line.get(..equals).and_then(<[u8]>::last_chunk);
+        match tail.filter(|_| len < TAIL && self.0.len() < MOST_NAMES) {
+            Some(tail) => {
+                let met = Met { tail: Tail::new(tail, len + 1), len, is_first, meaning };
+                self.0.insert(next.min(self.0.len()), met);
+                true
+            }
+            None => false,
         }
     }
 }
 
 impl Met {
+    /// Whether it stands before the `=` at `equals`, and before it what did when it was met.
     #[inline]
-    fn is_in(&self, tail: [u64; TAIL / 8]) -> bool {
-        let ([a, b, c, d], [e, f, g, h], [i, j, k, l]) = (tail, self.mask, self.text);
-        (a & e ^ i) | (b & f ^ j) | (c & g ^ k) | (d & h ^ l) == 0
+    fn stands_before(&self, line: &[u8], equals: usize) -> bool {
+        let bytes = line.get(..equals).and_then(<[u8]>::last_chunk);
+        bytes.is_some_and(|bytes| self.tail.ends(bytes))
     }
-}
-
-#[inline]
-fn words(bytes: &[u8; TAIL]) -> [u64; TAIL / 8] {
-    let (words, _) = bytes.as_chunks::<8>();
-    let word = |at: usize| words.get(at).map_or(0, |word| u64::from_le_bytes(*word));
-    [word(0), word(1), word(2), word(3)]
 }
 
 #[cfg(test)]
@@ -140,20 +111,21 @@ mod tests {
 
     /// Learns what it does not recognise; says which names it recognised. A name has its own number for a key.
     fn read(sequence: &mut Sequence, line: &str) -> Vec<String> {
-        sequence.next = 0;
-        let mut recognised = Vec::new();
+        let (mut next, mut recognised) = (0, Vec::new());
         for (equals, _) in line.match_indices('=') {
             let from = line[..equals].rfind([' ', '|']).unwrap() + 1;
             let key = line[from..equals].bytes().map(u16::from).sum();
-            match sequence.recognise(line.as_bytes(), equals) {
-                Some(at) => {
-                    let name = sequence.name(at).unwrap();
+            match sequence.recognise(next, line.as_bytes(), equals) {
+                Some((place, name)) => {
                     assert_eq!((name.len, name.meaning.map(|m| m.0)), (equals - from, Some(key)), "{line}");
                     assert_eq!(name.is_first, line.as_bytes()[from - 1] == b'|');
                     recognised.push(line[from..equals].to_owned());
-                    sequence.pass(at);
+                    next = place + 1;
                 }
-                None => sequence.learn(line.as_bytes(), from, equals, Some((key, KeyFlags::default()))),
+                None => {
+                    let meaning = Some((key, KeyFlags::default()));
+                    next += usize::from(sequence.learn(next, line.as_bytes(), from, equals, meaning));
+                }
             }
         }
         recognised
@@ -193,15 +165,15 @@ mod tests {
         assert_eq!(read(&mut sequence, &long), ["a".to_owned(), "x".repeat(TAIL - 1)]);
         for n in 0..MOST_NAMES * 2 {
             read(&mut sequence, &format!("{HEADER}a=1 other{n}=2"));
-            assert!(sequence.names.len() <= MOST_NAMES);
+            assert!(sequence.0.len() <= MOST_NAMES);
         }
         sequences.take(7);
         sequences.give_back(7, sequence);
         let mut anew = sequences.take(7);
-        assert_eq!(anew.names.len(), 0);
+        assert_eq!(anew.0.len(), 0);
         read(&mut anew, &long);
         sequences.give_back(7, anew);
-        assert_eq!(sequences.take(7).names.len(), 2);
-        assert_eq!(sequences.take(7 + PLACES as u64).names.len(), 0, "another activity has another order");
+        assert_eq!(sequences.take(7).0.len(), 2);
+        assert_eq!(sequences.take(7 + PLACES as u64).0.len(), 0, "another activity has another order");
     }
 }
