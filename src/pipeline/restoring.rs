@@ -17,7 +17,6 @@ const TOGETHER: usize = 100 * 1024;
 const AHEAD: usize = 4;
 
 /// Records one behind the other.
-#[derive(Default)]
 struct Records {
     bytes: Vec<u8>,
     /// Lengths of each key and value.
@@ -106,15 +105,21 @@ fn read_ahead<'scope, 'env: 'scope>(
 
 /// Ends early when nobody takes what is read.
 fn read(store: &Store, together: usize, sender: &Sender<Result<Records, String>>) {
-    let mut records = Records::default();
+    let mut records = Records::with_room(together);
     let end = walk(store, |key, value| {
         records.push(key, value);
-        records.bytes.len() < together || sender.send(Ok(std::mem::take(&mut records))).is_ok()
+        let is_full = records.bytes.len() >= together;
+        !is_full || sender.send(Ok(std::mem::replace(&mut records, Records::with_room(together)))).is_ok()
     });
     let _ = sender.send(end.map(|()| records));
 }
 
 impl Records {
+    /// For so many bytes and a record that reaches beyond them.
+    fn with_room(bytes: usize) -> Records {
+        Records { bytes: Vec::with_capacity(bytes + bytes / 8), lens: Vec::new() }
+    }
+
     fn push(&mut self, key: &[u8], value: &[u8]) {
         self.bytes.extend_from_slice(key);
         self.bytes.extend_from_slice(value);

@@ -107,17 +107,35 @@ impl FileSink {
             notes: SinkNotes::default(),
             disk,
         };
-        match sink.ready() {
+        if resume.is_none() {
             // Without a commit nothing can have been delivered, so what the file holds is of no interest.
-            Ok(()) if resume.is_none() => sink.mark = sink.end_of_file().unwrap_or(FileMark::ABSENT),
-            Ok(()) => {}
-            Err(e) => log::warn!("sink file: {}", sink.explain(&e)),
+            match sink.opened() {
+                Ok(()) => sink.mark = sink.end_of_file().unwrap_or(FileMark::ABSENT),
+                Err(e) => log::warn!("sink file: {}", sink.explain(&e)),
+            }
         }
         sink
     }
 
-    /// Makes sure that the open file is the one at the path.
+    /// Makes sure that the open file is the one at the path, and that what the last run delivered is known.
     fn ready(&mut self) -> io::Result<()> {
+        self.opened()?;
+        if let Some(mark) = self.resume.take() {
+            let found = recall(&self.settings.path, mark);
+            self.delivered = found.delivered;
+            self.notes.dedup_lost = found.lost;
+            if found.lost {
+                log::warn!(
+                    "sink file: the alert file of the last run is gone from {}; alerts of its last moments may come twice",
+                    self.settings.path.display()
+                );
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes sure that the open file is the one at the path.
+    fn opened(&mut self) -> io::Result<()> {
         let path = &self.settings.path;
         if let Some(open) = &self.open {
             match path.symlink_metadata() {
@@ -141,17 +159,6 @@ impl FileSink {
         end_last_line(&open.file, self.disk.as_mut())?;
         open.length = open.file.metadata()?.len();
         self.open = Some(open);
-        if let Some(mark) = self.resume.take() {
-            let found = recall(path, mark);
-            self.delivered = found.delivered;
-            self.notes.dedup_lost = found.lost;
-            if found.lost {
-                log::warn!(
-                    "sink file: the alert file of the last run is gone from {}; alerts of its last moments may come twice",
-                    path.display()
-                );
-            }
-        }
         Ok(())
     }
 
@@ -329,7 +336,13 @@ impl Sink for FileSink {
     }
 
     fn probe(&mut self) -> Result<(), SinkError> {
-        self.ready().map_err(|e| self.error(&e))
+        self.opened().map_err(|e| self.error(&e))
+    }
+
+    /// Reading back what was delivered takes longer than opening the file.
+    fn prepare(&mut self) {
+        // Trouble shows at the first delivery, which does this where it was not done.
+        let _ = self.ready();
     }
 
     fn flush(&mut self) -> Result<(), SinkError> {

@@ -117,6 +117,9 @@ pub trait Sink {
         Ok(())
     }
 
+    /// Does before the first delivery what a start need not wait for. Called once, after the first probe.
+    fn prepare(&mut self) {}
+
     /// How far the file of this sink reaches, valid after a good flush.
     fn mark(&self) -> Option<FileMark> {
         None

@@ -101,6 +101,7 @@ struct Runner {
 impl Runner {
     fn run(mut self) {
         self.probe();
+        self.sink.prepare();
         loop {
             self.gather();
             if self.waiting.is_empty() && self.leave_by.is_some() {

@@ -29,7 +29,10 @@ impl Place {
         self.dir.path().join(name)
     }
     fn sink(&self, resume: Option<FileMark>) -> FileSink {
-        FileSink::new(self.settings.clone(), agent(), resume)
+        let mut sink = FileSink::new(self.settings.clone(), agent(), resume);
+        let _ = sink.probe();
+        sink.prepare();
+        sink
     }
     /// Whatever was written was written at the same moment: file systems measure time in ticks.
     fn stop_the_clock(&self) {
