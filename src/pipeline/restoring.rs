@@ -17,6 +17,7 @@ const TOGETHER: usize = 100 * 1024;
 const AHEAD: usize = 4;
 
 /// Records one behind the other.
+#[derive(Default)]
 struct Records {
     bytes: Vec<u8>,
     /// Lengths of each key and value.
@@ -105,19 +106,22 @@ fn read_ahead<'scope, 'env: 'scope>(
 
 /// Ends early when nobody takes what is read.
 fn read(store: &Store, together: usize, sender: &Sender<Result<Records, String>>) {
-    let mut records = Records::with_room(together);
+    let mut records = Records::default();
     let end = walk(store, |key, value| {
         records.push(key, value);
-        let is_full = records.bytes.len() >= together;
-        !is_full || sender.send(Ok(std::mem::replace(&mut records, Records::with_room(together)))).is_ok()
+        if records.bytes.len() < together {
+            return true;
+        }
+        let next = records.as_many_again();
+        sender.send(Ok(std::mem::replace(&mut records, next))).is_ok()
     });
     let _ = sender.send(end.map(|()| records));
 }
 
 impl Records {
-    /// For so many bytes and a record that reaches beyond them.
-    fn with_room(bytes: usize) -> Records {
-        Records { bytes: Vec::with_capacity(bytes + bytes / 8), lens: Vec::new() }
+    /// None yet, with room for about as many: what grows is moved again and again.
+    fn as_many_again(&self) -> Records {
+        Records { bytes: Vec::with_capacity(self.bytes.len()), lens: Vec::with_capacity(self.lens.len()) }
     }
 
     fn push(&mut self, key: &[u8], value: &[u8]) {

@@ -9,6 +9,7 @@ use std::io::Read;
 use std::net::{TcpListener, TcpStream, UdpSocket};
 use std::os::unix::net::{UnixDatagram, UnixListener};
 use std::sync::Arc;
+use std::thread::JoinHandle;
 
 /// A test that fails must not hang.
 const LONG: Option<Duration> = Some(Duration::from_secs(20));
@@ -62,6 +63,15 @@ fn receive(stream: &mut impl Read, wanted: usize) -> Vec<String> {
     }
 }
 
+/// Reads so many messages from the next connection, which ends when they are asked for: were it to end when they are there, the
+/// sink might not know yet that they are, and nobody would be there to get them again.
+fn read_aside(listener: TcpListener, wanted: u64) -> JoinHandle<(Vec<String>, TcpStream)> {
+    std::thread::spawn(move || {
+        let mut stream = accept(&listener);
+        (receive(&mut stream, wanted as usize), stream)
+    })
+}
+
 /// The numbers of the samples in messages.
 fn numbers(messages: &[String]) -> Vec<u64> {
     // What a log held looks like one, too.
@@ -91,8 +101,10 @@ fn fill(sink: &mut SyslogSink, from: u64) -> u64 {
 fn deliver_up_to(sink: &mut SyslogSink, mut delivered: u64, last: u64) {
     let since = Instant::now();
     while delivered < last {
-        delivered += sink.deliver(&batch(delivered + 1, last + 1)).unwrap_or(0) as u64;
-        assert!(since.elapsed() < Duration::from_secs(60), "only {delivered} of {last} are delivered");
+        let result = sink.deliver(&batch(delivered + 1, last + 1));
+        delivered += *result.as_ref().unwrap_or(&0) as u64;
+        let waited = since.elapsed();
+        assert!(waited < Duration::from_secs(60), "only {delivered} of {last} are delivered: {result:?}");
     }
 }
 
@@ -145,9 +157,9 @@ fn what_a_killed_receiver_had_not_read_is_sent_again_and_what_had_not_left_is_no
     assert_eq!(sink.in_flight.len() as u64, waiting, "and is not given to it twice");
     drop(accept(&listener));
     let last = delivered + waiting + 5;
-    let reader = std::thread::spawn(move || receive(&mut accept(&listener), last as usize));
+    let reader = read_aside(listener, last);
     deliver_up_to(&mut sink, delivered, last);
-    assert_eq!(numbers(&reader.join().unwrap()), (1..=last).collect::<Vec<_>>(), "all of them, in order");
+    assert_eq!(numbers(&reader.join().unwrap().0), (1..=last).collect::<Vec<_>>(), "all of them, in order");
     assert_eq!(sink.notes().delivered_again, delivered);
 }
 
@@ -162,9 +174,9 @@ fn a_receiver_that_dies_again_while_it_gets_the_last_alerts_again_loses_none() {
     let delivered = fill(&mut sink, delivered + 1);
     drop(accept(&listener));
     let last = delivered + 50;
-    let reader = std::thread::spawn(move || receive(&mut accept(&listener), last as usize));
+    let reader = read_aside(listener, last);
     deliver_up_to(&mut sink, delivered, last);
-    let received = numbers(&reader.join().unwrap());
+    let received = numbers(&reader.join().unwrap().0);
     assert_eq!(received, (1..=last).collect::<Vec<_>>(), "all of them, in order");
 }
 
@@ -179,15 +191,14 @@ fn a_stalled_receiver_that_reads_on_gets_everything_once_and_no_message_is_torn(
         while let Ok(n) = sink.deliver(&(delivered + 1..delivered + 9).map(big).collect::<Vec<_>>()) {
             delivered += n as u64;
         }
-        let mut stream = accept(&listener);
         let last = delivered + 30;
-        let reader = std::thread::spawn(move || receive(&mut stream, last as usize));
+        let reader = read_aside(listener, last);
         let since = Instant::now();
         while delivered < last {
             delivered += sink.deliver(&(delivered + 1..=last).map(big).collect::<Vec<_>>()).unwrap_or(0) as u64;
             assert!(since.elapsed() < Duration::from_secs(60), "{delivered} of {last} with {send_buffer:?}");
         }
-        let received = reader.join().unwrap();
+        let (received, _) = reader.join().unwrap();
         assert_eq!(numbers(&received), (1..=last).collect::<Vec<_>>(), "with {send_buffer:?}");
         assert!(received.iter().all(|m| m.ends_with("cn1Label=score") && m.matches("<131>1 ").count() == 1));
         assert!(received.iter().all(|m| m.len() <= 8000 && m.contains("truncated")));
