@@ -220,6 +220,25 @@ fn a_half_line_is_ended_first_and_its_alert_is_written_whole() {
     }
 }
 
+/// Though a start does not wait for it.
+#[test]
+fn what_was_delivered_is_read_back_before_anything_is_rotated_away() {
+    let place = place(AlertFormat::Json);
+    let mut sink = place.sink(None);
+    deliver(&mut sink, 1, 2);
+    let committed = sink.mark();
+    deliver(&mut sink, 2, 4);
+    drop(sink);
+    let mut sink = FileSink::new(place.settings.clone(), agent(), committed);
+    sink.probe().unwrap();
+    assert!(sink.delivered.is_empty() && sink.mark() == committed);
+    sink.prepare();
+    assert_eq!(sink.delivered.len(), 3, "what stands at the end is read, too");
+    std::fs::remove_file(place.path()).unwrap();
+    deliver(&mut sink, 2, 6);
+    assert_eq!((place.ids(place.path()), sink.notes().dedup_lost), (all(4..6), false));
+}
+
 #[test]
 fn a_file_that_was_rotated_before_the_restart_is_found_beside_it() {
     let place = place(AlertFormat::Cef);

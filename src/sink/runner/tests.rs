@@ -31,6 +31,7 @@ struct Shared {
 struct ScriptedSink {
     shared: Arc<Mutex<Shared>>,
     flush_fails: bool,
+    is_prepared: bool,
 }
 
 impl Sink for ScriptedSink {
@@ -38,7 +39,7 @@ impl Sink for ScriptedSink {
         "scripted"
     }
     fn deliver(&mut self, batch: &[Outgoing]) -> Result<usize, SinkError> {
-        assert!(!batch.is_empty() && batch.len() <= MAX_BATCH);
+        assert!(self.is_prepared && !batch.is_empty() && batch.len() <= MAX_BATCH);
         let mut shared = self.shared.lock().unwrap();
         let after = if shared.broken { Turn::Fails } else { Turn::Takes(usize::MAX) };
         let turn = shared.script.pop_front().unwrap_or(after);
@@ -50,6 +51,10 @@ impl Sink for ScriptedSink {
         };
         shared.delivered.extend(batch.iter().take(n).map(|o| o.seq));
         Ok(n)
+    }
+    fn prepare(&mut self) {
+        assert!(!self.is_prepared, "once");
+        self.is_prepared = true;
     }
     fn flush(&mut self) -> Result<(), SinkError> {
         if self.flush_fails {
@@ -90,7 +95,7 @@ fn start(script: Vec<Turn>, broken: bool, min_score: u32, pace: Pace) -> Running
     let (stop, stop_in) = bounded(1);
     let status = Arc::new(SinkStatus::default());
     let shared = Arc::new(Mutex::new(Shared { script: script.into(), broken, ..Shared::default() }));
-    let sink = ScriptedSink { shared: Arc::clone(&shared), flush_fails: false };
+    let sink = ScriptedSink { shared: Arc::clone(&shared), ..ScriptedSink::default() };
     let runner = Runner {
         index: 3,
         sink: Box::new(sink),
