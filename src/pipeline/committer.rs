@@ -1,19 +1,21 @@
 //! The store thread: commits deltas one after the other, folds when there is nothing else to do, and answers scans.
 //!
 //! A commit that fails is tried again with back-off after the store was opened anew; the values are absolute, so trying
-//! again is harmless. While that goes on nothing else is committed, detection stops at its limit, and reading stops
+//! again is harmless. A store that something else has closed, such as a fold, is opened anew without waiting for a commit: events
+//! may need it first, and whoever asks for the status. While that goes on nothing else is committed, detection stops at its limit, and reading stops
 //! behind it: the spool is the queue. A store that has lost commits ends the agent: the working set knows more than the
 //! store does, and only a start can bring the two together again.
 
 mod saving;
+mod setback;
 
 use super::latency::Latency;
 use crate::exit::{self, Failure};
-use crate::failpoint;
 use crate::store::{Delta, Known, Store, StoreError, StoreOptions, StoreStats};
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded, select};
 use log::{error, info, warn};
 use saving::Snapshots;
+use setback::Setback;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
@@ -131,6 +133,8 @@ impl Committer {
                     options,
                     snapshots,
                     compact_min_bytes,
+                    closed: Setback::default(),
+                    folding: Setback::default(),
                     status: shared,
                     loads,
                 }
@@ -192,23 +196,27 @@ struct Durable {
     options: StoreOptions,
     snapshots: Snapshots,
     compact_min_bytes: u64,
+    /// When a closed store is opened again.
+    closed: Setback,
+    /// When folding is tried again: until then the store is open, and can be read.
+    folding: Setback,
     status: Arc<Mutex<CommitStatus>>,
     loads: Sender<Loaded>,
 }
 
 impl Durable {
     fn run(mut self, inbox: &Receiver<Command>, done: &Sender<Delta>) -> Result<(), StoreError> {
-        self.note(None);
+        self.note_commit();
         loop {
+            self.open_if_due()?;
             if self.snapshots.wait().is_zero() {
                 self.snapshot();
             }
             self.catch_up();
-            let folding = self.store.as_ref().is_some_and(Store::fold_due);
-            let command = if folding {
+            let command = if self.may_fold(Store::fold_due) {
                 inbox.try_recv().ok()
             } else {
-                match inbox.recv_timeout(self.snapshots.wait()) {
+                match inbox.recv_timeout(self.patience()) {
                     Ok(command) => Some(command),
                     Err(RecvTimeoutError::Timeout) => continue,
                     Err(RecvTimeoutError::Disconnected) => break,
@@ -231,6 +239,64 @@ impl Durable {
         Ok(())
     }
 
+    /// How long there is nothing to do unless a command comes.
+    fn patience(&self) -> Duration {
+        let waits_for = match &self.store {
+            None => Some(&self.closed),
+            Some(store) => Some(&self.folding).filter(|_| store.fold_due()),
+        };
+        waits_for.map_or(self.snapshots.wait(), |setback| self.snapshots.wait().min(setback.left()))
+    }
+
+    /// Opens a closed store again, when it is time to.
+    fn open_if_due(&mut self) -> Result<(), StoreError> {
+        if self.store.is_some() || !self.closed.left().is_zero() {
+            return Ok(());
+        }
+        match self.open() {
+            Ok(_) => {
+                self.closed.passed();
+                // Where folding has failed, its next attempt tells whether all is well again, or the next commit.
+                if !self.folding.lasts() {
+                    self.note_sound();
+                }
+                Ok(())
+            }
+            Err(e) if e.is_transient() => {
+                let wait = self.closed.failed();
+                warn!(
+                    "cannot open the state in {} again: {e}; trying again in {} s",
+                    self.dir.display(),
+                    wait.as_secs()
+                );
+                self.note_failure(&e);
+                Ok(())
+            }
+            Err(e) => Err(e),
+        }
+    }
+
+    /// The store, opened again if it is closed. What the detect thread holds in memory continues the last commit and no other: a
+    /// store that has gone back must not be written to.
+    fn open(&mut self) -> Result<&mut Store, StoreError> {
+        Ok(match &mut self.store {
+            Some(store) => store,
+            closed => {
+                let store = Store::open_again(&self.dir, &self.options, &self.known)?;
+                info!("the state in {} is open again", self.dir.display());
+                self.known = store.known();
+                closed.insert(store)
+            }
+        })
+    }
+
+    /// The store has failed: it is closed, and opened again after a while. Says how long that is.
+    fn close_failed(&mut self, e: &StoreError) -> Duration {
+        self.note_failure(e);
+        self.store = None;
+        self.closed.failed()
+    }
+
     /// Takes the last snapshot and closes. Nothing has to be let go for that.
     fn end(&mut self) {
         self.save();
@@ -243,12 +309,14 @@ impl Durable {
 
     /// Commits, however often it takes; the delta is empty then. `None` when the agent shuts down before it succeeds.
     fn commit(&mut self, mut delta: Delta, inbox: &Receiver<Command>) -> Result<Option<Delta>, StoreError> {
-        let (mut wait, began) = (Duration::from_secs(1), Instant::now());
+        let began = Instant::now();
         loop {
             let was_open = self.store.is_some();
-            match self.try_commit(&mut delta) {
-                Ok(()) => {
-                    self.note(None);
+            match self.open().and_then(|store| store.commit(&mut delta).map(|_| store.known())) {
+                Ok(known) => {
+                    self.known = known;
+                    self.closed.passed();
+                    self.note_commit();
                     if let Ok(mut status) = self.status.lock() {
                         status.latency.add(began.elapsed());
                     }
@@ -257,61 +325,51 @@ impl Durable {
                 // What an open store says after a fault may be the fault's doing; opening it anew tells.
                 Err(e) if !e.is_transient() && !was_open => return Err(e),
                 Err(e) => {
-                    warn!(
-                        "cannot commit to {}: {e}; trying again in {} s, nothing is lost meanwhile",
-                        self.dir.display(),
-                        wait.as_secs()
-                    );
-                    self.note(Some(e.to_string()));
-                    self.store = None;
+                    let wait = self.close_failed(&e).as_secs();
+                    let dir = self.dir.display();
+                    warn!("cannot commit to {dir}: {e}; trying again in {wait} s, nothing is lost meanwhile");
                 }
             }
-            select! {
-                recv(inbox) -> command => match command {
-                    Ok(Command::Scan(scan)) => self.scan(scan),
-                    Ok(Command::Load(prefixes)) => self.load(&prefixes),
-                    Ok(Command::Commit(_)) => {}
-                    Ok(Command::Close) | Err(_) => return Ok(None),
-                },
-                default(failpoint::pause(wait)) => {}
+            while !self.closed.left().is_zero() {
+                select! {
+                    recv(inbox) -> command => match command {
+                        Ok(Command::Scan(scan)) => self.scan(scan),
+                        Ok(Command::Load(prefixes)) => self.load(&prefixes),
+                        Ok(Command::Commit(_)) => {}
+                        Ok(Command::Close) | Err(_) => return Ok(None),
+                    },
+                    default(self.closed.left()) => {}
+                }
             }
-            wait = (wait * 2).min(Duration::from_secs(60));
         }
-    }
-
-    /// What the detect thread holds in memory continues the last commit and no other: a store that has gone back must not be
-    /// written to.
-    fn try_commit(&mut self, delta: &mut Delta) -> Result<(), StoreError> {
-        let store = match &mut self.store {
-            Some(store) => store,
-            closed => {
-                let store = Store::open_again(&self.dir, &self.options, &self.known)?;
-                info!("the state in {} is open again", self.dir.display());
-                self.known = store.known();
-                closed.insert(store)
-            }
-        };
-        store.commit(delta)?;
-        self.known = store.known();
-        Ok(())
     }
 
     /// Folding waits for pauses between commits. Where there are none, it takes them: what is not folded stays in memory.
     fn catch_up(&mut self) {
         for _ in 0..STEPS_BETWEEN_COMMITS {
-            if !self.store.as_ref().is_some_and(Store::fold_overdue) {
+            if !self.may_fold(Store::fold_overdue) {
                 return;
             }
             self.fold();
         }
     }
 
+    /// Whether this is so of an open store, and folding has not failed a moment ago.
+    fn may_fold(&self, is_due: impl Fn(&Store) -> bool) -> bool {
+        self.store.as_ref().is_some_and(is_due) && self.folding.left().is_zero()
+    }
+
     fn fold(&mut self) {
         let Some(store) = &mut self.store else { return };
         if let Err(e) = store.fold_step() {
-            warn!("folding the state in {}: {e}", self.dir.display());
-            self.note(Some(e.to_string()));
-            self.store = None;
+            let wait = self.folding.failed();
+            warn!("cannot fold the state in {}: {e}; trying again in {} s", self.dir.display(), wait.as_secs());
+            self.close_failed(&e);
+            return;
+        }
+        let had_failed = self.folding.passed();
+        if had_failed {
+            self.note_sound();
         }
     }
 
@@ -333,56 +391,36 @@ impl Durable {
         let _ = self.loads.send(answer);
     }
 
-    fn note(&self, failing: Option<String>) {
-        let Ok(mut status) = self.status.lock() else { return };
-        if let Some(store) = &self.store {
-            status.stats = store.stats();
-            status.epoch = status.stats.epoch;
-        }
-        if failing.is_none() {
+    fn note_commit(&self) {
+        self.note_sound();
+        if let Ok(mut status) = self.status.lock() {
             status.at_ms = crate::calendar::wall_clock_ms();
             status.commits += 1;
         }
-        status.failing = failing;
+    }
+
+    /// Nothing fails any more.
+    fn note_sound(&self) {
+        self.note_stats();
+        if let Ok(mut status) = self.status.lock() {
+            status.failing = None;
+        }
+    }
+
+    fn note_failure(&self, e: &StoreError) {
+        self.note_stats();
+        if let Ok(mut status) = self.status.lock() {
+            status.failing = Some(e.to_string());
+        }
+    }
+
+    fn note_stats(&self) {
+        if let (Some(store), Ok(mut status)) = (&self.store, self.status.lock()) {
+            status.stats = store.stats();
+            status.epoch = status.stats.epoch;
+        }
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::state::record::SCHEMA;
-    use crate::store::OnDamage;
-
-    /// Commits stand in line, so that there is never a pause: what is not folded stays in memory, and must stay little.
-    #[test]
-    fn folding_keeps_up_with_commits_that_leave_no_pause() {
-        let dir = tempfile::tempdir().unwrap();
-        let options =
-            StoreOptions { max_delta_bytes: 8 << 10, schema: SCHEMA, on_damage: OnDamage::Refuse, snapshots_kept: 0 };
-        let (store, _) = Store::open(dir.path(), &options).unwrap();
-        let backing = Backing::Durable {
-            store: Box::new(store),
-            dir: dir.path().to_owned(),
-            options,
-            snapshot_every: None,
-            compact_min_bytes: u64::MAX,
-        };
-        let committer = Committer::spawn(backing).unwrap();
-        let commands = committer.commands.clone();
-        let sender = std::thread::spawn(move || {
-            for n in 0..400u32 {
-                let delta = [([n as u8 % 8], Some([n as u8; 1000]))].into_iter().collect();
-                commands.send(Command::Commit(delta)).unwrap();
-            }
-        });
-        let mut most = 0;
-        for _ in 0..400 {
-            committer.committed.recv().unwrap();
-            most = most.max(committer.status.lock().unwrap().stats.delta_bytes);
-        }
-        sender.join().unwrap();
-        committer.close().unwrap();
-        // These values take almost nothing when packed, so that a quarter of their length counts. Twice the limit is overdue.
-        assert!((32 << 10..72 << 10).contains(&most), "{most} bytes were not folded");
-    }
-}
+mod tests;

@@ -64,8 +64,7 @@ impl Durable {
             && let Err(e) = store.let_go()
         {
             warn!("the state cannot be opened again after a snapshot: {e}");
-            self.note(Some(e.to_string()));
-            self.store = None;
+            self.close_failed(&e);
         }
     }
 
@@ -98,8 +97,7 @@ impl Durable {
     fn cannot_compact(&mut self, e: &StoreError) {
         warn!("the database cannot be written anew: {e}; trying again after the next snapshot");
         if !self.store.as_ref().is_some_and(Store::is_usable) {
-            self.note(Some(e.to_string()));
-            self.store = None;
+            self.close_failed(e);
         }
     }
 
@@ -119,12 +117,6 @@ impl Durable {
         if let (Ok(mut status), Some(stats)) = (self.status.lock(), stats) {
             status.snapshot_failing = failing;
             status.stats = stats;
-        }
-    }
-
-    fn note_stats(&self) {
-        if let (Some(store), Ok(mut status)) = (&self.store, self.status.lock()) {
-            status.stats = store.stats();
         }
     }
 }
