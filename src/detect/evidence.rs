@@ -36,7 +36,7 @@ impl Detector {
         let entity = lossy(&guard.entity);
         let value = lossy(&guard.value);
         let before = self.state.guards.set(guard.as_guard());
-        self.services.note(&guard, self.state.agent.newest_day);
+        self.services.note(guard.day, &guard.rule, &guard.value, self.state.agent.newest_day);
         let flood = before >= self.limits.max_alerts_per_day;
         let quiet = self.state.agent.quiet_before_ms.is_some_and(|until| s.event.time_ms < until);
         if flood {

@@ -1,7 +1,8 @@
 //! The working set from the store's records: one thread reads and unpacks them, another one decodes them.
 //!
 //! What is decoded is made by one thread only: malloc keeps memory for each thread apart, and what is made by one and let go by
-//! another costs more than the second core brings.
+//! another costs more than the second core brings. Both are new threads, made one after the other: malloc hands its arenas out in
+//! turn, of which the unit lets it have two, and in one and the same they would wait for each other, record after record.
 
 use crate::alert::Alert;
 use crate::state::State;
@@ -9,7 +10,7 @@ use crate::state::key::{ALERTS, BEHIND_ALERTS, Key};
 use crate::state::restoring::Restoring;
 use crate::store::{Store, codec};
 use crossbeam_channel::{Receiver, Sender, bounded};
-use std::thread::{self, Scope};
+use std::thread::{self, Scope, ScopedJoinHandle};
 
 /// Records that are handed over together, bytes.
 const TOGETHER: usize = 100 * 1024;
@@ -37,10 +38,16 @@ pub(super) fn restore(store: &Store, state: &mut State, max_bytes: usize) -> Res
 fn restore_on(has_cores: bool, together: usize, store: &Store, mut restoring: Restoring<'_>) -> Result<(), String> {
     if has_cores {
         thread::scope(|scope| {
-            for records in read_ahead(scope, store, together)? {
-                records?.each(|key, value| restoring.take(key, value).map_err(|e| e.to_string()))?;
-            }
-            Ok::<_, String>(())
+            let read = read_ahead(scope, store, together)?;
+            let restoring = &mut restoring;
+            let decode = move || {
+                for records in read {
+                    records?.each(|key, value| restoring.take(key, value).map_err(|e| e.to_string()))?;
+                }
+                Ok::<_, String>(())
+            };
+            let decoding = named("decode", scope, decode)?;
+            decoding.join().unwrap_or_else(|_| Err("the thread that decodes ended abnormally".into()))
         })?;
     } else {
         let mut bad = None;
@@ -98,10 +105,18 @@ fn read_ahead<'scope, 'env: 'scope>(
     together: usize,
 ) -> Result<Receiver<Result<Records, String>>, String> {
     let (sender, receiver) = bounded(AHEAD);
-    let spawned =
-        thread::Builder::new().name("restore".into()).spawn_scoped(scope, move || read(store, together, &sender));
-    spawned.map_err(|e| format!("no thread can be started: {e}"))?;
+    named("restore", scope, move || read(store, together, &sender))?;
     Ok(receiver)
+}
+
+/// A thread with a name.
+fn named<'scope, T: Send + 'scope>(
+    name: &str,
+    scope: &'scope Scope<'scope, '_>,
+    run: impl FnOnce() -> T + Send + 'scope,
+) -> Result<ScopedJoinHandle<'scope, T>, String> {
+    let spawned = thread::Builder::new().name(name.into()).spawn_scoped(scope, run);
+    spawned.map_err(|e| format!("no thread can be started: {e}"))
 }
 
 /// Ends early when nobody takes what is read.

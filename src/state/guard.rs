@@ -1,7 +1,7 @@
 //! Guards: what has fired, so that the same does not fire again in its period, and how often it came again.
 
 use super::guard_day::GuardDay;
-use super::key::{Guard, GuardKey, Key};
+use super::key::{Guard, GuardKey, Key, StoredGuard};
 use super::put::Put;
 use super::record::{GuardRecord, SuppressedRecord};
 use crate::alert::EntityKind;
@@ -71,19 +71,16 @@ impl Guards {
         self.len == 0
     }
     /// All guards with their repeats, in no particular order.
-    pub fn iter(&self) -> impl Iterator<Item = (GuardKey, u64)> {
-        self.days.values().flat_map(GuardDay::iter).filter_map(|(key, repeats)| match Key::decode(key)? {
-            Key::Guard(guard) => Some((guard, repeats)),
-            _ => None,
-        })
+    pub fn iter(&self) -> impl Iterator<Item = (StoredGuard<'_>, u64)> {
+        self.days
+            .values()
+            .flat_map(GuardDay::iter)
+            .filter_map(|(key, repeats)| Some((StoredGuard::read(key)?, repeats)))
     }
 
     /// The guards of one day, in no particular order.
-    pub fn of_day(&self, day: Day) -> impl Iterator<Item = GuardKey> {
-        self.days.get(&day).into_iter().flat_map(GuardDay::iter).filter_map(|(key, _)| match Key::decode(key)? {
-            Key::Guard(guard) => Some(guard),
-            _ => None,
-        })
+    pub fn of_day(&self, day: Day) -> impl Iterator<Item = StoredGuard<'_>> {
+        self.days.get(&day).into_iter().flat_map(GuardDay::iter).filter_map(|(key, _)| StoredGuard::read(key))
     }
 
     /// Whether this has not fired yet. If it has, it is counted as a repeat.
@@ -110,15 +107,18 @@ impl Guards {
 
     /// Notes that this has fired. Returns how many alerts of this rule and entity the period had before.
     pub fn set(&mut self, guard: Guard<'_>) -> u32 {
-        self.keep(guard, 0, true)
+        let mut key = std::mem::take(&mut self.key);
+        key.clear();
+        let subject = guard.append_to(&mut key);
+        let before = self.keep(guard.day, &key, subject, (0, true));
+        self.key = key;
+        before
     }
 
-    fn keep(&mut self, guard: Guard<'_>, repeats: u64, dirty: bool) -> u32 {
-        self.key.clear();
-        let subject = guard.append_to(&mut self.key);
-        let day = self.days.entry(guard.day).or_default();
+    fn keep(&mut self, day: Day, key: &[u8], subject: usize, repeats: (u64, bool)) -> u32 {
+        let day = self.days.entry(day).or_default();
         let (len, dirty_before) = (day.len(), day.dirty_count());
-        let before = day.keep(&self.key, subject, (repeats, dirty), &self.hasher);
+        let before = day.keep(key, subject, repeats, &self.hasher);
         self.len += day.len() - len;
         self.dirty += day.dirty_count() - dirty_before;
         before
@@ -212,9 +212,9 @@ impl Guards {
         }
     }
 
-    /// Takes a guard as the store kept it.
-    pub fn restore(&mut self, guard: Guard<'_>, record: &GuardRecord) {
-        self.keep(guard, record.repeats, false);
+    /// Takes a guard as the store kept it, under a key that was [read](StoredGuard::read).
+    pub fn restore(&mut self, key: &[u8], guard: &StoredGuard<'_>, record: &GuardRecord) {
+        self.keep(guard.day, key, guard.subject, (record.repeats, false));
     }
 
     /// Takes a suppression as the store kept it.

@@ -2,6 +2,7 @@
 
 use crate::batch::KeyHasher;
 use hashbrown::HashTable;
+use hashbrown::hash_table::Entry;
 
 /// Number of a guard within its day.
 type GuardId = u32;
@@ -79,31 +80,39 @@ impl GuardDay {
         (repeats, dirty): (u64, bool),
         hasher: &KeyHasher,
     ) -> u32 {
-        let is_new = self.find(key, hasher).is_none();
-        let at = self.keys.len();
+        let GuardDay { keys, guards, by_key, fired, dirty: dirties, leaving } = self;
+        let (at, id) = (keys.len(), guards.len() as GuardId);
+        let place = by_key.entry(
+            hasher.hash(key),
+            |id| key_in(keys, guards, *id) == key,
+            |id| hasher.hash(key_in(keys, guards, *id)),
+        );
+        let is_new = match place {
+            Entry::Occupied(_) => false,
+            Entry::Vacant(place) => {
+                place.insert(id);
+                true
+            }
+        };
         if is_new {
-            self.leaving.clear();
-            self.keys.extend_from_slice(key);
-            let id = self.guards.len() as GuardId;
-            self.guards.push(Held { at, len: key.len() as u32, subject: subject as u32, repeats, dirty, gone: false });
-            let (keys, guards) = (&self.keys, &self.guards);
-            self.by_key.insert_unique(hasher.hash(key), id, |id| hasher.hash(key_in(keys, guards, *id)));
+            leaving.clear();
+            keys.extend_from_slice(key);
+            guards.push(Held { at, len: key.len() as u32, subject: subject as u32, repeats, dirty, gone: false });
             if dirty {
-                self.dirty.push(id);
+                dirties.push(id);
             }
         }
         let name = key.get(..subject).unwrap_or(key);
-        let (keys, hash) = (&self.keys, hasher.hash(name));
-        let fired = self.fired.find_mut(hash, |fired| name_of(keys, fired) == name);
-        match (fired, is_new) {
+        let hash = hasher.hash(name);
+        match (fired.find_mut(hash, |fired| name_of(keys, fired) == name), is_new) {
             (Some(fired), true) => {
                 fired.times += 1;
                 fired.times - 1
             }
             (Some(fired), false) => fired.times,
             (None, true) => {
-                let fired = Fired { at, len: subject as u32, times: 1 };
-                self.fired.insert_unique(hash, fired, |fired| hasher.hash(name_of(keys, fired)));
+                let first = Fired { at, len: subject as u32, times: 1 };
+                fired.insert_unique(hash, first, |fired| hasher.hash(name_of(keys, fired)));
                 0
             }
             (None, false) => 0,

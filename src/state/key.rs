@@ -102,6 +102,44 @@ impl GuardKey {
     }
 }
 
+/// A guard as its key in the store names it.
+#[derive(Clone, Debug)]
+pub struct StoredGuard<'a> {
+    /// See [`GuardKey::day`].
+    pub day: Day,
+    /// See [`GuardKey::rule`].
+    pub rule: Cow<'a, str>,
+    /// See [`GuardKey::kind`].
+    pub kind: EntityKind,
+    /// See [`GuardKey::entity`].
+    pub entity: Cow<'a, [u8]>,
+    /// See [`GuardKey::value`].
+    pub value: &'a [u8],
+    /// How many bytes of the key name the day and who the alert is about; see [`Guard::append_to`].
+    pub subject: usize,
+}
+
+impl<'a> StoredGuard<'a> {
+    /// Reads a key; `None` when the bytes are no guard's. Texts that stand in it as they are, are not copied.
+    pub fn read(key: &'a [u8]) -> Option<StoredGuard<'a>> {
+        let (day, rest) = take_day(key.strip_prefix(GUARDS)?)?;
+        let (rule, rest) = take_text(rest)?;
+        let (kind, rest) = take_kind(rest)?;
+        let (entity, value) = take_text(rest)?;
+        let rule = match rule {
+            Cow::Borrowed(text) => std::str::from_utf8(text).ok()?.into(),
+            Cow::Owned(text) => String::from_utf8(text).ok()?.into(),
+        };
+        Some(StoredGuard { day, rule, kind, entity, value, subject: key.len() - value.len() })
+    }
+
+    /// To keep.
+    pub fn into_key(self) -> GuardKey {
+        let StoredGuard { day, rule, kind, entity, value, .. } = self;
+        GuardKey { day, rule: rule.into_owned(), kind, entity: entity.into_owned(), value: value.to_vec() }
+    }
+}
+
 pub(super) const TAG_ENTITY: u8 = 1;
 pub(super) const TAG_INSTANCE: u8 = 2;
 pub(super) const TAG_BIN: u8 = 3;
@@ -260,14 +298,7 @@ impl Key {
                 }
             }
             b'f' => Some(Key::File(u64::from_be_bytes(rest.try_into().ok()?))),
-            b'g' => {
-                let (day, rest) = take_day(rest)?;
-                let (rule, rest) = take_text(rest)?;
-                let (kind, rest) = take_kind(rest)?;
-                let (entity, value) = take_text(rest)?;
-                let rule = string(rule)?;
-                Some(Key::Guard(GuardKey { day, rule, kind, entity: entity.into(), value: value.to_vec() }))
-            }
+            b'g' => StoredGuard::read(bytes).map(StoredGuard::into_key).map(Key::Guard),
             b'i' => Some(Key::Import(String::from_utf8(rest.to_vec()).ok()?)),
             b'k' => Some(Key::Sink(String::from_utf8(rest.to_vec()).ok()?)),
             b'm' => Some(Key::Model(String::from_utf8(rest.to_vec()).ok()?)),
@@ -383,6 +414,19 @@ mod tests {
             ] {
                 prop_assert_eq!(Key::decode(&key.encode()), Some(key));
             }
+        }
+
+        #[test]
+        fn a_stored_guard_is_split_where_it_was_put_together(
+            kind in kinds(), day in any::<i32>(), rule in "[a-c\u{0}é]{0,4}", entity in prop::collection::vec(0u8..4, 0..5),
+            value in prop::collection::vec(any::<u8>(), 0..6),
+        ) {
+            let guard = GuardKey { day, rule, kind, entity, value };
+            let mut key = Vec::new();
+            let subject = guard.as_guard().append_to(&mut key);
+            let stored = StoredGuard::read(&key).unwrap();
+            prop_assert_eq!(stored.subject, subject);
+            prop_assert_eq!(stored.into_key(), guard);
         }
 
         #[test]

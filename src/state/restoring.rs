@@ -2,12 +2,11 @@
 
 use super::entities::EntityId;
 use super::entity::{Entity, OfModel};
-use super::key::{self, Key};
+use super::key::{self, Key, StoredGuard};
 use super::names::Names;
 use super::record::{BinRecord, EntityRecord, InstanceRecord};
 use super::{BadRecord, State, read};
 use crate::model::histogram::{Bin, Bounds, Instance};
-use std::collections::BTreeMap;
 
 /// Takes the store's records, in the order of their keys.
 pub struct Restoring<'a> {
@@ -28,7 +27,19 @@ pub(super) struct ModelKeys(Vec<Vec<u8>>);
 #[derive(Debug, Default)]
 pub(super) struct Learned {
     own: Option<EntityRecord>,
-    instances: BTreeMap<u16, (InstanceRecord, Vec<Bin>)>,
+    instances: Vec<Found>,
+    /// The bins of all instances: those of one instance follow each other, as their keys do.
+    bins: Vec<Bin>,
+}
+
+/// What was found of an instance.
+#[derive(Debug, Default)]
+struct Found {
+    model: u16,
+    record: InstanceRecord,
+    /// Where its bins begin, and how many there are.
+    from: usize,
+    bins: usize,
 }
 
 impl State {
@@ -88,20 +99,19 @@ impl Restoring<'_> {
     /// The records of the entity in hand are all there.
     fn settle(&mut self) {
         let Some(id) = self.id.take() else { return };
-        let mut learned = std::mem::take(&mut self.learned);
         let state = &mut *self.state;
-        let mut instances = learned.instances(&state.bounds);
+        let (own, mut instances) = (self.learned.own.take(), self.learned.instances(&state.bounds));
         for (model, instance) in &mut instances {
             state.entities.census.count(*model, instance);
             if let Some(count) = state.entities.instance_counts.get_mut(usize::from(*model)) {
                 *count += 1;
             }
         }
-        if let Some(department) = learned.own.as_ref().and_then(|own| own.department.as_deref()) {
+        if let Some(department) = own.as_ref().and_then(|own| own.department.as_deref()) {
             state.entities.set_department(id, Some(department));
         }
         if let Some(entity) = state.entities.get_mut(id) {
-            entity.relearn(learned.own, instances, &state.names);
+            entity.relearn(own, instances, &state.names);
             let (kind, latest) = (entity.kind, entity.latest());
             state.entities.census.moved(kind, None, latest);
         }
@@ -115,12 +125,16 @@ impl Restoring<'_> {
 impl State {
     /// A record that is no entity's.
     fn restore_other(&mut self, key: &[u8], value: &[u8]) -> Result<(), BadRecord> {
+        // There may be a hundred thousand of them.
+        if let Some(guard) = StoredGuard::read(key) {
+            self.guards.restore(key, &guard, &read(key, value)?);
+            return Ok(());
+        }
         match Key::decode(key).ok_or_else(|| BadRecord::unknown(key))? {
             Key::Agent => self.agent = read(key, value)?,
             Key::File(id) => {
                 self.files.insert(id, read(key, value)?);
             }
-            Key::Guard(guard) => self.guards.restore(guard.as_guard(), &read(key, value)?),
             Key::Sink(name) => {
                 self.sinks.insert(name, read(key, value)?);
             }
@@ -128,7 +142,13 @@ impl State {
                 self.guards.restore_suppressed(day, rule, kind, entity, read(key, value)?);
             }
             Key::Silenced(exception, rule) => self.silenced.restore(exception, rule, read(key, value)?),
-            Key::Alert(_) | Key::Import(_) | Key::Model(_) | Key::Entity(..) | Key::Instance(..) | Key::Bin(..) => {}
+            Key::Guard(_)
+            | Key::Alert(_)
+            | Key::Import(_)
+            | Key::Model(_)
+            | Key::Entity(..)
+            | Key::Instance(..)
+            | Key::Bin(..) => {}
         }
         Ok(())
     }
@@ -192,11 +212,18 @@ impl Learned {
         let (tag, rest) = key.get(prefix_len..).and_then(<[u8]>::split_first).ok_or_else(|| BadRecord::unknown(key))?;
         match (*tag, models.split(rest)) {
             (key::TAG_ENTITY, _) if rest.is_empty() => self.own = Some(read(key, value)?),
-            (key::TAG_INSTANCE, Some((model, []))) => self.instance(model).0 = read(key, value)?,
+            (key::TAG_INSTANCE, Some((model, []))) => {
+                let record = read(key, value)?;
+                self.note(model, |found| found.record = record);
+            }
             (key::TAG_BIN, Some((model, feature))) => {
-                let record: BinRecord = read(key, value)?;
-                let bin = Bin::restored(feature.into(), record.days, record.first_ms, record.last_ms);
-                self.instance(model).1.push(bin);
+                let BinRecord { days, first_ms, last_ms } = read(key, value)?;
+                let at = self.bins.len();
+                self.bins.push(Bin::restored(feature.into(), days, first_ms, last_ms));
+                self.note(model, |found| {
+                    found.from = if found.bins == 0 { at } else { found.from };
+                    found.bins += 1;
+                });
             }
             _ if Key::decode(key).is_none() => return Err(BadRecord::unknown(key)),
             _ => {}
@@ -204,16 +231,29 @@ impl Learned {
         Ok(())
     }
 
-    fn instance(&mut self, model: u16) -> &mut (InstanceRecord, Vec<Bin>) {
-        self.instances.entry(model).or_default()
+    /// Notes something of an instance.
+    fn note(&mut self, model: u16, note: impl FnOnce(&mut Found)) {
+        if let Some(found) = self.instances.iter_mut().find(|found| found.model == model) {
+            return note(found);
+        }
+        let mut found = Found { model, ..Found::default() };
+        note(&mut found);
+        self.instances.push(found);
     }
 
-    /// The instances by model.
+    /// The instances by model. Each list of bins takes the memory that it needs, at once.
     fn instances(&mut self, bounds: &[Bounds]) -> Vec<OfModel> {
-        let of_model = |(model, (meta, bins)): (u16, (InstanceRecord, Vec<Bin>))| {
-            let bounds = bounds.get(usize::from(model))?;
-            Some((model, Instance::restore(meta.latest, meta.saturated, bins, bounds)))
-        };
-        std::mem::take(&mut self.instances).into_iter().filter_map(of_model).collect()
+        self.instances.sort_unstable_by_key(|found| found.from);
+        let mut all = self.bins.drain(..);
+        let mut instances = Vec::with_capacity(self.instances.len());
+        for Found { model, record, bins, .. } in self.instances.drain(..) {
+            let mut own = Vec::with_capacity(bins);
+            own.extend(all.by_ref().take(bins));
+            if let Some(bounds) = bounds.get(usize::from(model)) {
+                instances.push((model, Instance::restore(record.latest, record.saturated, own, bounds)));
+            }
+        }
+        instances.sort_unstable_by_key(|(model, _)| *model);
+        instances
     }
 }

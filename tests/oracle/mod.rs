@@ -331,7 +331,7 @@ impl Agent {
     fn guards(&self) -> BTreeMap<(i32, String, String, String), u64> {
         let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
         let guards = self.detector.state.guards.iter();
-        guards.map(|(g, n)| ((g.day, g.rule.clone(), text(&g.entity), text(&g.value)), n)).collect()
+        guards.map(|(g, n)| ((g.day, g.rule.to_string(), text(&g.entity), text(g.value)), n)).collect()
     }
 }
 
