@@ -1,10 +1,10 @@
 //! The store thread: commits deltas one after the other, folds when there is nothing else to do, and answers scans.
 //!
 //! A commit that fails is tried again with back-off after the store was opened anew; the values are absolute, so trying
-//! again is harmless. A store that something else has closed, such as a fold, is opened anew without waiting for a commit: events
-//! may need it first, and whoever asks for the status. While that goes on nothing else is committed, detection stops at its limit, and reading stops
-//! behind it: the spool is the queue. A store that has lost commits ends the agent: the working set knows more than the
-//! store does, and only a start can bring the two together again.
+//! again is harmless. While that goes on nothing else is committed, detection stops at its limit, and reading stops
+//! behind it: the spool is the queue. What else fails, such as a fold, closes the store, too. It is opened anew without waiting
+//! for a commit: an event may need it first, and whoever asks for the status. A store that has lost commits ends the agent: the
+//! working set knows more than the store does, and only a start can bring the two together again.
 
 mod saving;
 mod setback;
@@ -198,7 +198,7 @@ struct Durable {
     compact_min_bytes: u64,
     /// When a closed store is opened again.
     closed: Setback,
-    /// When folding is tried again: until then the store is open, and can be read.
+    /// When folding is tried again. The store is open before that, and can be read.
     folding: Setback,
     status: Arc<Mutex<CommitStatus>>,
     loads: Sender<Loaded>,

@@ -88,7 +88,7 @@ pub enum StoreError {
         source: io::Error,
     },
     /// The store has failed before; it must be opened again.
-    #[error("{}: the store is closed after an earlier failure; open it again", path.display())]
+    #[error("{}: the store is closed after an earlier failure; the agent opens it again by itself", path.display())]
     Failed {
         /// The state directory.
         path: PathBuf,
