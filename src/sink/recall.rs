@@ -25,6 +25,8 @@ const TAIL: u64 = 4 << 20;
 pub(super) const COPIES: usize = 2;
 /// The same after a truncation, when not all that is looked for has been found.
 const MOST_COPIES: usize = 8;
+/// How often everything is read anew when it is rotated meanwhile.
+const ATTEMPTS: usize = 5;
 
 /// Alerts that were delivered after a mark.
 #[derive(Debug, Default)]
@@ -37,12 +39,28 @@ pub(super) struct Recalled {
 
 /// Reads what was delivered to the alert file at `path` since `mark`. A file that was rotated by renaming is found beside it.
 pub(super) fn recall(path: &Path, mark: FileMark) -> Recalled {
-    let mut found = Recalled::default();
-    match read_all(path, mark, &mut found) {
-        Ok(()) => found,
-        Err(e) => {
-            log::warn!("{}: cannot be read back: {e}", path.display());
-            Recalled { lost: true, ..Recalled::default() }
+    recall_once_listed(path, mark, || {})
+}
+
+/// The same; `listed` is called whenever it is known which files there are, and none has been read.
+fn recall_once_listed(path: &Path, mark: FileMark, mut listed: impl FnMut()) -> Recalled {
+    let mut attempt = 1;
+    loop {
+        let mut found = Recalled::default();
+        let read = files_since(path, mark).and_then(|files| {
+            listed();
+            read_all(&files, mark, &mut found)?;
+            Ok(files.all.iter().all(is_still_there))
+        });
+        match read {
+            Ok(true) => return found,
+            // Rotated while it was read: what one file no longer had, another one had not yet.
+            Ok(false) | Err(_) if attempt < ATTEMPTS => attempt += 1,
+            Ok(false) => return Recalled { lost: true, ..found },
+            Err(e) => {
+                log::warn!("{}: cannot be read back: {e}", path.display());
+                return Recalled { lost: true, ..Recalled::default() };
+            }
         }
     }
 }
@@ -55,29 +73,42 @@ pub(super) fn id_number(id: &[u8]) -> Option<u128> {
     u128::from_str_radix(std::str::from_utf8(id).ok()?, 16).ok()
 }
 
-fn read_all(path: &Path, mark: FileMark, found: &mut Recalled) -> io::Result<()> {
+/// The alert file and those beside it that may hold alerts since a mark.
+struct Files {
+    /// Oldest first; the file at the path is last.
+    all: Vec<(PathBuf, Metadata)>,
+    /// Which of them is the file of the mark.
+    marked: Option<usize>,
+}
+
+fn files_since(path: &Path, mark: FileMark) -> io::Result<Files> {
     let current = match path.symlink_metadata() {
         Ok(about) if about.is_file() => Some((path.to_owned(), about)),
         Ok(_) => None,
         Err(e) if e.kind() == io::ErrorKind::NotFound => None,
         Err(e) => return Err(e),
     };
-    // Oldest first. A marked file that was renamed is known by its inode, whatever its name.
-    let mut files: Vec<(PathBuf, Metadata)> = beside(path)
+    // A marked file that was renamed is known by its inode, whatever its name.
+    let mut all: Vec<(PathBuf, Metadata)> = beside(path)
         .into_iter()
         .filter(|(other, about)| (is_named_after(other, path) && about.len() > 0) || is_marked(about, mark))
         .collect();
-    files.sort_by_key(|(_, about)| modified(about));
-    files.extend(current);
-    let marked = files.iter().position(|(_, about)| is_marked(about, mark));
-    let intact = marked.and_then(|at| files.get(at)).map_or(Ok(false), |(file, _)| is_intact(file, mark))?;
+    all.sort_by_key(|(_, about)| modified(about));
+    all.extend(current);
+    let marked = all.iter().position(|(_, about)| is_marked(about, mark));
+    Ok(Files { all, marked })
+}
+
+fn read_all(files: &Files, mark: FileMark, found: &mut Recalled) -> io::Result<()> {
+    let Files { all, marked } = files;
+    let intact = marked.and_then(|at| all.get(at)).map_or(Ok(false), |(file, _)| is_intact(file, mark))?;
     let mut copied = false;
     // Without a mark the first file came after it, so all of the current one counts.
-    let first = marked.unwrap_or(files.len().saturating_sub(1));
-    let oldest_copy = files.get(first.saturating_sub(COPIES)).map(|(_, about)| modified(about));
-    for (at, (file, about)) in files.iter().enumerate() {
+    let first = marked.unwrap_or(all.len().saturating_sub(1));
+    let oldest_copy = all.get(first.saturating_sub(COPIES)).map(|(_, about)| modified(about));
+    for (at, (file, about)) in all.iter().enumerate() {
         match () {
-            () if Some(at) == marked => scan_tail(file, if intact { mark.length } else { 0 }, found)?,
+            () if Some(at) == *marked => scan_tail(file, if intact { mark.length } else { 0 }, found)?,
             () if at >= first => scan(file, 0, found)?,
             // Not touched since the mark, unless it is a copy that was made before a truncation.
             () if Some(modified(about)) >= oldest_copy => {
@@ -89,6 +120,12 @@ fn read_all(path: &Path, mark: FileMark, found: &mut Recalled) -> io::Result<()>
     }
     found.lost |= mark != FileMark::ABSENT && !intact && !(marked.is_some() && copied);
     Ok(())
+}
+
+/// Whether a file that was listed so is where it was, and has not been truncated.
+fn is_still_there((file, before): &(PathBuf, Metadata)) -> bool {
+    let is_same = |now: Metadata| now.dev() == before.dev() && now.ino() == before.ino() && now.len() >= before.len();
+    file.symlink_metadata().is_ok_and(is_same)
 }
 
 fn is_marked(about: &Metadata, mark: FileMark) -> bool {
@@ -248,6 +285,51 @@ mod tests {
                     assert_eq!(id_of_line(&line.as_bytes()[..end]), None, "cut at {end}: {line}");
                 }
             }
+        }
+    }
+
+    /// Between the list of the files and the reading of them, in every way in which an alert file is rotated.
+    #[test]
+    fn a_rotation_while_it_is_read_back_hides_nothing() {
+        let line = |n| format!("{}\n", render(AlertFormat::Json, &detection(n), &agent()));
+        let text: String = (1..=9).map(line).collect();
+        let copy_and_truncate = |path: &Path, n: usize| {
+            std::fs::copy(path, path.with_extension(format!("jsonl.{n}"))).unwrap();
+            std::fs::write(path, "").unwrap();
+        };
+        let rename = |path: &Path, n: usize| std::fs::rename(path, path.with_extension(format!("jsonl.{n}"))).unwrap();
+        let rename_and_create = |path: &Path, n: usize| {
+            rename(path, n);
+            std::fs::write(path, "").unwrap();
+        };
+        type Way<'a> = &'a dyn Fn(&Path, usize);
+        for (way, rotate) in [&copy_and_truncate as Way<'_>, &rename, &rename_and_create].into_iter().enumerate() {
+            let dir = tempfile::tempdir().unwrap();
+            let path = dir.path().join("alerts.jsonl");
+            std::fs::write(&path, &text).unwrap();
+            let about = path.metadata().unwrap();
+            let mark = FileMark { device: about.dev(), inode: about.ino(), length: line(1).len() as u64 };
+            let mut times = 0;
+            let found = recall_once_listed(&path, mark, || {
+                times += 1;
+                if times == 1 {
+                    rotate(&path, times);
+                }
+            });
+            let ids: HashSet<u128> = found.delivered.into_keys().collect();
+            assert!((2..=9).all(|id| ids.contains(&id)), "{way}: {ids:?}");
+            assert!(!found.lost && times == 2, "{way}: listed {times} times");
+
+            // One that never ends is given up, and it is said that something may be missing.
+            std::fs::write(&path, &text).unwrap();
+            let mut times = 0;
+            let found = recall_once_listed(&path, mark, || {
+                times += 1;
+                rotate(&path, 10 + times);
+                std::fs::write(path.with_extension("new"), &text).unwrap();
+                std::fs::rename(path.with_extension("new"), &path).unwrap();
+            });
+            assert!(found.lost && times == ATTEMPTS, "{way}: listed {times} times");
         }
     }
 
