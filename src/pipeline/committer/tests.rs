@@ -1,3 +1,5 @@
+//! Failures, and commits without a pause, as the store thread takes them.
+
 use super::*;
 use crate::state::record::SCHEMA;
 use crate::store::OnDamage;
