@@ -1,7 +1,7 @@
 //! Cases in folders: `tests/cases/<behaviour>/spool/*` in, `alerts.jsonl`, `state.jsonl` and `files.txt` out.
 //!
 //! Each case runs in ways that must not differ: one worker, four workers, hardly any memory for what is learned, a restart
-//! between any two files, and a second replay over the kept state, which must find nothing new. `UPDATE_EXPECT=1` writes the expected files.
+//! between any two files, after which users and hosts come back at once or as they are met, and a second replay over the kept state, which must find nothing new. `UPDATE_EXPECT=1` writes the expected files.
 //! `case.toml` may hold a config; its line `# now: 2026-03-22` sets the clock.
 
 use crate::support::{Outcome, Replay};
@@ -63,6 +63,14 @@ fn every_case_gives_its_alerts_and_state_whatever_the_threads_and_restarts() {
             restarted.step(std::slice::from_ref(file));
         }
         assert_eq!(restarted.outcome(), one, "{}: restarts between the files change the outcome", case.display());
+
+        for bytes in [0, usize::MAX] {
+            let mut reluctant = replay(2).resident(bytes).reluctant();
+            for file in &files {
+                reluctant.step(std::slice::from_ref(file));
+            }
+            assert_eq!(reluctant.outcome(), one, "{}: who comes back when differs", case.display());
+        }
 
         restarted.step(&files);
         assert_eq!(

@@ -34,4 +34,39 @@ fn with_hardly_any_memory_alerts_and_state_are_the_same() {
         assert!(outcome.alerts == all.alerts, "other alerts with {bytes} bytes");
         assert!(outcome.state == all.state, "another state with {bytes} bytes");
     }
+    for bytes in [0, 100_000, usize::MAX] {
+        let mut replay = Replay::with(settings.clone(), Arc::clone(&content)).resident(bytes).reluctant();
+        files.iter().for_each(|file| _ = replay.step(std::slice::from_ref(file)));
+        let outcome = replay.outcome();
+        assert!(outcome.alerts == all.alerts, "other alerts with restarts, {bytes} bytes");
+        assert!(outcome.state == all.state, "another state with restarts, {bytes} bytes");
+    }
+}
+
+/// Who leaves for good follows from everybody: after a restart nobody may leave before all are there.
+#[test]
+fn whom_a_limit_makes_leave_is_the_same_whoever_has_come_back_by_then() {
+    let dir = TempDir::new().unwrap();
+    let office = Options { users: 120, days: 3, rate: 0.5, profile: Profile::Training, ..Options::default() };
+    simulate::write(&office, dir.path()).unwrap();
+    let mut files: Vec<PathBuf> = fs::read_dir(dir.path().join("spool")).unwrap().map(|e| e.unwrap().path()).collect();
+    files.sort();
+    let content = Arc::new(content::load(&Settings::default().detection).unwrap());
+    for (max_entities, max_instances) in [(40, 1_000), (1_000, 25), (1_000, 1_000)] {
+        let mut settings = Settings::default();
+        (settings.limits.max_entities, settings.limits.max_instances) = (max_entities, max_instances);
+        (settings.limits.read_bytes, settings.limits.workers) = (4 << 10, 2);
+        let new = || Replay::with(settings.clone(), Arc::clone(&content));
+        let in_steps = |mut replay: Replay| {
+            files.iter().for_each(|file| _ = replay.step(std::slice::from_ref(file)));
+            replay.outcome()
+        };
+        let whole = new().over(&files);
+        assert!(in_steps(new()) == whole, "{max_entities} entities, {max_instances} instances");
+        assert!(
+            in_steps(new().reluctant()) == whole,
+            "{max_entities} entities, {max_instances} instances, as they are met"
+        );
+        assert!(in_steps(new().reluctant().resident(0)) == whole, "and hardly any memory");
+    }
 }

@@ -6,6 +6,8 @@ use exfil_agent::config::{FileSinkSettings, FormatSetting, FsyncSetting, Setting
 use exfil_agent::content::{self, Content};
 use exfil_agent::event::{EventType, Oddity, Reject};
 use exfil_agent::pipeline::detecting::{Progress, TimeSource};
+use exfil_agent::pipeline::opening::StatePlan;
+use exfil_agent::pipeline::restoring::Others;
 use exfil_agent::pipeline::{Pipeline, Plan, SinkPlan};
 use exfil_agent::sink::FileSink;
 use exfil_agent::source::Mode;
@@ -35,6 +37,7 @@ pub struct Replay {
     pub content: Arc<Content>,
     now: i64,
     dir: TempDir,
+    others: Others,
 }
 
 impl Replay {
@@ -44,18 +47,24 @@ impl Replay {
         let content = Arc::new(content::load(&settings.detection).unwrap_or_else(|f| panic!("{f}")));
         let now = config.lines().find_map(|l| l.strip_prefix("# now: ")).unwrap_or("2026-12-31");
         let now = exfil_agent::calendar::Zone::utc().parse(&format!("{now}T12:00:00")).unwrap();
-        Replay { settings, content, now, dir: TempDir::new().unwrap() }
+        Replay { settings, content, now, dir: TempDir::new().unwrap(), others: Others::AtOnce }
     }
 
     /// With content that is compiled already.
     pub fn with(settings: Settings, content: Arc<Content>) -> Replay {
         let now = exfil_agent::calendar::Zone::utc().parse("2026-12-31T12:00:00").unwrap();
-        Replay { settings, content, now, dir: TempDir::new().unwrap() }
+        Replay { settings, content, now, dir: TempDir::new().unwrap(), others: Others::AtOnce }
     }
 
     /// The same, with so much memory for what is learned about users and hosts, bytes.
     pub fn resident(mut self, bytes: usize) -> Replay {
         self.settings.limits.max_resident_bytes = bytes;
+        self
+    }
+
+    /// The same, with users and hosts that are left in the store until an event is about them.
+    pub fn reluctant(mut self) -> Replay {
+        self.others = Others::Last;
         self
     }
 
@@ -74,8 +83,8 @@ impl Replay {
             content: Arc::clone(&self.content),
             directory: None,
             mode,
-            state_dir: Some(self.state_dir()),
-            accept_empty_state: false,
+            state: Some(StatePlan::new(self.state_dir(), &self.settings, false)),
+            others: self.others,
             sinks: vec![SinkPlan {
                 name: "file".into(),
                 min_score: 0,

@@ -1,6 +1,6 @@
 //! `exfil-agent check`: every fault of config and content at once.
 
-use super::{load_for_run, say};
+use super::{Settings, load_for_run, say};
 use crate::config::DEFAULT_CONFIG;
 use crate::content::{self, Faults};
 use crate::exit::Failure;
@@ -18,10 +18,11 @@ pub struct Arguments {
 
 /// Runs the command.
 pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
-    let (settings, content, _) = load_for_run(&arguments.config, |settings| {
+    let also = |settings: &Settings| {
         super::warn_of_strangers(Some(&arguments.config), settings);
         Faults::default()
-    })?;
+    };
+    let (settings, content, _) = load_for_run(&arguments.config, also, |_| {})?;
     content::notes(&content, &settings.detection.timezone).iter().for_each(|note| eprintln!("warning: {note}"));
     let mut faults = Faults::default();
     let layers = content::gather(&settings.detection, &mut faults);

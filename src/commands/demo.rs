@@ -11,6 +11,8 @@ use crate::content::Content;
 use crate::ctl::output;
 use crate::exit::{self, Failure};
 use crate::pipeline::detecting::TimeSource;
+use crate::pipeline::opening::StatePlan;
+use crate::pipeline::restoring::Others;
 use crate::pipeline::{Pipeline, Plan};
 use crate::simulate::{self, Options};
 use crate::source::Mode;
@@ -60,8 +62,8 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
         content: content.clone(),
         directory,
         mode: Mode::Once { paths: vec![office.join("spool")], format: FormatSetting::Auto },
-        state_dir: Some(settings.state.dir.clone()),
-        accept_empty_state: false,
+        state: Some(StatePlan::new(settings.state.dir.clone(), &settings, false)),
+        others: Others::AtOnce,
         sinks: vec![replay::file_sink(&dir.join("alerts.jsonl"), true)?],
         time: TimeSource::Fixed(end_ms),
         drain_fully: true,

@@ -90,10 +90,18 @@ fn warn_of_strangers(config: Option<&Path>, settings: &Settings) {
 type ForRun = (Settings, Arc<Content>, Option<Arc<Directory>>);
 
 /// Settings, content and directory of a config, which must be there, as `run` needs them. Every fault at once: those of the
-/// config, those that `also` finds in its settings, and those of what it names.
-fn load_for_run(path: &Path, also: impl FnOnce(&Settings) -> Faults) -> Result<ForRun, Faults> {
+/// config, those that `also` finds in its settings, and those of what it names. Where there are none before the latter is read,
+/// `then` is told.
+fn load_for_run(
+    path: &Path,
+    also: impl FnOnce(&Settings) -> Faults,
+    then: impl FnOnce(&Settings),
+) -> Result<ForRun, Faults> {
     let (settings, mut faults) = config::load_for_run(path);
     faults.0.extend(also(&settings).0);
+    if faults.0.is_empty() {
+        then(&settings);
+    }
     match read_content(&settings) {
         Ok((content, directory)) => faults.check((settings, content, directory)),
         Err(more) => {

@@ -9,6 +9,8 @@ use crate::compare::Input;
 use crate::config::{FileSinkSettings, FormatSetting, FsyncSetting};
 use crate::exit::{self, Failure};
 use crate::pipeline::detecting::TimeSource;
+use crate::pipeline::opening::StatePlan;
+use crate::pipeline::restoring::Others;
 use crate::pipeline::{Pipeline, Plan, SinkPlan};
 use crate::sink::{FileSink, StdoutSink};
 use crate::source::Mode;
@@ -93,13 +95,14 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     }
     let (told, detection) = (Arc::clone(&content), settings.detection.clone());
     settings.sink_file = None;
+    let state = arguments.state.clone().map(|dir| StatePlan::new(dir, &settings, false));
     let plan = Plan {
         settings,
         content,
         directory,
         mode: Mode::Once { paths: arguments.paths.clone(), format },
-        state_dir: arguments.state.clone(),
-        accept_empty_state: false,
+        state,
+        others: Others::AtOnce,
         sinks,
         time: TimeSource::Fixed(now),
         drain_fully: true,

@@ -16,6 +16,7 @@ use crate::content::Content;
 use crate::enrich::Directory;
 use crate::exit::{self, Failure};
 use crate::pipeline::detecting::{Progress, TimeSource};
+use crate::pipeline::restoring::Others;
 use crate::pipeline::{Pipeline, Plan, SinkPlan};
 use crate::source::Mode;
 use collector::Collector;
@@ -153,8 +154,8 @@ fn start(
         content: Arc::clone(&side.content),
         directory: side.directory.clone(),
         mode: Mode::Once { paths: input.paths.clone(), format: input.format },
-        state_dir: None,
-        accept_empty_state: false,
+        state: None,
+        others: Others::AtOnce,
         sinks: vec![SinkPlan { name: "compare".into(), min_score: 0, open: Box::new(move |_| Box::new(collector)) }],
         time: TimeSource::Fixed(input.now_ms),
         drain_fully: true,

@@ -10,12 +10,29 @@ use crate::rule::{Counted, Prevalence, Verdict};
 use crate::state::entities::EntityId;
 use crate::state::entity::Entity;
 
+/// Whom the store is asked for.
+#[derive(Debug, Default)]
+pub struct Absent {
+    /// Users and hosts whose knowledge is in the store alone and that some event asks about or adds to, each once.
+    pub away: Vec<EntityId>,
+    /// Users and hosts that memory does not have, each once: new ones, unless the store has records of them.
+    pub unknown: Vec<(EntityKind, Vec<u8>)>,
+}
+
+impl Absent {
+    /// Whether nobody is absent.
+    pub fn is_empty(&self) -> bool {
+        self.away.is_empty() && self.unknown.is_empty()
+    }
+}
+
 impl Detector {
-    /// Users and hosts whose knowledge is in the store alone and that some event of the batch asks about or adds to, each once.
-    pub fn absent(&self, batch: &EventBatch) -> Vec<EntityId> {
+    /// Who has to come into memory for a batch.
+    pub fn absent(&self, batch: &EventBatch) -> Absent {
         let entities = &self.state.entities;
-        let mut absent = Vec::new();
-        if !entities.is_any_away() {
+        let mut absent = Absent::default();
+        let is_some_missing = self.state.is_some_missing();
+        if !entities.is_any_away() && !is_some_missing {
             return absent;
         }
         let text = batch.text();
@@ -23,18 +40,33 @@ impl Detector {
             for (kind, key, hash) in
                 [(EntityKind::User, event.user, event.user_hash), (EntityKind::Host, event.host, event.host_hash)]
             {
-                if let Some(id) = entities.find(kind, text.get(key), hash)
-                    && let Some(entity) = entities.get(id)
+                let key = text.get(key);
+                let Some(id) = entities.find(kind, key, hash) else {
+                    if is_some_missing && !key.is_empty() {
+                        absent.unknown.push((kind, key.to_vec()));
+                    }
+                    continue;
+                };
+                if let Some(entity) = entities.get(id)
                     && entity.is_away()
                     && (self.is_new_for(event, entity) || self.asks(batch, event) || self.moves(batch, event, id))
                 {
-                    absent.push(id);
+                    absent.away.push(id);
                 }
             }
         }
-        absent.sort_unstable();
-        absent.dedup();
+        absent.away.sort_unstable();
+        absent.away.dedup();
+        absent.unknown.sort_unstable();
+        absent.unknown.dedup();
         absent
+    }
+
+    /// Whether judging a batch may make somebody leave for good while some are missing: all of them must be there then.
+    pub fn needs_everybody(&self, batch: &EventBatch) -> bool {
+        let new = batch.events.len() * 2 + batch.trainings.len();
+        self.state.is_some_missing()
+            && self.state.may_reach(new, self.limits.max_entities.min(self.limits.max_instances))
     }
 
     /// Whether the event's day or type may have to be noted.

@@ -3,7 +3,7 @@
 //! The only owner of the working set. Time comes from events; the collector's day enters as a number
 //! ([`Detector::set_clock`]) and decides nothing but what lies in the future. No I/O.
 
-mod absent;
+pub mod absent;
 pub mod counted;
 mod evidence;
 mod history;

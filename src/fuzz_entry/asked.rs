@@ -5,6 +5,8 @@
 use crate::config::Settings;
 use crate::control::{Control, Request, Response, serve};
 use crate::pipeline::detecting::TimeSource;
+use crate::pipeline::opening::StatePlan;
+use crate::pipeline::restoring::Others;
 use crate::pipeline::{Pipeline, Plan};
 use crate::source::Mode;
 use std::io::{Read, Write};
@@ -40,8 +42,8 @@ fn agent() -> &'static Agent {
             content: Arc::new(content),
             directory: None,
             mode: Mode::Live(Vec::new()),
-            state_dir: Some(settings.state.dir.clone()),
-            accept_empty_state: false,
+            state: Some(StatePlan::new(settings.state.dir.clone(), &settings, false)),
+            others: Others::AtOnce,
             sinks: Vec::new(),
             time: TimeSource::Fixed(1_600_000_000_000),
             drain_fully: false,

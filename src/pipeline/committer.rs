@@ -11,7 +11,8 @@ mod setback;
 
 use super::latency::Latency;
 use crate::exit::{self, Failure};
-use crate::store::{Delta, Known, Store, StoreError, StoreOptions, StoreStats};
+use crate::state::key::BEHIND_USERS;
+use crate::store::{Delta, Known, Records, Store, StoreError, StoreOptions, StoreStats};
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded, select};
 use log::{error, info, warn};
 use saving::Snapshots;
@@ -24,6 +25,9 @@ use std::time::{Duration, Instant};
 /// Fold steps before the next commit where folding does not keep up: some 100 ms.
 const STEPS_BETWEEN_COMMITS: usize = 64;
 
+/// Records of users and hosts that are handed over together at a start, bytes: some milliseconds' work for both threads.
+const TOGETHER: usize = 1 << 20;
+
 /// What the store thread can be asked.
 pub enum Command {
     /// Commit this; the answer goes to the commit channel.
@@ -32,6 +36,8 @@ pub enum Command {
     Scan(Scan),
     /// Read all records that begin with one of these.
     Load(Vec<Vec<u8>>),
+    /// Read on from this key to the last user.
+    Restore(Vec<u8>),
     /// Close and end.
     Close,
 }
@@ -80,6 +86,9 @@ pub struct CommitStatus {
 /// Records by prefix.
 pub type Loaded = Result<Vec<Vec<(Vec<u8>, Vec<u8>)>>, StoreError>;
 
+/// Some users and hosts with all their records, and the key of the next one.
+pub type Restored = Result<(Records, Option<Vec<u8>>), StoreError>;
+
 /// Where state is kept.
 pub enum Backing {
     /// In a directory, durable.
@@ -107,6 +116,8 @@ pub struct Committer {
     pub committed: Receiver<Delta>,
     /// The answers to [`Command::Load`].
     pub loaded: Receiver<Loaded>,
+    /// The answers to [`Command::Restore`].
+    pub restored: Receiver<Restored>,
     /// Whether anything is kept: else there is nothing to load.
     pub keeps: bool,
     /// How commits are doing.
@@ -120,6 +131,7 @@ impl Committer {
         let (commands, inbox) = bounded(4);
         let (done, committed) = bounded(4);
         let (loads, loaded) = bounded(4);
+        let (restores, restored) = bounded(4);
         let status = Arc::new(Mutex::new(CommitStatus::default()));
         let shared = Arc::clone(&status);
         let keeps = matches!(backing, Backing::Durable { .. });
@@ -137,6 +149,7 @@ impl Committer {
                     folding: Setback::default(),
                     status: shared,
                     loads,
+                    restores,
                 }
                 .run(&inbox, &done)
             }
@@ -145,7 +158,7 @@ impl Committer {
                 Ok(())
             }
         })?;
-        Ok(Committer { commands, committed, loaded, keeps, status, thread })
+        Ok(Committer { commands, committed, loaded, restored, keeps, status, thread })
     }
 
     /// Closes the store and waits for the thread.
@@ -183,6 +196,8 @@ fn volatile(inbox: &Receiver<Command>, done: &Sender<Delta>, loads: &Sender<Load
             Command::Load(prefixes) => {
                 let _ = loads.send(Ok(prefixes.iter().map(|_| Vec::new()).collect()));
             }
+            // Nothing was opened, so nobody is missing.
+            Command::Restore(_) => {}
             Command::Close => return,
         }
     }
@@ -202,6 +217,7 @@ struct Durable {
     folding: Setback,
     status: Arc<Mutex<CommitStatus>>,
     loads: Sender<Loaded>,
+    restores: Sender<Restored>,
 }
 
 impl Durable {
@@ -231,6 +247,7 @@ impl Durable {
                 }
                 Some(Command::Scan(scan)) => self.scan(scan),
                 Some(Command::Load(prefixes)) => self.load(&prefixes),
+                Some(Command::Restore(from)) => self.restore(&from),
                 Some(Command::Close) => break,
                 None => self.fold(),
             }
@@ -282,7 +299,8 @@ impl Durable {
         Ok(match &mut self.store {
             Some(store) => store,
             closed => {
-                let store = Store::open_again(&self.dir, &self.options, &self.known)?;
+                let mut store = Store::open_again(&self.dir, &self.options, &self.known)?;
+                store.let_go()?;
                 info!("the state in {} is open again", self.dir.display());
                 self.known = store.known();
                 closed.insert(store)
@@ -335,6 +353,7 @@ impl Durable {
                     recv(inbox) -> command => match command {
                         Ok(Command::Scan(scan)) => self.scan(scan),
                         Ok(Command::Load(prefixes)) => self.load(&prefixes),
+                        Ok(Command::Restore(from)) => self.restore(&from),
                         Ok(Command::Commit(_)) => {}
                         Ok(Command::Close) | Err(_) => return Ok(None),
                     },
@@ -389,6 +408,18 @@ impl Durable {
             None => Err(StoreError::Failed { path: self.dir.clone() }),
         };
         let _ = self.loads.send(answer);
+    }
+
+    fn restore(&mut self, from: &[u8]) {
+        let answer = match &self.store {
+            Some(store) => store.families(from, BEHIND_USERS, TOGETHER),
+            None => Err(StoreError::Failed { path: self.dir.clone() }),
+        };
+        let was_last = matches!(answer, Ok((_, None)));
+        let _ = self.restores.send(answer);
+        if was_last {
+            self.let_go();
+        }
     }
 
     fn note_commit(&self) {

@@ -7,6 +7,7 @@ use super::committer::{Command, Committer};
 use super::dead_letter::DeadLetters;
 use super::line::Line;
 use super::outbox::{Delivered, Outbox};
+use super::restoring::{Others, Restoring};
 use crate::alert::Alert;
 use crate::batch::EventBatch;
 use crate::calendar::{Zone, wall_clock_ms};
@@ -90,6 +91,8 @@ pub struct Detecting {
     pub progress: Box<dyn FnMut(&Progress) + Send>,
     /// Whether to wait without limit for sinks at the end (`replay`).
     pub drain_fully: bool,
+    /// When users and hosts are read back that no event is about.
+    pub others: Others,
     /// Where rejected records are copied.
     pub dead_letters: DeadLetters,
     /// Set when reading is to end.
@@ -134,6 +137,7 @@ impl Detecting {
     pub fn run(mut self) -> Result<(Detector, Progress), Failure> {
         let mut line = Line::default();
         let max_resident = if self.committer.keeps { self.limits.max_resident_bytes } else { usize::MAX };
+        let mut restoring = Restoring::new(max_resident);
         let mut raised: Vec<(u64, Alert)> = Vec::new();
         let mut in_flight: Option<InFlight> = None;
         let mut acks_since: Option<Instant> = None;
@@ -160,7 +164,12 @@ impl Detecting {
                 in_flight = self.commit(&mut raised);
                 (acks_since, committed_at) = (None, Some(Instant::now()));
             }
-            if ended && in_flight.is_none() && raised.is_empty() {
+            let is_some_missing = self.detector.state.is_some_missing();
+            if is_some_missing && (self.others == Others::AtOnce || ended || line.needs_everybody()) {
+                restoring.go_on(&self.committer);
+            }
+            // Who waits for the end of all input looks at the state afterwards.
+            if ended && in_flight.is_none() && raised.is_empty() && !(is_some_missing && self.drain_fully) {
                 break;
             }
             let room = self.has_room();
@@ -175,6 +184,8 @@ impl Detecting {
                 }
             }
             let batches = if room && !ended && !line.is_waiting() { self.batches.clone() } else { never() };
+            // They are about everybody. Who asks why nothing can be read is not kept waiting for it.
+            let questions = if is_some_missing && !restoring.is_held_up() { never() } else { self.questions.clone() };
             let acks = if self.outbox.lanes.is_empty() { never() } else { self.outbox.acks.clone() };
             select! {
                 recv(batches) -> batch => match batch {
@@ -184,6 +195,10 @@ impl Detecting {
                 recv(self.committer.loaded) -> loaded => match loaded {
                     Ok(loaded) => line.answered(&mut self.detector, loaded)?,
                     Err(_) => self.committer.loaded = never(),
+                },
+                recv(self.committer.restored) -> restored => match restored {
+                    Ok(restored) => restoring.answered(&mut self.detector.state, restored, &self.committer)?,
+                    Err(_) => self.committer.restored = never(),
                 },
                 recv(self.committer.committed) -> done => match done {
                     Ok(used) => {
@@ -210,7 +225,7 @@ impl Detecting {
                     }
                     Err(_) => self.operational = never(),
                 },
-                recv(self.questions) -> question => if let Ok(question) = question {
+                recv(questions) -> question => if let Ok(question) = question {
                     question(&self.detector, &self.outbox, self.batches.len() + line.len());
                 },
                 default(if is_due && in_flight.is_none() { pause } else { TICK }) => self.outbox.push(),

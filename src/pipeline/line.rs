@@ -3,9 +3,11 @@
 use super::committer::{Command, Committer, Loaded};
 use crate::batch::EventBatch;
 use crate::detect::Detector;
+use crate::detect::absent::Absent;
 use crate::exit::{self, Failure};
 use crate::failpoint;
-use crate::state::entities::EntityId;
+use crate::state::BadRecord;
+use crate::state::key::entity_prefix;
 use log::warn;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -21,12 +23,14 @@ pub(super) struct Line {
     /// Nobody in it is absent any more.
     ready: Option<EventBatch>,
     waiting: Option<Waiting>,
+    /// It waits until nobody is missing any more.
+    held: Option<EventBatch>,
 }
 
 /// A batch and whom it waits for.
 struct Waiting {
     batch: EventBatch,
-    absent: Vec<EntityId>,
+    absent: Absent,
     /// When the store is to be asked again.
     again: Option<Instant>,
 }
@@ -39,12 +43,18 @@ impl Line {
 
     /// How many batches there are.
     pub(super) fn len(&self) -> usize {
-        self.early.len() + usize::from(self.ready.is_some()) + usize::from(self.waiting.is_some())
+        let held = [self.ready.is_some(), self.waiting.is_some(), self.held.is_some()];
+        self.early.len() + held.into_iter().filter(|is_held| *is_held).count()
     }
 
     /// Whether a batch waits for the store.
     pub(super) fn is_waiting(&self) -> bool {
-        self.waiting.is_some()
+        self.waiting.is_some() || self.held.is_some()
+    }
+
+    /// Whether a batch waits until nobody is missing any more.
+    pub(super) fn needs_everybody(&self) -> bool {
+        self.held.is_some()
     }
 
     /// The next batch that can be judged. Asks the store for whom the next one needs, where memory does not have them.
@@ -59,8 +69,18 @@ impl Line {
             }
             return None;
         }
-        let batch = self.early.remove(&self.next)?;
-        self.next += 1;
+        let batch = match self.held.take() {
+            Some(held) => held,
+            None => {
+                let batch = self.early.remove(&self.next)?;
+                self.next += 1;
+                batch
+            }
+        };
+        if detector.needs_everybody(&batch) {
+            self.held = Some(batch);
+            return None;
+        }
         let absent = detector.absent(&batch);
         if absent.is_empty() {
             return Some(batch);
@@ -89,16 +109,23 @@ impl Line {
             }
             Err(e) => return Err(Failure::new(exit::RUNTIME, e.to_string())),
         };
-        for (id, records) in waiting.absent.iter().zip(&records) {
-            detector.state.page_in(*id, records).map_err(|e| Failure::new(exit::RUNTIME, e.to_string()))?;
+        let Absent { away, unknown } = &waiting.absent;
+        let bad = |e: BadRecord| Failure::new(exit::RUNTIME, e.to_string());
+        for (id, records) in away.iter().zip(&records) {
+            detector.state.page_in(*id, records).map_err(bad)?;
+        }
+        for ((kind, key), records) in unknown.iter().zip(records.iter().skip(away.len())) {
+            let unusable = |e: BadRecord| Failure::new(exit::STATE, e.to_string());
+            detector.state.bring(*kind, key, records).map_err(unusable)?;
         }
         self.ready = Some(waiting.batch);
         Ok(())
     }
 }
 
-fn ask(detector: &Detector, committer: &Committer, absent: &[EntityId]) {
-    let prefixes = absent.iter().map(|id| detector.state.prefix_of(*id).unwrap_or_default()).collect();
+fn ask(detector: &Detector, committer: &Committer, absent: &Absent) {
+    let away = absent.away.iter().map(|id| detector.state.prefix_of(*id).unwrap_or_default());
+    let prefixes = away.chain(absent.unknown.iter().map(|(kind, key)| entity_prefix(*kind, key))).collect();
     // If the store thread is gone, its end is noticed where commits are waited for.
     let _ = committer.commands.send(Command::Load(prefixes));
 }

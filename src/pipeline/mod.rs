@@ -8,9 +8,9 @@ pub mod dead_letter;
 pub mod detecting;
 pub mod latency;
 mod line;
-mod opening;
+pub mod opening;
 pub mod outbox;
-mod restoring;
+pub mod restoring;
 pub mod summary;
 
 use crate::alert::Alert;
@@ -40,9 +40,9 @@ use committer::{CommitStatus, Committer};
 use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
 use dead_letter::DeadLetters;
 use detecting::{Detecting, Progress, Question, TimeSource};
-use opening::{Opening, Restored};
+use opening::{Opening, Restored, StatePlan};
 use outbox::{Delivered, Outbox, SinkHandle};
-use std::path::PathBuf;
+use restoring::Others;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -57,9 +57,9 @@ pub struct Plan {
     /// What is read.
     pub mode: Mode,
     /// Where state is kept; `None` throws it away.
-    pub state_dir: Option<PathBuf>,
-    /// Start with an empty state where the old one is lost.
-    pub accept_empty_state: bool,
+    pub state: Option<StatePlan>,
+    /// When users and hosts are read back from it that no event is about.
+    pub others: Others,
     /// Where alerts go.
     pub sinks: Vec<SinkPlan>,
     /// How the time is known.
@@ -134,7 +134,8 @@ impl Pipeline {
     /// # Errors
     /// What cannot be opened, with the exit code.
     pub fn start(plan: Plan, progress: Box<dyn FnMut(&Progress) + Send>) -> Result<Pipeline, Failure> {
-        let Plan { settings, content, directory, mode, state_dir, accept_empty_state, sinks, time, drain_fully } = plan;
+        let Plan { settings, content, directory, mode, state: state_plan, others: order, sinks, time, drain_fully } =
+            plan;
         let limits = settings.limits.clone();
         let zone = Zone::named(&settings.detection.timezone).map_err(|e| Failure::new(exit::CONFIG, e))?;
         let zones = spool_zones(&settings)?;
@@ -145,9 +146,8 @@ impl Pipeline {
         let state = State::new(names(&content), bounds(&content, &settings)?, hasher.clone());
         let mut state = state.counting(maturity(&content, &settings));
         let sinks_by_name: Vec<&str> = sinks.iter().map(|sink| sink.name.as_str()).collect();
-        let accept_empty = accept_empty_state;
         let models = &content.models;
-        let opening = Opening { dir: state_dir, accept_empty, settings: &settings, sinks: &sinks_by_name, models };
+        let opening = Opening { plan: state_plan, settings: &settings, sinks: &sinks_by_name, models };
         let Restored { backing, undelivered, reports } = opening.open(&mut state)?;
 
         // Unbounded: a sink must never wait for the detect thread; there are fewer acknowledgements than queued alerts.
@@ -228,6 +228,7 @@ impl Pipeline {
             limits,
             progress,
             drain_fully,
+            others: order,
             reports,
             stop: Arc::clone(&stop.flag),
             hurry: Arc::clone(&stop.hurry),

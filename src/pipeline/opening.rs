@@ -9,17 +9,66 @@ use crate::exit::{self, Failure};
 use crate::model::ModelSpec;
 use crate::state::State;
 use crate::state::record::SCHEMA;
-use crate::store::{OnDamage, Opened, Recovered, Store, StoreOptions};
+use crate::store::{OnDamage, Opened, Recovered, Store, StoreError, StoreOptions};
 use crate::upkeep::{Anew, Definition, InLine, UpkeepError, bring_in_line};
 use std::path::{Path, PathBuf};
+use std::thread::JoinHandle;
 use std::time::Duration;
+
+/// A state that is to be opened.
+pub struct StatePlan {
+    dir: PathBuf,
+    options: StoreOptions,
+    ahead: Option<Ahead>,
+}
+
+type Found = Result<(Store, Opened), StoreError>;
+
+/// A thread that opens it. Nobody leaves it behind: it may be putting a snapshot in the place of something damaged.
+struct Ahead(Option<JoinHandle<Found>>);
+
+impl StatePlan {
+    /// The state in a directory. With `accept_empty` it begins anew where it is damaged and no snapshot is sound.
+    pub fn new(dir: PathBuf, settings: &Settings, accept_empty: bool) -> StatePlan {
+        let options = StoreOptions {
+            max_delta_bytes: settings.limits.max_delta_bytes,
+            schema: SCHEMA,
+            on_damage: if accept_empty { OnDamage::RestoreOrEmpty } else { OnDamage::Restore },
+            snapshots_kept: settings.state.snapshots_kept,
+        };
+        StatePlan { dir, options, ahead: None }
+    }
+
+    /// Begins to open it, if it is there, while something else is done. What cannot be opened is said by whoever needs it.
+    #[must_use]
+    pub fn begun(mut self) -> StatePlan {
+        if Store::exists(&self.dir) {
+            let (dir, options) = (self.dir.clone(), self.options.clone());
+            let thread = std::thread::Builder::new().name("open".into());
+            self.ahead = thread.spawn(move || Store::open(&dir, &options)).ok().map(|thread| Ahead(Some(thread)));
+        }
+        self
+    }
+
+    fn open(&mut self) -> Found {
+        let ahead = self.ahead.as_mut().and_then(|ahead| ahead.0.take());
+        let found = ahead.and_then(|thread| thread.join().ok());
+        found.unwrap_or_else(|| Store::open(&self.dir, &self.options))
+    }
+}
+
+impl Drop for Ahead {
+    fn drop(&mut self) {
+        if let Some(thread) = self.0.take() {
+            let _ = thread.join();
+        }
+    }
+}
 
 /// How the state is opened.
 pub(super) struct Opening<'a> {
     /// Where it is kept; `None` throws it away.
-    pub dir: Option<PathBuf>,
-    /// Begin anew where it is damaged and no snapshot is sound.
-    pub accept_empty: bool,
+    pub plan: Option<StatePlan>,
     /// Settings.
     pub settings: &'a Settings,
     /// Names of the sinks that will deliver.
@@ -39,26 +88,20 @@ pub(super) struct Restored {
 }
 
 impl Opening<'_> {
-    /// Opens the store and rebuilds the working set.
+    /// Opens the store and rebuilds the working set, but for users and hosts.
     pub(super) fn open(self, state: &mut State) -> Result<Restored, Failure> {
-        let Some(dir) = self.dir else {
+        let Some(mut plan) = self.plan else {
             return Ok(Restored { backing: Backing::Volatile, undelivered: Vec::new(), reports: Vec::new() });
         };
-        let options = StoreOptions {
-            max_delta_bytes: self.settings.limits.max_delta_bytes,
-            schema: SCHEMA,
-            on_damage: if self.accept_empty { OnDamage::RestoreOrEmpty } else { OnDamage::Restore },
-            snapshots_kept: self.settings.state.snapshots_kept,
-        };
-        let (mut store, opened) =
-            Store::open(&dir, &options).map_err(|e| Failure::new(i32::from(e.exit_code()), e.to_string()))?;
+        let (mut store, opened) = plan.open().map_err(|e| Failure::new(i32::from(e.exit_code()), e.to_string()))?;
+        let StatePlan { dir, options, .. } = plan;
         let InLine { anew, adopted } = bring_in_line(&mut store, &definitions(self.models)).map_err(|e| {
             let code = if matches!(e, UpkeepError::Refused(_)) { exit::CONFIG } else { exit::STATE };
             Failure::new(code, e.to_string())
         })?;
         let unusable =
             |e: String| Failure::new(exit::STATE, format!("the state in {} cannot be used: {e}", dir.display()));
-        restore(&store, state, self.settings.limits.max_resident_bytes).map_err(unusable)?;
+        restore(&store, state).map_err(unusable)?;
         let first = state.delivered(self.sinks).saturating_add(1);
         let undelivered = alerts_from(&store, first).map_err(unusable)?;
         for (key, record) in adopted {

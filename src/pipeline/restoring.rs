@@ -1,63 +1,43 @@
-//! The working set from the store's records: one thread reads and unpacks them, another one decodes them.
+//! The working set from the store's records after a start.
 //!
-//! What is decoded is made by one thread only: malloc keeps memory for each thread apart, and what is made by one and let go by
-//! another costs more than the second core brings. Both are new threads, made one after the other: malloc hands its arenas out in
-//! turn, of which the unit lets it have two, and in one and the same they would wait for each other, record after record.
+//! What concerns everybody, and every alert that has to go out, is there before anything is read. Users and hosts come while the
+//! agent is at work already: the store thread reads some of them ahead while those before are decoded here, and whom an event is
+//! about is asked for at once (`line`).
 
+use super::committer::{Command, Committer, Restored};
 use crate::alert::Alert;
+use crate::exit::{self, Failure};
+use crate::failpoint;
 use crate::state::State;
-use crate::state::key::{ALERTS, BEHIND_ALERTS, Key};
-use crate::state::restoring::Restoring;
+use crate::state::key::{ALERTS, BEHIND_ALERTS, BEHIND_USERS, HOSTS_AND_USERS, Key};
 use crate::store::{Store, codec};
-use crossbeam_channel::{Receiver, Sender, bounded};
-use std::thread::{self, Scope, ScopedJoinHandle};
+use log::warn;
+use std::time::{Duration, Instant};
 
-/// Records that are handed over together, bytes.
-const TOGETHER: usize = 100 * 1024;
-/// How often the reading thread may be ahead by as much.
-const AHEAD: usize = 4;
+/// How long until the store is asked again after it could not answer.
+const PAUSE: Duration = Duration::from_secs(1);
 
-/// Records one behind the other.
-#[derive(Default)]
-struct Records {
-    bytes: Vec<u8>,
-    /// Lengths of each key and value.
-    lens: Vec<(usize, usize)>,
-}
-
-/// Rebuilds an empty working set. Users and hosts stay in the store alone where `max_bytes` are in memory already. Alerts are
-/// left where they are.
+/// Rebuilds an empty working set, but for users and hosts. Alerts are left where they are.
 ///
 /// # Errors
 /// What cannot be read, as a sentence.
-pub(super) fn restore(store: &Store, state: &mut State, max_bytes: usize) -> Result<(), String> {
-    let has_cores = thread::available_parallelism().is_ok_and(|cores| cores.get() > 1);
-    restore_on(has_cores, TOGETHER, store, state.restoring(max_bytes))
-}
-
-fn restore_on(has_cores: bool, together: usize, store: &Store, mut restoring: Restoring<'_>) -> Result<(), String> {
-    if has_cores {
-        thread::scope(|scope| {
-            let read = read_ahead(scope, store, together)?;
-            let restoring = &mut restoring;
-            let decode = move || {
-                for records in read {
-                    records?.each(|key, value| restoring.take(key, value).map_err(|e| e.to_string()))?;
-                }
-                Ok::<_, String>(())
-            };
-            let decoding = named("decode", scope, decode)?;
-            decoding.join().unwrap_or_else(|_| Err("the thread that decodes ended abnormally".into()))
-        })?;
-    } else {
+pub(super) fn restore(store: &Store, state: &mut State) -> Result<(), String> {
+    let mut restoring = state.restoring(usize::MAX);
+    for (from, end) in [(b"".as_slice(), HOSTS_AND_USERS), (BEHIND_USERS, ALERTS), (BEHIND_ALERTS, b"\xff")] {
         let mut bad = None;
-        walk(store, |key, value| {
-            bad = restoring.take(key, value).err();
-            bad.is_none()
-        })?;
-        bad.map_or(Ok(()), |bad| Err(bad.to_string()))?;
+        let take = |key: &[u8], value: &[u8]| {
+            if key < end {
+                bad = restoring.take(key, value).err();
+            }
+            key < end && bad.is_none()
+        };
+        store.each_from(from, take).map_err(|e| e.to_string())?;
+        if let Some(bad) = bad {
+            return Err(bad.to_string());
+        }
     }
     restoring.finish();
+    state.some_are_missing(store.most_records());
     Ok(())
 }
 
@@ -82,78 +62,82 @@ pub(super) fn alerts_from(store: &Store, first: u64) -> Result<Vec<(u64, Alert)>
     bad.map_or(Ok(alerts), Err)
 }
 
-/// All records but alerts, in the order of their keys, as long as `take` says that it goes on.
-fn walk(store: &Store, mut take: impl FnMut(&[u8], &[u8]) -> bool) -> Result<(), String> {
-    let mut has_stopped = false;
-    let before_alerts = |key: &[u8], value: &[u8]| {
-        key < ALERTS && {
-            has_stopped = !take(key, value);
-            !has_stopped
+/// When users and hosts are read back that no event is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Others {
+    /// At once, beside everything else.
+    AtOnce,
+    /// When all input has been judged, or all of them are needed. The outcome is the same.
+    Last,
+}
+
+/// Users and hosts on their way from the store.
+pub(super) struct Restoring {
+    /// Nothing was asked for yet.
+    is_idle: bool,
+    /// Users and hosts stay in the store alone where so much is in memory already.
+    max_bytes: usize,
+    /// From which key on the store was asked last.
+    from: Vec<u8>,
+    /// When it is to be asked again, since it could not answer.
+    again: Option<Instant>,
+}
+
+impl Restoring {
+    /// Nothing is asked for yet.
+    pub(super) fn new(max_bytes: usize) -> Restoring {
+        Restoring { is_idle: true, max_bytes, from: HOSTS_AND_USERS.to_vec(), again: None }
+    }
+
+    /// Whether nobody comes at the moment: the store cannot answer, or nobody was asked for.
+    pub(super) fn is_held_up(&self) -> bool {
+        self.is_idle || self.again.is_some()
+    }
+
+    /// Asks for the first ones, or once more where the store could not answer.
+    pub(super) fn go_on(&mut self, committer: &Committer) {
+        if self.again.map_or(self.is_idle, |again| again <= Instant::now()) {
+            (self.is_idle, self.again) = (false, None);
+            self.ask(committer);
         }
-    };
-    store.each_from(b"", before_alerts).map_err(|e| e.to_string())?;
-    if has_stopped {
-        return Ok(());
     }
-    store.each_from(BEHIND_ALERTS, take).map_err(|e| e.to_string())
-}
 
-/// Walks on a thread of its own.
-fn read_ahead<'scope, 'env: 'scope>(
-    scope: &'scope Scope<'scope, 'env>,
-    store: &'env Store,
-    together: usize,
-) -> Result<Receiver<Result<Records, String>>, String> {
-    let (sender, receiver) = bounded(AHEAD);
-    named("restore", scope, move || read(store, together, &sender))?;
-    Ok(receiver)
-}
-
-/// A thread with a name.
-fn named<'scope, T: Send + 'scope>(
-    name: &str,
-    scope: &'scope Scope<'scope, '_>,
-    run: impl FnOnce() -> T + Send + 'scope,
-) -> Result<ScopedJoinHandle<'scope, T>, String> {
-    let spawned = thread::Builder::new().name(name.into()).spawn_scoped(scope, run);
-    spawned.map_err(|e| format!("no thread can be started: {e}"))
-}
-
-/// Ends early when nobody takes what is read.
-fn read(store: &Store, together: usize, sender: &Sender<Result<Records, String>>) {
-    let mut records = Records::default();
-    let end = walk(store, |key, value| {
-        records.push(key, value);
-        if records.bytes.len() < together {
-            return true;
+    /// The store has answered.
+    ///
+    /// # Errors
+    /// When it cannot read what it has, or what it has are no records.
+    pub(super) fn answered(
+        &mut self,
+        state: &mut State,
+        restored: Restored,
+        committer: &Committer,
+    ) -> Result<(), Failure> {
+        let (records, next) = match restored {
+            Ok(some) => some,
+            Err(e) if e.is_transient() => {
+                let wait = PAUSE.as_secs();
+                warn!("cannot read what was learned: {e}; trying again in {wait} s, nothing is lost meanwhile");
+                self.again = Some(Instant::now() + failpoint::pause(PAUSE));
+                return Ok(());
+            }
+            // A start may find something sound to go on from.
+            Err(e) => return Err(Failure::new(exit::RUNTIME, e.to_string())),
+        };
+        let is_last = next.is_none();
+        if let Some(next) = next {
+            self.from = next;
+            self.ask(committer);
         }
-        let next = records.as_many_again();
-        sender.send(Ok(std::mem::replace(&mut records, next))).is_ok()
-    });
-    let _ = sender.send(end.map(|()| records));
-}
-
-impl Records {
-    /// None yet, with room for about as many: what grows is moved again and again.
-    fn as_many_again(&self) -> Records {
-        Records { bytes: Vec::with_capacity(self.bytes.len()), lens: Vec::with_capacity(self.lens.len()) }
-    }
-
-    fn push(&mut self, key: &[u8], value: &[u8]) {
-        self.bytes.extend_from_slice(key);
-        self.bytes.extend_from_slice(value);
-        self.lens.push((key.len(), value.len()));
-    }
-
-    fn each(&self, mut take: impl FnMut(&[u8], &[u8]) -> Result<(), String>) -> Result<(), String> {
-        let mut rest = self.bytes.as_slice();
-        for (key_len, value_len) in &self.lens {
-            let (key, behind) = rest.split_at_checked(*key_len).unwrap_or_default();
-            let (value, behind) = behind.split_at_checked(*value_len).unwrap_or_default();
-            take(key, value)?;
-            rest = behind;
+        state.restore(records.iter(), self.max_bytes).map_err(|e| Failure::new(exit::STATE, e.to_string()))?;
+        if is_last {
+            state.none_is_missing();
         }
         Ok(())
+    }
+
+    fn ask(&self, committer: &Committer) {
+        // If the store thread is gone, its end is noticed where commits are waited for.
+        let _ = committer.commands.send(Command::Restore(self.from.clone()));
     }
 }
 
@@ -163,9 +147,12 @@ mod tests {
     use crate::alert::EntityKind;
     use crate::batch::KeyHasher;
     use crate::model::histogram::{Bounds, Instance};
+    use crate::pipeline::committer::Backing;
+    use crate::state::key::entity_prefix;
     use crate::state::names::Names;
     use crate::state::record::{BinRecord, EntityRecord, InstanceRecord, SilencedRecord, SinkRecord, SuppressedRecord};
-    use crate::store::{Delta, OnDamage, StoreOptions};
+    use crate::store::{Delta, OnDamage, StoreError, StoreOptions};
+    use std::path::Path;
 
     const OPTIONS: StoreOptions =
         StoreOptions { max_delta_bytes: 1 << 20, schema: 1, on_damage: OnDamage::Refuse, snapshots_kept: 1 };
@@ -215,7 +202,7 @@ mod tests {
         store.compact().unwrap();
     }
 
-    /// What a state says of itself, without what hashing leaves to chance.
+    /// What a state says of itself, without what hashing and the order in which they came leave to chance.
     fn told(state: &mut State, hasher: &KeyHasher) -> Vec<String> {
         let instance = |(model, i): &(u16, Instance)| {
             let mut bins: Vec<_> = i.bins().collect();
@@ -224,11 +211,12 @@ mod tests {
         };
         let entities = state.entities.iter().map(|(id, entity)| {
             let known: Vec<String> = entity.known().instances.iter().map(instance).collect();
-            format!("{id} {:?} {:?} {:?} {known:?}", entity.key, entity.latest(), state.entities.department(id))
+            format!("{:?} {:?} {:?} {known:?}", entity.key, entity.latest(), state.entities.department(id))
         });
         let found = |key: &[u8]| state.entities.find(EntityKind::User, key, hasher.hash(key)).is_some();
         assert!((0..60).all(|n| found(format!("user{n}").as_bytes())));
         let mut all: Vec<String> = entities.collect();
+        all.sort();
         let held_back = state.guards.take_untold(|_, _, _| true);
         assert_eq!(held_back.iter().map(|untold| (untold.count, untold.told_before)).collect::<Vec<_>>(), [(5, 2)]);
         all.push(format!("{:?} {:?} {:?}", state.entities.census, state.silenced, state.sink("file")));
@@ -237,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn records_together_or_one_by_one_on_one_core_or_two_give_the_same() {
+    fn whoever_comes_first_the_state_is_the_same() {
         let dir = tempfile::tempdir().unwrap();
         let (mut store, _) = Store::open(dir.path(), &OPTIONS).unwrap();
         fill(&mut store);
@@ -251,36 +239,137 @@ mod tests {
         let mut plain = empty(&hasher);
         plain.restore(all, usize::MAX).unwrap();
         let wanted = told(&mut plain, &hasher);
-        for (together, has_cores) in [(1, false), (1, true), (1000, true), (TOGETHER, true), (usize::MAX, true)] {
-            let mut state = empty(&hasher);
-            restore_on(has_cores, together, &store, state.restoring(usize::MAX)).unwrap();
-            assert!(told(&mut state, &hasher) == wanted, "{together} bytes together, more than one core: {has_cores}");
-            assert_eq!((state.delivered(&["file"]), state.delivered(&["file", "syslog"])), (1990, 0));
-            let alerts = alerts_from(&store, 1991).unwrap();
-            assert!(alerts.iter().map(|(seq, _)| *seq).eq(1991..=2000));
+        let met = [b"user33".as_slice(), b"user0", b"user59", b"new", b"user33"];
+        for most in [1, 1000, usize::MAX] {
+            // Met before the first, after some, after all others.
+            for when in [0, 20, usize::MAX] {
+                let mut state = empty(&hasher);
+                restore(&store, &mut state).unwrap();
+                assert!(state.is_some_missing() && state.entities.count(EntityKind::User) == 0);
+                let (mut next, mut n) = (Some(HOSTS_AND_USERS.to_vec()), 0);
+                loop {
+                    if n == when || (next.is_none() && n < when) {
+                        for key in met {
+                            let records = store.read_all(&[entity_prefix(EntityKind::User, key)]).unwrap();
+                            state.bring(EntityKind::User, key, &records[0]).unwrap();
+                        }
+                    }
+                    let Some(from) = next else { break };
+                    let (records, then) = store.families(&from, BEHIND_USERS, most).unwrap();
+                    state.restore(records.iter(), usize::MAX).unwrap();
+                    (next, n) = (then, n + 1);
+                }
+                state.none_is_missing();
+                assert!(told(&mut state, &hasher) == wanted, "{most} bytes together, met after {when}");
+                assert_eq!((state.delivered(&["file"]), state.delivered(&["file", "syslog"])), (1990, 0));
+            }
         }
+        let alerts = alerts_from(&store, 1991).unwrap();
+        assert!(alerts.iter().map(|(seq, _)| *seq).eq(1991..=2000));
     }
 
+    /// A user who came, and left memory again, before the answer to the question for them was there.
     #[test]
-    fn what_cannot_be_read_is_said_whoever_reads_it() {
+    fn who_came_and_left_before_the_answer_comes_back() {
         let dir = tempfile::tempdir().unwrap();
         let (mut store, _) = Store::open(dir.path(), &OPTIONS).unwrap();
         fill(&mut store);
-        for user in ["user0", "user33", "user9"] {
-            let mut delta = Delta::default();
-            let key = Key::Entity(EntityKind::User, user.into()).encode();
-            let sound = store.get(&key).unwrap().unwrap();
-            delta.put(&key, b"no record");
-            store.commit(&mut delta).unwrap();
-            for has_cores in [false, true] {
-                let mut state = empty(&KeyHasher::default());
-                let said = restore_on(has_cores, 1, &store, state.restoring(usize::MAX)).unwrap_err();
-                assert!(said.contains(user) && said.contains("cannot be read"), "{said}");
-            }
-            delta.clear();
-            delta.put(&key, &sound);
-            store.commit(&mut delta).unwrap();
+        let (hasher, key) = (KeyHasher::default(), b"user33".as_slice());
+        let mut state = empty(&hasher);
+        restore(&store, &mut state).unwrap();
+        let asked = store.read_all(&[entity_prefix(EntityKind::User, key)]).unwrap();
+        let (records, _) = store.families(HOSTS_AND_USERS, BEHIND_USERS, usize::MAX).unwrap();
+        state.restore(records.iter(), 0).unwrap();
+        let away = |state: &State| {
+            let id = state.entities.find(EntityKind::User, key, hasher.hash(key)).unwrap();
+            state.entities.get(id).unwrap().is_away()
+        };
+        assert!(away(&state));
+        state.bring(EntityKind::User, key, &asked[0]).unwrap();
+        assert!(!away(&state));
+        assert_eq!((state.entities.count(EntityKind::User), state.memory().away), (60, 59));
+    }
+
+    /// As the detect thread does it, with a store thread.
+    fn restore_by_asking(store: Store, dir: &Path, state: &mut State) -> Result<(), Failure> {
+        let backing = Backing::Durable {
+            store: Box::new(store),
+            dir: dir.to_owned(),
+            options: OPTIONS,
+            snapshot_every: None,
+            compact_min_bytes: 1 << 40,
+        };
+        let committer = Committer::spawn(backing).unwrap();
+        let mut restoring = Restoring::new(usize::MAX);
+        assert!(restoring.is_held_up());
+        restoring.go_on(&committer);
+        restoring.go_on(&committer);
+        assert!(!restoring.is_held_up());
+        let mut outcome = Ok(());
+        while state.is_some_missing() && outcome.is_ok() {
+            outcome = restoring.answered(state, committer.restored.recv().unwrap(), &committer);
         }
+        committer.close().unwrap();
+        outcome
+    }
+
+    #[test]
+    fn a_store_that_cannot_answer_is_asked_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let (mut store, _) = Store::open(dir.path(), &OPTIONS).unwrap();
+        fill(&mut store);
+        let hasher = KeyHasher::default();
+        let mut state = empty(&hasher);
+        restore(&store, &mut state).unwrap();
+        let committer = Committer::spawn(Backing::Volatile).unwrap();
+        let mut restoring = Restoring::new(usize::MAX);
+        restoring.go_on(&committer);
+        let fails = || Err(StoreError::Failed { path: dir.path().to_owned() });
+        restoring.answered(&mut state, fails(), &committer).unwrap();
+        assert!(restoring.is_held_up() && state.is_some_missing());
+        // Not at once.
+        restoring.go_on(&committer);
+        assert!(restoring.is_held_up());
+        restoring.again = Some(Instant::now());
+        restoring.go_on(&committer);
+        assert!(!restoring.is_held_up());
+        committer.close().unwrap();
+        restore_by_asking(store, dir.path(), &mut state).unwrap();
+        told(&mut state, &hasher);
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_said() {
+        let dir = tempfile::tempdir().unwrap();
+        for (bad, is_at_once) in [
+            (Key::Sink("file".into()), true),
+            (Key::Entity(EntityKind::Group, b"sales".to_vec()), true),
+            (Key::Entity(EntityKind::User, b"user33".to_vec()), false),
+        ] {
+            let dir = dir.path().join(format!("{bad:?}").replace(|c: char| !c.is_ascii_alphanumeric(), ""));
+            let (mut store, _) = Store::open(&dir, &OPTIONS).unwrap();
+            fill(&mut store);
+            let mut delta = Delta::default();
+            delta.put(&bad.encode(), b"no record");
+            store.commit(&mut delta).unwrap();
+            let mut state = empty(&KeyHasher::default());
+            let said = restore(&store, &mut state);
+            assert_eq!(said.is_err(), is_at_once, "{bad:?}: {said:?}");
+            let said = match said {
+                Err(said) => said,
+                Ok(()) => {
+                    let failure = restore_by_asking(store, &dir, &mut state).unwrap_err();
+                    assert_eq!(failure.code, exit::STATE);
+                    failure.message
+                }
+            };
+            assert!(
+                said.contains(&bad.encode().escape_ascii().to_string()) && said.contains("cannot be read"),
+                "{said}"
+            );
+        }
+        let (mut store, _) = Store::open(dir.path(), &OPTIONS).unwrap();
+        fill(&mut store);
         let alert = Key::Alert(1995).encode();
         for (key, value) in [(alert.clone(), b"no alert".to_vec()), ([alert, b"x".to_vec()].concat(), Vec::new())] {
             let mut delta = Delta::default();

@@ -141,36 +141,20 @@ impl Entities {
         id
     }
 
-    /// A new entity that nobody can find until [`Entities::index`] was called.
-    pub(super) fn push(&mut self, kind: EntityKind, key: &[u8]) -> EntityId {
-        self.slots.put(Entity::new(kind, key))
+    /// The slot of a key that had none; `None` where it had one.
+    pub(super) fn add(&mut self, kind: EntityKind, key: &[u8]) -> Option<EntityId> {
+        let hash = self.hash(key);
+        if self.find(kind, key, hash).is_some() { None } else { Some(self.id(kind, key, hash)) }
     }
 
-    /// Makes everybody findable; each key of a kind must be there once.
-    pub(super) fn index(&mut self) {
-        let mut counts = [0; 4];
-        for (_, entity) in self.slots.iter() {
-            if let Some(count) = counts.get_mut(table_of(entity.kind)) {
-                *count += 1;
-            }
-        }
-        for (table, count) in self.tables.iter_mut().zip(counts) {
-            table.clear();
-            table.reserve(count, |_| 0);
-        }
-        let (slots, hasher) = (&self.slots, &self.hasher);
-        let hash = |id: &EntityId| key_in(slots, *id).map_or(0, |key| hasher.hash(key));
-        for (id, entity) in slots.iter() {
-            if let Some(table) = self.tables.get_mut(table_of(entity.kind)) {
-                table.insert_unique(hasher.hash(&entity.key), id, hash);
-            }
-        }
+    /// What stands for a key in the tables.
+    pub(super) fn hash(&self, key: &[u8]) -> u64 {
+        self.hasher.hash(key)
     }
 
     /// The slot of a key without a known hash.
     pub fn id_of(&mut self, kind: EntityKind, key: &[u8]) -> EntityId {
-        let hash = self.hasher.hash(key);
-        self.id(kind, key, hash)
+        self.id(kind, key, self.hash(key))
     }
 
     /// An entity.

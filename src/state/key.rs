@@ -146,6 +146,10 @@ pub(super) const TAG_BIN: u8 = 3;
 
 /// Prefix of all entities, with their instances and bins.
 pub const ENTITIES: &[u8] = b"e";
+/// The first key of hosts and users; groups and the agent itself stand before them.
+pub const HOSTS_AND_USERS: &[u8] = b"eh";
+/// The first key behind them.
+pub const BEHIND_USERS: &[u8] = b"ev";
 /// Prefix of all guards.
 pub const GUARDS: &[u8] = b"g";
 /// Prefix of the definitions of models.

@@ -68,6 +68,8 @@ pub struct State {
     sinks_dirty: BTreeSet<String>,
     /// What the next commit writes besides.
     extra: Delta,
+    /// While users and hosts may stand in the store that memory does not have: how many entities and instances it has at most.
+    missing: Option<u64>,
 }
 
 /// A stored record that cannot be read.
@@ -98,6 +100,7 @@ impl State {
             sinks: BTreeMap::new(),
             sinks_dirty: BTreeSet::new(),
             extra: Delta::default(),
+            missing: None,
         }
     }
 

@@ -1,4 +1,8 @@
-//! The working set out of the store's records: all of it at a start, one entity when it comes back into memory.
+//! The working set out of the store's records: at a start what concerns everybody, then users and hosts bit by bit, each of them
+//! at once when an event is about it; and whoever left memory and comes back.
+//!
+//! Until all are there, *some are missing*: who is not in memory may stand in the store. The result is the same in whatever
+//! order they come.
 
 use super::entities::EntityId;
 use super::entity::{Entity, OfModel};
@@ -6,15 +10,17 @@ use super::key::{self, Key, StoredGuard};
 use super::names::Names;
 use super::record::{BinRecord, EntityRecord, InstanceRecord};
 use super::{BadRecord, State, read};
+use crate::alert::EntityKind;
 use crate::model::histogram::{Bin, Bounds, Instance};
 
-/// Takes the store's records, in the order of their keys.
+/// Takes the store's records, in the order of their keys: whatever there is of an entity.
 pub struct Restoring<'a> {
     state: &'a mut State,
     /// Users and hosts stay in the store alone where so much is in memory already.
     max_bytes: usize,
-    /// What the keys of the entity in hand begin with, and its slot.
+    /// What the keys of the entity in hand begin with; nothing before the first one.
     prefix: Vec<u8>,
+    /// Its slot, unless memory had it before.
     id: Option<EntityId>,
     learned: Learned,
 }
@@ -43,7 +49,8 @@ struct Found {
 }
 
 impl State {
-    /// Begins to rebuild an empty working set. Users and hosts stay in the store alone where `max_bytes` are in memory already.
+    /// Begins to rebuild the working set. Who is in memory is passed over; users and hosts stay in the store alone where
+    /// `max_bytes` are in memory already.
     pub fn restoring(&mut self, max_bytes: usize) -> Restoring<'_> {
         Restoring { state: self, max_bytes, prefix: Vec::new(), id: None, learned: Learned::default() }
     }
@@ -69,6 +76,47 @@ impl State {
         restoring.finish();
         Ok(())
     }
+
+    /// Users and hosts are still to come. The store has no more entities and instances than so many.
+    pub fn some_are_missing(&mut self, most: u64) {
+        self.missing = Some(most);
+    }
+
+    /// All have come.
+    pub fn none_is_missing(&mut self) {
+        self.missing = None;
+    }
+
+    /// Whether who is not in memory may stand in the store.
+    #[inline]
+    pub fn is_some_missing(&self) -> bool {
+        self.missing.is_some()
+    }
+
+    /// Whether so many more entities or instances might be more than a limit of so many allows, whoever is still missing. Who has to
+    /// leave then follows from all of them.
+    pub fn may_reach(&self, more: usize, limit: usize) -> bool {
+        let here = self.entities.slots() + self.entities.instance_counts.iter().sum::<usize>();
+        let most = self.missing.unwrap_or(0).saturating_add(here as u64).saturating_add(more as u64);
+        most > limit as u64
+    }
+
+    /// A user or host that memory did not have comes, if the store has records of it.
+    ///
+    /// # Errors
+    /// The first record that cannot be read.
+    pub fn bring<K: AsRef<[u8]>, V: AsRef<[u8]>>(
+        &mut self,
+        kind: EntityKind,
+        key: &[u8],
+        records: &[(K, V)],
+    ) -> Result<(), BadRecord> {
+        // It may have come with others since it was asked for, and have left again.
+        match self.entities.find(kind, key, self.entities.hash(key)) {
+            Some(id) => self.page_in(id, records),
+            None => self.restore(records.iter().map(|(key, value)| (key.as_ref(), value.as_ref())), usize::MAX),
+        }
+    }
 }
 
 impl Restoring<'_> {
@@ -80,12 +128,15 @@ impl Restoring<'_> {
         if !key.starts_with(key::ENTITIES) {
             return self.state.restore_other(key, value);
         }
-        if self.id.is_none() || !key.starts_with(&self.prefix) {
+        if self.prefix.is_empty() || !key.starts_with(&self.prefix) {
             self.settle();
             let (kind, entity, prefix_len) = key::entity_in(key).ok_or_else(|| BadRecord::unknown(key))?;
             self.prefix.clear();
             self.prefix.extend_from_slice(key.get(..prefix_len).unwrap_or_default());
-            self.id = Some(self.state.entities.push(kind, &entity));
+            self.id = self.state.entities.add(kind, &entity);
+        }
+        if self.id.is_none() {
+            return Ok(());
         }
         self.learned.take(key, self.prefix.len(), value, &self.state.model_keys)
     }
@@ -93,7 +144,6 @@ impl Restoring<'_> {
     /// The last record has been taken.
     pub fn finish(mut self) {
         self.settle();
-        self.state.entities.index();
     }
 
     /// The records of the entity in hand are all there.

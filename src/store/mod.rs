@@ -10,9 +10,10 @@
 //! From time to time a *snapshot* of everything is written beside sled, in a format of our own; when sled's files turn out to
 //! be damaged, the newest sound one takes their place.
 //!
-//! In reading order: `run`, `packed` and `envelope` (the bytes), `root`, `page`, `delta`, `order`, `layer`, `overlay`, `view` (reading), `fold`, `engine` (sled), `nudge`,
-//! `lock`, `witness`, `open`, `snapshot`, `bulk`, `compact`, `recovery`, `stopped`.
+//! In reading order: `run`, `packed` and `envelope` (the bytes), `root`, `page`, `delta`, `order`, `layer`, `overlay`, `view` and `records` (reading), `fold`, `engine` (sled), `nudge`,
+//! `lock`, `witness`, `about`, `open`, `snapshot`, `bulk`, `compact`, `recovery`, `stopped`.
 
+mod about;
 mod bulk;
 pub mod codec;
 mod compact;
@@ -29,6 +30,7 @@ mod order;
 mod overlay;
 mod packed;
 mod page;
+mod records;
 mod recovery;
 mod root;
 mod run;
@@ -44,8 +46,10 @@ pub mod fuzz_stored;
 #[cfg(test)]
 mod tests;
 
+pub use about::{Known, OnDamage, Opened, StoreOptions, StoreStats};
 pub use delta::{Delta, Edit};
 pub use error::StoreError;
+pub use records::Records;
 pub use recovery::Recovered;
 pub use stopped::{ReadStore, read_snapshot, read_stopped};
 
@@ -73,94 +77,13 @@ const MAX_DELTAS: usize = 16_384;
 const MAX_WASTE: u64 = 2;
 /// As many times what unfolded changes take in memory, packed and the latest of each key, their deltas may be long.
 const MAX_DELTA_WASTE: u64 = 4;
+/// Bytes in sled from which on it is opened a second time after all of them were read. It costs about a tenth of that.
+const REOPEN_BYTES: u64 = 4 << 20;
 /// Parts that one delta may have; larger batches make sled keep memory for good.
 const MAX_DELTA_PARTS: usize = 16_384;
 
 /// A live key and its value.
 pub type Record = (Vec<u8>, Vec<u8>);
-
-/// How to open a store.
-#[derive(Clone, Debug)]
-pub struct StoreOptions {
-    /// Unfolded changes at which folding is due, bytes as packed; more if the pages are more than eight times as large.
-    pub max_delta_bytes: usize,
-    /// Version of the records that the caller writes. A store with a newer one is refused.
-    pub schema: u16,
-    /// What to do with a damaged store.
-    pub on_damage: OnDamage,
-    /// How many snapshots are kept; 0 takes none.
-    pub snapshots_kept: usize,
-}
-
-/// What opening does with a damaged store. Whatever takes its place, the damaged files are kept.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum OnDamage {
-    /// It is an error.
-    Refuse,
-    /// The newest sound snapshot takes its place; without one it is an error.
-    Restore,
-    /// The newest sound snapshot takes its place; without one an empty store does.
-    RestoreOrEmpty,
-}
-
-/// By what an open store knows itself again after it had to be closed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Known {
-    id: root::StoreId,
-    epoch: u64,
-}
-
-/// What was found when a store was opened.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Opened {
-    /// The last commit.
-    pub epoch: u64,
-    /// Version of the records at the last commit; the next commit raises it to the one of the options.
-    pub schema: u16,
-    /// Whether the store is new.
-    pub created: bool,
-    /// About how many records it holds: exact when nothing is unfolded.
-    pub records: u64,
-    /// Whether the witness file was missing or unreadable, so that a rollback would not have been noticed.
-    pub witness_renewed: bool,
-    /// What took the place of a damaged store, now or at an earlier opening that no commit has followed. The first commit
-    /// must hold whatever is to be told about it.
-    pub recovered: Option<Recovered>,
-}
-
-/// Sizes of a store.
-#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-pub struct StoreStats {
-    /// The last commit.
-    pub epoch: u64,
-    /// Version of the records.
-    pub schema: u16,
-    /// Number of pages.
-    pub pages: u64,
-    /// Encoded bytes of the pages.
-    pub page_bytes: u64,
-    /// Number of unfolded deltas.
-    pub deltas: u64,
-    /// Encoded bytes of the unfolded deltas.
-    pub delta_bytes: u64,
-    /// Changed records held in memory.
-    pub overlay_records: u64,
-    /// About how many records there are: exact when nothing is unfolded.
-    pub records: u64,
-    /// Bytes of sled's files.
-    pub disk_bytes: u64,
-    /// Files outside sled's log, which sled does not sync; always 0.
-    pub blobs: u64,
-    /// Number of snapshots.
-    pub snapshots: u64,
-    /// Bytes of all snapshots.
-    pub snapshot_bytes: u64,
-    /// The last commit in the newest snapshot.
-    pub snapshot_epoch: Option<u64>,
-    /// When the newest snapshot was written, ms since the epoch.
-    #[serde(default)]
-    pub snapshot_ms: Option<i64>,
-}
 
 /// An open store.
 pub struct Store {
@@ -181,7 +104,7 @@ pub struct Store {
 }
 
 impl Store {
-    /// Opens the store in a state directory, or creates it.
+    /// Opens the store in a state directory, or creates it. What opening has read stays in memory until [`Store::let_go`].
     ///
     /// # Errors
     /// [`StoreError::InUse`], [`StoreError::Corrupt`], [`StoreError::Newer`], [`StoreError::Create`] or [`StoreError::Io`].
@@ -299,14 +222,15 @@ impl Store {
         Ok(())
     }
 
-    /// Lets go of the memory that a walk over everything, such as a snapshot, has filled: sled keeps what it has read until it is
-    /// closed. Does nothing where that is little.
+    /// Lets go of the memory that a walk over everything, such as opening or a snapshot, has filled: sled keeps what it has read until
+    /// it is closed. Does nothing where that is little.
     ///
     /// # Errors
     /// After any error, drop this store and open it again; nothing is lost.
     pub fn let_go(&mut self) -> Result<(), StoreError> {
         self.check_usable()?;
-        if self.view.index.stored() < open::REOPEN_BYTES as u64 {
+        let most: u64 = self.view.deltas.iter().map(|delta| delta.stored).sum::<u64>() + self.view.index.stored();
+        if most < REOPEN_BYTES {
             return Ok(());
         }
         let reopened = self.view.engine.reopen();
@@ -438,6 +362,40 @@ impl Store {
     pub fn read_all(&self, prefixes: &[Vec<u8>]) -> Result<Vec<Vec<Record>>, StoreError> {
         self.check_usable()?;
         prefixes.iter().map(|prefix| self.view.scan(prefix, prefix, usize::MAX)).collect()
+    }
+
+    /// Live records from the first key ≥ `from` on, up to `end`, until their size reaches `max_bytes` and no family of keys is
+    /// begun; and where to go on, if there may be more. What is known of somebody is such a family, and comes as a whole.
+    ///
+    /// # Errors
+    /// [`StoreError::Io`] or [`StoreError::Corrupt`] when a page cannot be read.
+    pub fn families(
+        &self,
+        from: &[u8],
+        end: &[u8],
+        max_bytes: usize,
+    ) -> Result<(Records, Option<Vec<u8>>), StoreError> {
+        self.check_usable()?;
+        let (mut records, mut family, mut next) = (Records::with_room(max_bytes), Vec::new(), None);
+        self.view.each(from, b"", |key, value| {
+            let goes_on = !family.is_empty() && key.starts_with(&family);
+            if key >= end || (!goes_on && records.bytes() >= max_bytes) {
+                next = (key < end).then(|| key.to_vec());
+                return false;
+            }
+            if !goes_on {
+                family.clear();
+                family.extend_from_slice(run::family_len(key).and_then(|len| key.get(..len)).unwrap_or_default());
+            }
+            records.push(key, value);
+            true
+        })?;
+        Ok((records, next))
+    }
+
+    /// There are no more records than so many.
+    pub fn most_records(&self) -> u64 {
+        self.view.index.records() + self.view.overlay.len()
     }
 
     /// Whether it takes commits: after a failed write it does not.

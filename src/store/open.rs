@@ -25,9 +25,6 @@ use std::path::Path;
 /// Name of the sled directory in a state directory.
 pub(super) const SLED_DIR: &str = "sled";
 
-/// Bytes in sled from which on it is opened a second time after all of them were read. It costs about a tenth of that.
-pub(super) const REOPEN_BYTES: usize = 4 << 20;
-
 /// What an opened writer is made of.
 pub(super) struct Parts {
     pub view: View,
@@ -146,7 +143,7 @@ pub(super) fn load(
     schema: u16,
     testimony: &Testimony,
 ) -> Result<Option<View>, StoreError> {
-    let mut engine = Engine::open(dir, sled_dir)?;
+    let engine = Engine::open(dir, sled_dir)?;
     let root = match engine.get(ROOT_KEY)?.map(|value| Root::unseal(&value)) {
         Some(Ok(root)) => root,
         Some(Err(BadRoot::Broken(what))) => return Err(StoreError::corrupt(dir, what)),
@@ -175,9 +172,6 @@ pub(super) fn load(
             return Err(StoreError::corrupt(dir, what));
         }
         _ => {}
-    }
-    if survey.bytes >= REOPEN_BYTES {
-        engine.reopen()?;
     }
     let Survey { index, overlay, deltas, .. } = survey;
     let mut view = View { dir: dir.to_owned(), engine, root, index, overlay, deltas, delta_bytes: 0 };
@@ -234,8 +228,6 @@ struct Survey<'a> {
     dir: &'a Path,
     folded: u64,
     digest: u128,
-    /// Size of all values.
-    bytes: usize,
     index: Index,
     overlay: Overlay,
     deltas: VecDeque<DeltaRef>,
@@ -261,7 +253,6 @@ impl<'a> Survey<'a> {
             dir,
             folded,
             digest: 0,
-            bytes: 0,
             index: Index::default(),
             overlay: Overlay::default(),
             deltas: VecDeque::new(),
@@ -274,7 +265,6 @@ impl<'a> Survey<'a> {
     fn visit(&mut self, key: &[u8], value: &[u8]) -> Result<(), StoreError> {
         let digest = digest_of(key, value);
         self.digest = self.digest.wrapping_add(digest);
-        self.bytes += value.len();
         let (prefix, id, n) = parse_key(key).ok_or_else(|| self.damaged("a record has a key of no known kind"))?;
         let kind = if prefix == DELTA { Kind::Delta } else { Kind::Page };
         let Part { format, count: parts, piece } = part(kind, value).map_err(|what| self.damaged(what))?;

@@ -20,6 +20,7 @@ use exfil_agent::model::Scope;
 use exfil_agent::model::histogram::Bounds;
 use exfil_agent::rule::{Screen, Verdict};
 use exfil_agent::state::State;
+use exfil_agent::state::key::{BEHIND_USERS, HOSTS_AND_USERS, entity_prefix};
 use exfil_agent::state::names::Names;
 use exfil_agent::store::Delta;
 use exfil_agent::worker::{Visit, Worker};
@@ -276,7 +277,10 @@ impl Agent {
         };
         let bounds = content.models.iter().enumerate().map(bound).collect();
         let mut state = State::new(names, bounds, hasher.clone());
-        state.restore(shelf.iter().map(|(k, v)| (k.clone(), v.clone())), usize::MAX).unwrap();
+        // Users and hosts come when they are met, or when all are needed.
+        let is_others = |key: &[u8]| key < HOSTS_AND_USERS || key >= BEHIND_USERS;
+        state.restore(shelf.iter().filter(|(key, _)| is_others(key)), usize::MAX).unwrap();
+        state.some_are_missing(shelf.len() as u64);
         let screen = Arc::new(Screen::new(&content.rules, &content.models));
         let wanted = content::wanted(&screen, &Enricher::new(&content.tables));
         let extractor = || Extractor::new(Arc::clone(content), wanted, Vec::new());
@@ -299,11 +303,22 @@ impl Agent {
         let screened = self.worker.screen(batch, &content().0.parsers, EventBatch::default());
         assert_eq!((screened.events.len(), screened.rejected.len()), (1, 0), "{}", event.line());
         self.detector.set_clock(Clock { today, detected_ms: None });
-        for id in self.detector.absent(&screened) {
+        if self.detector.needs_everybody(&screened) {
+            let all = self.shelf.range(HOSTS_AND_USERS.to_vec()..BEHIND_USERS.to_vec());
+            self.detector.state.restore(all, usize::MAX).unwrap();
+            self.detector.state.none_is_missing();
+        }
+        let shelf = &self.shelf;
+        let of = |prefix: &[u8]| -> Vec<_> {
+            shelf.range(prefix.to_vec()..).take_while(|(key, _)| key.starts_with(prefix)).collect()
+        };
+        let absent = self.detector.absent(&screened);
+        for id in absent.away {
             let prefix = self.detector.state.prefix_of(id).unwrap();
-            let records = self.shelf.range(prefix.clone()..).take_while(|(key, _)| key.starts_with(&prefix));
-            let records: Vec<_> = records.map(|(key, value)| (key.clone(), value.clone())).collect();
-            self.detector.state.page_in(id, &records).unwrap();
+            self.detector.state.page_in(id, &of(&prefix)).unwrap();
+        }
+        for (kind, key) in absent.unknown {
+            self.detector.state.bring(kind, &key, &of(&entity_prefix(kind, &key))).unwrap();
         }
         let mut raised = Vec::new();
         self.detector.judge(&screened, &mut raised);

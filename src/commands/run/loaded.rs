@@ -7,6 +7,8 @@ use crate::content::{self, Content};
 use crate::enrich::Directory;
 use crate::exit::{self, Failure};
 use crate::pipeline::detecting::TimeSource;
+use crate::pipeline::opening::StatePlan;
+use crate::pipeline::restoring::Others;
 use crate::pipeline::{Pipeline, Plan, SinkPlan};
 use crate::sigma::Outcome;
 use crate::sink::{FileSink, SyslogSink};
@@ -29,12 +31,29 @@ impl Loaded {
     /// # Errors
     /// All faults at once.
     pub fn read(path: &Path) -> Result<Loaded, Failure> {
+        Loaded::read_and(path, |_| {})
+    }
+
+    /// The same for a start, during which the state is being opened.
+    ///
+    /// # Errors
+    /// All faults at once.
+    pub fn begin(path: &Path, accept_empty_state: bool) -> Result<(Loaded, StatePlan), Failure> {
+        let of = |settings: &Settings| StatePlan::new(settings.state.dir.clone(), settings, accept_empty_state);
+        let mut begun = None;
+        let loaded = Loaded::read_and(path, |settings| begun = Some(of(settings).begun()))?;
+        let state = begun.unwrap_or_else(|| of(&loaded.settings));
+        Ok((loaded, state))
+    }
+
+    fn read_and(path: &Path, then: impl FnOnce(&Settings)) -> Result<Loaded, Failure> {
         let euid = rustix::process::geteuid().as_raw();
-        let (settings, content, directory) = load_for_run(path, |settings| {
+        let also = |settings: &Settings| {
             let trust = config::check_trust(Some(path), settings, euid);
             trust.warnings.iter().for_each(|w| warn!("{w}"));
             trust.faults
-        })?;
+        };
+        let (settings, content, directory) = load_for_run(path, also, then)?;
         content::notes(&content, &settings.detection.timezone).iter().for_each(|note| warn!("{note}"));
         if let Some(summary) = content.sigma.summary() {
             let level = if content.sigma.count(Outcome::Refused) > 0 { Level::Warn } else { Level::Info };
@@ -72,15 +91,23 @@ impl Loaded {
         }
     }
 
+    /// Starts the pipeline again, after it has ended.
+    ///
+    /// # Errors
+    /// What cannot be opened.
+    pub fn start_again(&self) -> Result<Pipeline, Failure> {
+        self.start(StatePlan::new(self.settings.state.dir.clone(), &self.settings, false))
+    }
+
     /// Starts the pipeline.
     ///
     /// # Errors
     /// What cannot be opened.
-    pub fn start(&self, accept_empty_state: bool) -> Result<Pipeline, Failure> {
+    pub fn start(&self, state: StatePlan) -> Result<Pipeline, Failure> {
         let plan = Plan {
             mode: Mode::Live(self.settings.spools.clone()),
-            state_dir: Some(self.settings.state.dir.clone()),
-            accept_empty_state,
+            state: Some(state),
+            others: Others::AtOnce,
             sinks: sinks(&self.settings, &AgentIdentity::here()),
             time: TimeSource::Wall,
             drain_fully: false,

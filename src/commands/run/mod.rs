@@ -47,8 +47,8 @@ pub struct Arguments {
 pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     crate::logging::init("info");
     let signals = signals::listen().map_err(|e| Failure::new(exit::RUNTIME, e))?;
-    let loaded = Loaded::read(&arguments.config)?;
-    let pipeline = loaded.start(arguments.accept_empty_state)?;
+    let (loaded, state) = Loaded::begin(&arguments.config, arguments.accept_empty_state)?;
+    let pipeline = loaded.start(state)?;
     let (control, mut changes) = control::serve(&loaded.settings.control.socket)?;
     let metrics = Metrics::open(loaded.settings.metrics.as_ref())?;
     control.attach(&pipeline);
@@ -185,16 +185,16 @@ impl Agent {
             }
         };
         let mut outcome = outcome.map_err(Refusal::from);
-        let begun = match new.map(|new| (new.start(false), new)) {
+        let begun = match new.map(|new| (new.start_again(), new)) {
             Some((Ok(pipeline), new)) => {
                 loaded = new;
                 Ok(pipeline)
             }
             Some((Err(e), _)) => {
                 outcome = Err(e.message.into());
-                loaded.start(false) // what worked a moment ago
+                loaded.start_again() // what worked a moment ago
             }
-            None => loaded.start(false),
+            None => loaded.start_again(),
         };
         let pipeline = begun?;
         match &outcome {

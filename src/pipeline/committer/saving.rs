@@ -27,22 +27,24 @@ impl Durable {
     /// When it is time for a snapshot.
     pub(super) fn snapshot(&mut self) {
         self.snapshots = Snapshots::new(self.snapshots.every);
-        if self.save() {
+        let min_bytes = self.compact_min_bytes;
+        let is_read = self.store.as_ref().is_some_and(|s| s.snapshot_due() || s.compact_due(min_bytes));
+        self.save();
+        if is_read {
             self.let_go();
         }
     }
 
     /// Takes a snapshot, if anything was committed since the last one, and writes the database anew, if it is mostly waste. What
-    /// fails costs a warning: it is tried again after the usual time. Says whether everything was read, and nothing written anew.
-    pub(super) fn save(&mut self) -> bool {
-        let Some(store) = &mut self.store else { return false };
+    /// fails costs a warning: it is tried again after the usual time.
+    pub(super) fn save(&mut self) {
+        let Some(store) = &mut self.store else { return };
         if store.snapshot_due() && store.compact_due(self.compact_min_bytes) {
             let before = store.stats().disk_bytes;
             match store.snapshot_and_compact() {
                 Ok(()) => {
                     self.note_snapshot(None);
-                    self.note_compacted(before);
-                    return false;
+                    return self.note_compacted(before);
                 }
                 // Each of them alone tells what fails, and needs not what the other one needs.
                 Err(e) if store.is_usable() => debug!("no snapshot together with a new database: {e}"),
@@ -50,41 +52,34 @@ impl Durable {
                     if !store.snapshot_due() {
                         self.note_snapshot(None);
                     }
-                    self.cannot_compact(&e);
-                    return false;
+                    return self.cannot_compact(&e);
                 }
             }
         }
-        let has_walked = self.try_snapshot();
-        !self.compact() && has_walked
+        self.try_snapshot();
+        self.compact();
     }
 
-    fn let_go(&mut self) {
+    /// Lets go of the memory that a walk over everything has filled.
+    pub(super) fn let_go(&mut self) {
         if let Some(store) = &mut self.store
             && let Err(e) = store.let_go()
         {
-            warn!("the state cannot be opened again after a snapshot: {e}");
+            warn!("the state cannot be opened again after all of it was read: {e}");
             self.close_failed(&e);
         }
     }
 
-    /// Says whether the database is a new one.
-    fn compact(&mut self) -> bool {
-        let Some(store) = &mut self.store else { return false };
+    fn compact(&mut self) {
+        let Some(store) = &mut self.store else { return };
         let StoreStats { disk_bytes: before, page_bytes, delta_bytes, .. } = store.stats();
         debug!("the database takes {before} bytes for {page_bytes} of pages and {delta_bytes} of deltas");
         if !store.compact_due(self.compact_min_bytes) {
-            return false;
+            return;
         }
         match store.compact() {
-            Ok(()) => {
-                self.note_compacted(before);
-                true
-            }
-            Err(e) => {
-                self.cannot_compact(&e);
-                false
-            }
+            Ok(()) => self.note_compacted(before),
+            Err(e) => self.cannot_compact(&e),
         }
     }
 
@@ -101,15 +96,14 @@ impl Durable {
         }
     }
 
-    /// Says whether one was due.
-    fn try_snapshot(&mut self) -> bool {
-        let Some(store) = self.store.as_mut().filter(|store| store.snapshot_due()) else { return false };
+    /// Takes one if it is due.
+    fn try_snapshot(&mut self) {
+        let Some(store) = self.store.as_mut().filter(|store| store.snapshot_due()) else { return };
         let failing = store.snapshot().err().map(|e| e.to_string());
         if let Some(e) = &failing {
             warn!("no snapshot of the state was taken: {e}");
         }
         self.note_snapshot(failing);
-        true
     }
 
     fn note_snapshot(&self, failing: Option<String>) {

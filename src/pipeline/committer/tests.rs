@@ -30,6 +30,7 @@ fn a_store_that_a_failed_fold_has_closed_is_opened_again_without_a_commit() {
         folding: Setback::default(),
         status: Arc::clone(&status),
         loads,
+        restores: bounded(4).0,
     };
     let failing = || status.lock().unwrap().failing.clone();
     let (place, aside) = (dir.path().join("sled/db"), dir.path().join("aside"));

@@ -24,11 +24,11 @@ fn action() -> impl Strategy<Value = Action> {
     ]
 }
 
-/// Keys of several shapes: shared beginnings, one the beginning of another, some long.
+/// Keys of several shapes: shared beginnings, one the beginning of another, families of two, some long.
 fn key(n: u8) -> Vec<u8> {
     match n % 4 {
-        0 => format!("bin/model-a/user{:03}", n).into_bytes(),
-        1 => format!("bin/model-a/user{:03}/value/{}", n - 1, "x".repeat(n as usize)).into_bytes(),
+        0 => format!("bin/model-a/user{:03}\0\x01", n).into_bytes(),
+        1 => format!("bin/model-a/user{:03}\0\x01value/{}", n - 1, "x".repeat(n as usize)).into_bytes(),
         2 => vec![b'f', n],
         _ => vec![n],
     }
@@ -44,6 +44,22 @@ fn check(store: &Store, model: &Model) -> Result<(), TestCaseError> {
         let wanted = model.iter().filter(|(k, _)| k.starts_with(prefix)).map(|(k, v)| (k.clone(), v.clone()));
         prop_assert_eq!(found, wanted.collect::<Vec<_>>());
     }
+    let (from, end) = (b"bin/model-a/user0".as_slice(), b"bin/model-a/user2".as_slice());
+    for most in [1, 2_000, usize::MAX] {
+        let (mut found, mut next) = (Vec::new(), Some(from.to_vec()));
+        while let Some(at) = next {
+            let (piece, then) = store.families(&at, end, most).unwrap();
+            prop_assert!(piece.bytes() >= most || then.is_none());
+            let family = |key: &[u8]| key[..from.len() + 2].to_vec();
+            let before = found.last().map(|(key, _): &(Vec<u8>, Vec<u8>)| family(key));
+            found.extend(piece.iter().map(|(key, value)| (key.to_vec(), value.to_vec())));
+            prop_assert!(piece.iter().next().is_none_or(|(key, _)| Some(family(key)) != before), "torn apart");
+            next = then;
+        }
+        let wanted = model.range(from.to_vec()..end.to_vec()).map(|(k, v)| (k.clone(), v.clone()));
+        prop_assert_eq!(found, wanted.collect::<Vec<_>>());
+    }
+    prop_assert!(store.most_records() >= model.len() as u64);
     prop_assert_eq!(store.stats().blobs, 0);
     Ok(())
 }
