@@ -1,12 +1,18 @@
 //! Memory for what is learned: whoever leaves it comes back as if they had never been gone.
 
 use crate::support::{Outcome, Replay};
+use crossbeam_channel::bounded;
+use exfil_agent::alert::EntityKind;
 use exfil_agent::config::Settings;
 use exfil_agent::content;
+use exfil_agent::detect::Detector;
+use exfil_agent::pipeline::outbox::Outbox;
 use exfil_agent::simulate::{self, Options, Profile};
+use exfil_agent::source::Mode;
 use std::fs;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 use tempfile::TempDir;
 
 /// Many small batches about more people than memory holds, while commits come and go.
@@ -68,5 +74,34 @@ fn whom_a_limit_makes_leave_is_the_same_whoever_has_come_back_by_then() {
             "{max_entities} entities, {max_instances} instances, as they are met"
         );
         assert!(in_steps(new().reluctant().resident(0)) == whole, "and hardly any memory");
+    }
+}
+
+/// Whoever asks is told about everybody, also just after a start.
+#[test]
+fn a_question_right_after_a_start_waits_until_all_are_there() {
+    let dir = TempDir::new().unwrap();
+    let office = Options { users: 200, days: 2, rate: 0.2, ..Options::default() };
+    simulate::write(&office, dir.path()).unwrap();
+    let content = Arc::new(content::load(&Settings::default().detection).unwrap());
+    let mut replay = Replay::with(Settings::default(), content);
+    replay.step(&[dir.path().join("spool")]);
+    let users_of = |replay: &Replay| {
+        let nothing = replay.start(&Mode::Live(Vec::new()));
+        let (sender, answer) = bounded(1);
+        let question = Box::new(move |detector: &Detector, _: &Outbox, _| {
+            let entities = &detector.state.entities;
+            sender.send((entities.count(EntityKind::User), entities.count(EntityKind::Host))).unwrap();
+        });
+        nothing.questions.send(question).unwrap();
+        let answer = answer.recv_timeout(Duration::from_secs(60)).unwrap();
+        nothing.stop.stop();
+        nothing.join().unwrap();
+        answer
+    };
+    let all = users_of(&replay);
+    assert!(all.0 >= 200 && all.1 >= 100, "{all:?}");
+    for _ in 0..20 {
+        assert_eq!(users_of(&replay), all);
     }
 }

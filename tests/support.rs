@@ -100,6 +100,7 @@ impl Replay {
         let mode = Mode::Once { paths: files.to_vec(), format: FormatSetting::Auto };
         let pipeline = self.start(&mode);
         let (detector, progress) = pipeline.join().unwrap();
+        assert!(!detector.state.is_some_missing(), "whoever looks at the state afterwards sees all of it");
         for record in detector.state.files().values() {
             assert!(record.tally.adds_up(), "records = events + rejects + headers + blank: {:?}", record.tally);
         }

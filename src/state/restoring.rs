@@ -82,6 +82,11 @@ impl State {
         self.missing = Some(most);
     }
 
+    /// So many records have come of those that were missing.
+    pub fn fewer_are_missing(&mut self, records: u64) {
+        self.missing = self.missing.map(|most| most.saturating_sub(records));
+    }
+
     /// All have come.
     pub fn none_is_missing(&mut self) {
         self.missing = None;
