@@ -21,6 +21,7 @@ pub struct Site<'a> {
 /// Killed with -9 when dropped.
 pub struct Daemon {
     child: Child,
+    since: Instant,
     /// From the start of the process to its READY: state and sinks are open, the control socket listens.
     pub ready_after: Duration,
 }
@@ -62,7 +63,7 @@ impl<'a> Site<'a> {
             .envs(environment_of_the_unit())
             .spawn()
             .unwrap();
-        let mut daemon = Daemon { child, ready_after: Duration::ZERO };
+        let mut daemon = Daemon { child, since, ready_after: Duration::ZERO };
         let mut message = [0; 256];
         let got = notify.recv(&mut message).unwrap_or(0);
         assert!(message[..got].starts_with(b"READY=1"), "the agent does not get ready: {}", self.log());
@@ -72,6 +73,12 @@ impl<'a> Site<'a> {
 
     pub fn log(&self) -> String {
         fs::read_to_string(self.at("log")).unwrap_or_default()
+    }
+
+    /// From the start of the process until every user and host was there: questions about all of them wait until then.
+    pub fn all_there_after(&self, daemon: &Daemon) -> Duration {
+        Client::connect(&self.at("control.sock")).and_then(|mut client| client.live()).unwrap();
+        daemon.since.elapsed()
     }
 
     /// Waits until so many bytes have been read, judged and committed.

@@ -62,7 +62,14 @@ fn users(options: &Options, product: &Product, of: &Population<'_>, bars: &mut B
     let (peak, after) = (daemon.peak_rss_kib(), daemon.rss_kib());
     drop(daemon);
     // Each dies as soon as it is ready: the next one finds what this one found.
-    let starts = || Spread::of((0..STARTS).map(|_| site.start().ready_after.as_secs_f64() * 1e3));
+    let starts = || {
+        let start = |_| {
+            let daemon = site.start();
+            [daemon.ready_after, site.all_there_after(&daemon)].map(|taken| taken.as_secs_f64() * 1e3)
+        };
+        let (ready, all_there): (Vec<f64>, Vec<f64>) = (0..STARTS).map(start).map(|[ready, all]| (ready, all)).unzip();
+        [ready, all_there].map(Spread::of)
+    };
     let starts_at_once = starts();
     site.start().stop();
     let starts_later = starts();
@@ -74,9 +81,12 @@ fn users(options: &Options, product: &Product, of: &Population<'_>, bars: &mut B
     }
     if options.has(Row::Start) {
         let start = format!("start after kill -9, {users} users, state on {place}");
-        for (when, starts) in [("in the middle of a backlog", starts_at_once), ("after a snapshot", starts_later)] {
-            let met = starts.median <= of.most_ms;
-            bars.add(&format!("{start}, {when}"), &format!("≤ {} ms", of.most_ms), format!("{starts} ms"), Some(met));
+        for (when, [ready, all_there]) in
+            [("in the middle of a backlog", starts_at_once), ("after a snapshot", starts_later)]
+        {
+            let met = ready.median <= of.most_ms;
+            bars.add(&format!("{start}, {when}"), &format!("≤ {} ms", of.most_ms), format!("{ready} ms"), Some(met));
+            bars.add("… until every user and host is there", "–", format!("{all_there} ms"), None);
         }
     }
 }
