@@ -3,7 +3,7 @@
 use crate::support::{Outcome, Replay};
 use crossbeam_channel::bounded;
 use exfil_agent::alert::EntityKind;
-use exfil_agent::config::Settings;
+use exfil_agent::config::{FormatSetting, Settings};
 use exfil_agent::content;
 use exfil_agent::detect::Detector;
 use exfil_agent::pipeline::outbox::Outbox;
@@ -29,6 +29,7 @@ fn with_hardly_any_memory_alerts_and_state_are_the_same() {
     let content = Arc::new(content::load(&settings.detection).unwrap());
     let with = |bytes: usize| -> (Outcome, u64) {
         let mut replay = Replay::with(settings.clone(), Arc::clone(&content)).resident(bytes);
+        // Commits become durable between the files at the latest, and then whoever is not needed leaves.
         let recalled = files.iter().map(|file| replay.step(std::slice::from_ref(file)).recalled).sum();
         (replay.outcome(), recalled)
     };
@@ -36,16 +37,16 @@ fn with_hardly_any_memory_alerts_and_state_are_the_same() {
     assert_eq!(none, 0, "there is room for all");
     for bytes in [0, 100_000] {
         let (outcome, recalled) = with(bytes);
-        assert!(recalled > 100, "only {recalled} were away and came back with {bytes} bytes");
-        assert!(outcome.alerts == all.alerts, "other alerts with {bytes} bytes");
-        assert!(outcome.state == all.state, "another state with {bytes} bytes");
+        assert!(recalled > 0, "nobody was away and came back with {bytes} bytes");
+        assert!(outcome == all, "another outcome with {bytes} bytes");
     }
     for bytes in [0, 100_000, usize::MAX] {
         let mut replay = Replay::with(settings.clone(), Arc::clone(&content)).resident(bytes).reluctant();
         files.iter().for_each(|file| _ = replay.step(std::slice::from_ref(file)));
-        let outcome = replay.outcome();
-        assert!(outcome.alerts == all.alerts, "other alerts with restarts, {bytes} bytes");
-        assert!(outcome.state == all.state, "another state with restarts, {bytes} bytes");
+        assert!(
+            replay.outcome() == all,
+            "another outcome where users and hosts come back as they are met, {bytes} bytes"
+        );
     }
 }
 
@@ -84,14 +85,19 @@ fn a_question_right_after_a_start_waits_until_all_are_there() {
     let office = Options { users: 200, days: 2, rate: 0.2, ..Options::default() };
     simulate::write(&office, dir.path()).unwrap();
     let content = Arc::new(content::load(&Settings::default().detection).unwrap());
-    let mut replay = Replay::with(Settings::default(), content);
-    replay.step(&[dir.path().join("spool")]);
-    let users_of = |replay: &Replay| {
+    let replay = Replay::with(Settings::default(), content);
+    let mode = Mode::Once { paths: vec![dir.path().join("spool")], format: FormatSetting::Auto };
+    let (detector, _) = replay.start(&mode).join().unwrap();
+    let entities = &detector.state.entities;
+    let all = (entities.count(EntityKind::User), entities.count(EntityKind::Host), detector.services());
+    assert!(all.0 >= 200 && all.1 >= 100 && !all.2.is_empty(), "{all:?}");
+    let told = || {
         let nothing = replay.start(&Mode::Live(Vec::new()));
         let (sender, answer) = bounded(1);
         let question = Box::new(move |detector: &Detector, _: &Outbox, _| {
             let entities = &detector.state.entities;
-            sender.send((entities.count(EntityKind::User), entities.count(EntityKind::Host))).unwrap();
+            let counts = (entities.count(EntityKind::User), entities.count(EntityKind::Host), detector.services());
+            sender.send(counts).unwrap();
         });
         nothing.questions.send(question).unwrap();
         let answer = answer.recv_timeout(Duration::from_secs(60)).unwrap();
@@ -99,9 +105,38 @@ fn a_question_right_after_a_start_waits_until_all_are_there() {
         nothing.join().unwrap();
         answer
     };
-    let all = users_of(&replay);
-    assert!(all.0 >= 200 && all.1 >= 100, "{all:?}");
     for _ in 0..20 {
-        assert_eq!(users_of(&replay), all);
+        assert_eq!(told(), all);
+    }
+}
+
+/// The store has much to do before it can answer, and the spool is short: what has fired must be known all the same.
+#[test]
+fn nothing_is_judged_before_it_is_known_what_has_fired() {
+    let dir = TempDir::new().unwrap();
+    let office = Options { users: 300, days: 2, rate: 1.0, profile: Profile::Training, ..Options::default() };
+    simulate::write(&office, dir.path()).unwrap();
+    // Some of it is in another encoding; that is left out.
+    let spool = fs::read_dir(dir.path().join("spool")).unwrap().map(|e| e.unwrap().path());
+    let cef = spool.filter(|path| path.extension().is_some_and(|e| e == "cef"));
+    let cef: String = cef.filter_map(|path| fs::read_to_string(path).ok()).collect();
+    let file = |name: &str, text: &str| {
+        let path = dir.path().join(name);
+        fs::write(&path, text).unwrap();
+        path
+    };
+    let content = Arc::new(content::load(&Settings::default().detection).unwrap());
+    let mut replay = Replay::with(Settings::default(), content);
+    assert!(replay.step(&[file("all.cef", &cef)]).alerts > 100);
+    let lines: Vec<&str> = cef.lines().collect();
+    let alerts = fs::read_to_string(replay.alert_file()).unwrap();
+    let line_of = |alert: &str| serde_json::from_str::<serde_json::Value>(alert).unwrap()["origin"]["line"].as_u64();
+    let that_fired = alerts.lines().filter_map(line_of).map(|n| lines[n as usize - 1].to_owned() + "\n").take(20);
+    let again: String = that_fired.collect();
+    // All of the state is to be folded first, a little between any two answers.
+    replay.settings.limits.max_delta_bytes = 16_384;
+    for n in 0..10 {
+        let again = file(&format!("again{n}.cef"), &again);
+        assert_eq!(replay.step(&[again]).alerts, 0, "what has fired fires again at start {n}");
     }
 }

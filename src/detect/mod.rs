@@ -170,6 +170,11 @@ impl Detector {
         self.services.of_day(self.state.agent.newest_day)
     }
 
+    /// The guards of the state have come, after the detector was made. Nothing has been judged yet.
+    pub fn guards_are_here(&mut self) {
+        self.services = Services::of(&self.content, &self.state);
+    }
+
     /// What the clock says from here on.
     pub fn set_clock(&mut self, clock: Clock) {
         self.clock = clock;

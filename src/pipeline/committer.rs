@@ -25,7 +25,7 @@ use std::time::{Duration, Instant};
 /// Fold steps before the next commit where folding does not keep up: some 100 ms.
 const STEPS_BETWEEN_COMMITS: usize = 64;
 
-/// Records of users and hosts that are handed over together at a start, bytes: some milliseconds' work for both threads.
+/// Records that are handed over together at a start, bytes: some milliseconds' work for both threads.
 const TOGETHER: usize = 1 << 20;
 
 /// What the store thread can be asked.
@@ -36,10 +36,20 @@ pub enum Command {
     Scan(Scan),
     /// Read all records that begin with one of these.
     Load(Vec<Vec<u8>>),
-    /// Read on from this key to the last user.
-    Restore(Vec<u8>),
+    /// Read some of what a working set is rebuilt from.
+    Restore(Piece),
     /// Close and end.
     Close,
+}
+
+/// Records from one key on, up to another one, as many as are read together.
+pub struct Piece {
+    /// First key.
+    pub from: Vec<u8>,
+    /// The first key behind them.
+    pub end: &'static [u8],
+    /// No family of keys is torn apart.
+    pub is_in_families: bool,
 }
 
 /// A read of committed records.
@@ -86,7 +96,7 @@ pub struct CommitStatus {
 /// Records by prefix.
 pub type Loaded = Result<Vec<Vec<(Vec<u8>, Vec<u8>)>>, StoreError>;
 
-/// Some users and hosts with all their records, and the key of the next one.
+/// Some records, and the key of the next one before the end.
 pub type Restored = Result<(Records, Option<Vec<u8>>), StoreError>;
 
 /// Where state is kept.
@@ -247,7 +257,7 @@ impl Durable {
                 }
                 Some(Command::Scan(scan)) => self.scan(scan),
                 Some(Command::Load(prefixes)) => self.load(&prefixes),
-                Some(Command::Restore(from)) => self.restore(&from),
+                Some(Command::Restore(piece)) => self.restore(&piece),
                 Some(Command::Close) => break,
                 None => self.fold(),
             }
@@ -353,7 +363,7 @@ impl Durable {
                     recv(inbox) -> command => match command {
                         Ok(Command::Scan(scan)) => self.scan(scan),
                         Ok(Command::Load(prefixes)) => self.load(&prefixes),
-                        Ok(Command::Restore(from)) => self.restore(&from),
+                        Ok(Command::Restore(piece)) => self.restore(&piece),
                         Ok(Command::Commit(_)) => {}
                         Ok(Command::Close) | Err(_) => return Ok(None),
                     },
@@ -410,12 +420,13 @@ impl Durable {
         let _ = self.loads.send(answer);
     }
 
-    fn restore(&mut self, from: &[u8]) {
+    fn restore(&mut self, piece: &Piece) {
+        let Piece { from, end, is_in_families } = piece;
         let answer = match &self.store {
-            Some(store) => store.families(from, BEHIND_USERS, TOGETHER),
+            Some(store) => store.piece(from, end, TOGETHER, *is_in_families),
             None => Err(StoreError::Failed { path: self.dir.clone() }),
         };
-        let was_last = matches!(answer, Ok((_, None)));
+        let was_last = *end == BEHIND_USERS && matches!(answer, Ok((_, None)));
         let _ = self.restores.send(answer);
         if was_last {
             self.let_go();

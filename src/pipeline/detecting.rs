@@ -165,7 +165,9 @@ impl Detecting {
                 (acks_since, committed_at) = (None, Some(Instant::now()));
             }
             let is_some_missing = self.detector.state.is_some_missing();
-            if is_some_missing && (self.others == Others::AtOnce || ended || line.needs_everybody()) {
+            // Nothing is judged before what any event may be about is there.
+            let can_judge = !is_some_missing || restoring.has_common();
+            if is_some_missing && (!can_judge || self.others == Others::AtOnce || ended || line.needs_everybody()) {
                 restoring.go_on(&self.committer);
             }
             // Who waits for the end of all input looks at the state afterwards.
@@ -173,7 +175,8 @@ impl Detecting {
                 break;
             }
             let room = self.has_room();
-            let stuck = !room || line.is_waiting();
+            let waits = !can_judge || line.is_waiting();
+            let stuck = !room || waits;
             if stuck && !ended && !self.drain_fully && self.stop.load(Ordering::Relaxed) {
                 // A sink or a disk that fails must not keep the agent from stopping: what was read and not judged is read again.
                 let waited = since_stop.get_or_insert_with(Instant::now).elapsed();
@@ -183,7 +186,7 @@ impl Detecting {
                     continue;
                 }
             }
-            let batches = if room && !ended && !line.is_waiting() { self.batches.clone() } else { never() };
+            let batches = if room && !ended && !waits { self.batches.clone() } else { never() };
             // They are about everybody. Who asks why nothing can be read is not kept waiting for it.
             let questions = if is_some_missing && !restoring.is_held_up() { never() } else { self.questions.clone() };
             let acks = if self.outbox.lanes.is_empty() { never() } else { self.outbox.acks.clone() };
@@ -197,7 +200,7 @@ impl Detecting {
                     Err(_) => self.committer.loaded = never(),
                 },
                 recv(self.committer.restored) -> restored => match restored {
-                    Ok(restored) => restoring.answered(&mut self.detector.state, restored, &self.committer)?,
+                    Ok(restored) => restoring.answered(&mut self.detector, restored, &self.committer)?,
                     Err(_) => self.committer.restored = never(),
                 },
                 recv(self.committer.committed) -> done => match done {

@@ -1,7 +1,7 @@
 //! Opening the state: the store, the working set from it, what no sink has delivered, and what there is to report.
 
 use super::committer::Backing;
-use super::restoring::{alerts_from, restore};
+use super::restoring::{alerts_from, restore_first};
 use crate::alert::Alert;
 use crate::calendar::{format_instant, wall_clock_ms};
 use crate::config::Settings;
@@ -88,7 +88,7 @@ pub(super) struct Restored {
 }
 
 impl Opening<'_> {
-    /// Opens the store and rebuilds the working set, but for users and hosts.
+    /// Opens the store, and takes from it what a start needs.
     pub(super) fn open(self, state: &mut State) -> Result<Restored, Failure> {
         let Some(mut plan) = self.plan else {
             return Ok(Restored { backing: Backing::Volatile, undelivered: Vec::new(), reports: Vec::new() });
@@ -101,7 +101,7 @@ impl Opening<'_> {
         })?;
         let unusable =
             |e: String| Failure::new(exit::STATE, format!("the state in {} cannot be used: {e}", dir.display()));
-        restore(&store, state).map_err(unusable)?;
+        restore_first(&store, state).map_err(unusable)?;
         let first = state.delivered(self.sinks).saturating_add(1);
         let undelivered = alerts_from(&store, first).map_err(unusable)?;
         for (key, record) in adopted {

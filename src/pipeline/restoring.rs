@@ -1,15 +1,16 @@
 //! The working set from the store's records after a start.
 //!
-//! What concerns everybody, and every alert that has to go out, is there before anything is read. Users and hosts come while the
-//! agent is at work already: the store thread reads some of them ahead while those before are decoded here, and whom an event is
-//! about is asked for at once (`line`).
+//! Where reading goes on, and every alert that has to go out, is there before anything else. The rest comes while the agent is at
+//! work already: the store thread reads some of it ahead while what was read before is decoded here. First what any event may be
+//! about: nothing is judged before that. Then users and hosts; whom an event is about is asked for at once (`line`).
 
-use super::committer::{Command, Committer, Restored};
+use super::committer::{Command, Committer, Piece, Restored};
 use crate::alert::Alert;
+use crate::detect::Detector;
 use crate::exit::{self, Failure};
 use crate::failpoint;
 use crate::state::State;
-use crate::state::key::{ALERTS, BEHIND_ALERTS, BEHIND_USERS, HOSTS_AND_USERS, Key};
+use crate::state::key::{ALERTS, BEHIND_ALERTS, BEHIND_USERS, ENTITIES, FILES, HOSTS_AND_USERS, Key, SINKS};
 use crate::store::{Store, codec};
 use log::warn;
 use std::time::{Duration, Instant};
@@ -17,21 +18,28 @@ use std::time::{Duration, Instant};
 /// How long until the store is asked again after it could not answer.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// Rebuilds an empty working set, but for users and hosts. Alerts are left where they are.
+/// Everything but alerts in the order in which it is read back; groups and the agent's models are in the first.
+const RANGES: [(&[u8], &[u8]); 4] =
+    [(b"", HOSTS_AND_USERS), (BEHIND_USERS, ALERTS), (BEHIND_ALERTS, b"\xff"), (HOSTS_AND_USERS, BEHIND_USERS)];
+/// The last of them.
+const USERS: usize = RANGES.len() - 1;
+
+/// Takes what a start needs into an empty working set: the agent's own record, those of files and of sinks.
 ///
 /// # Errors
 /// What cannot be read, as a sentence.
-pub(super) fn restore(store: &Store, state: &mut State) -> Result<(), String> {
+pub(super) fn restore_first(store: &Store, state: &mut State) -> Result<(), String> {
     let mut restoring = state.restoring(usize::MAX);
-    for (from, end) in [(b"".as_slice(), HOSTS_AND_USERS), (BEHIND_USERS, ALERTS), (BEHIND_ALERTS, b"\xff")] {
+    for prefix in [Key::Agent.encode().as_slice(), FILES, SINKS] {
         let mut bad = None;
         let take = |key: &[u8], value: &[u8]| {
-            if key < end {
+            let is_wanted = key.starts_with(prefix);
+            if is_wanted {
                 bad = restoring.take(key, value).err();
             }
-            key < end && bad.is_none()
+            is_wanted && bad.is_none()
         };
-        store.each_from(from, take).map_err(|e| e.to_string())?;
+        store.each_from(prefix, take).map_err(|e| e.to_string())?;
         if let Some(bad) = bad {
             return Err(bad.to_string());
         }
@@ -71,13 +79,14 @@ pub enum Others {
     Last,
 }
 
-/// Users and hosts on their way from the store.
+/// The working set on its way from the store.
 pub(super) struct Restoring {
-    /// Nothing was asked for yet.
+    /// Nothing is asked for at the moment.
     is_idle: bool,
     /// Users and hosts stay in the store alone where so much is in memory already.
     max_bytes: usize,
-    /// From which key on the store was asked last.
+    /// Which of [`RANGES`] is being read, and from which key on the store was asked last.
+    range: usize,
     from: Vec<u8>,
     /// When it is to be asked again, since it could not answer.
     again: Option<Instant>,
@@ -86,7 +95,12 @@ pub(super) struct Restoring {
 impl Restoring {
     /// Nothing is asked for yet.
     pub(super) fn new(max_bytes: usize) -> Restoring {
-        Restoring { is_idle: true, max_bytes, from: HOSTS_AND_USERS.to_vec(), again: None }
+        Restoring { is_idle: true, max_bytes, range: 0, from: Vec::new(), again: None }
+    }
+
+    /// Whether what any event may be about is there. Only users and hosts may be missing then.
+    pub(super) fn has_common(&self) -> bool {
+        self.range == USERS
     }
 
     /// Whether nobody comes at the moment: the store cannot answer, or nobody was asked for.
@@ -94,21 +108,21 @@ impl Restoring {
         self.is_idle || self.again.is_some()
     }
 
-    /// Asks for the first ones, or once more where the store could not answer.
+    /// Asks for what comes next, or once more where the store could not answer.
     pub(super) fn go_on(&mut self, committer: &Committer) {
         if self.again.map_or(self.is_idle, |again| again <= Instant::now()) {
-            (self.is_idle, self.again) = (false, None);
+            self.again = None;
             self.ask(committer);
         }
     }
 
-    /// The store has answered.
+    /// The store has answered. Once what is common is there, nothing more is asked for until [`Restoring::go_on`].
     ///
     /// # Errors
     /// When it cannot read what it has, or what it has are no records.
     pub(super) fn answered(
         &mut self,
-        state: &mut State,
+        detector: &mut Detector,
         restored: Restored,
         committer: &Committer,
     ) -> Result<(), Failure> {
@@ -123,22 +137,38 @@ impl Restoring {
             // A start may find something sound to go on from.
             Err(e) => return Err(Failure::new(exit::RUNTIME, e.to_string())),
         };
-        let is_last = next.is_none();
-        if let Some(next) = next {
-            self.from = next;
+        let had_common = self.has_common();
+        let is_last = had_common && next.is_none();
+        match next {
+            Some(next) => self.from = next,
+            None if is_last => {}
+            None => {
+                self.range += 1;
+                self.from.clear();
+            }
+        }
+        self.is_idle = true;
+        if !is_last && self.has_common() == had_common {
             self.ask(committer);
         }
+        let state = &mut detector.state;
         state.restore(records.iter(), self.max_bytes).map_err(|e| Failure::new(exit::STATE, e.to_string()))?;
         state.fewer_are_missing(records.len() as u64);
         if is_last {
             state.none_is_missing();
+        } else if self.has_common() != had_common {
+            detector.guards_are_here();
         }
         Ok(())
     }
 
-    fn ask(&self, committer: &Committer) {
+    fn ask(&mut self, committer: &Committer) {
+        let Some((first, end)) = RANGES.get(self.range) else { return };
+        let from = if self.from.is_empty() { first.to_vec() } else { self.from.clone() };
+        let is_in_families = end.starts_with(ENTITIES);
         // If the store thread is gone, its end is noticed where commits are waited for.
-        let _ = committer.commands.send(Command::Restore(self.from.clone()));
+        let _ = committer.commands.send(Command::Restore(Piece { from, end, is_in_families }));
+        self.is_idle = false;
     }
 }
 
@@ -147,13 +177,20 @@ mod tests {
     use super::*;
     use crate::alert::EntityKind;
     use crate::batch::KeyHasher;
+    use crate::config::Settings;
+    use crate::content;
+    use crate::enrich::Enricher;
+    use crate::extract::Extractor;
     use crate::model::histogram::{Bounds, Instance};
     use crate::pipeline::committer::Backing;
+    use crate::rule::Screen;
+    use crate::state::key::Guard;
     use crate::state::key::entity_prefix;
     use crate::state::names::Names;
     use crate::state::record::{BinRecord, EntityRecord, InstanceRecord, SilencedRecord, SinkRecord, SuppressedRecord};
     use crate::store::{Delta, OnDamage, StoreError, StoreOptions};
     use std::path::Path;
+    use std::sync::Arc;
 
     const OPTIONS: StoreOptions =
         StoreOptions { max_delta_bytes: 1 << 20, schema: 1, on_damage: OnDamage::Refuse, snapshots_kept: 1 };
@@ -245,8 +282,21 @@ mod tests {
             // Met before the first, after some, after all others.
             for when in [0, 20, usize::MAX] {
                 let mut state = empty(&hasher);
-                restore(&store, &mut state).unwrap();
+                restore_first(&store, &mut state).unwrap();
+                assert_eq!((state.delivered(&["file"]), state.delivered(&["file", "syslog"])), (1990, 0));
+                // Delivered since: what is read back later does not undo it.
+                state.change_sink("file").seq = 1995;
+                for (from, end) in RANGES.into_iter().take(USERS) {
+                    let mut next = Some(from.to_vec());
+                    while let Some(from) = next {
+                        let (records, then) = store.piece(&from, end, most, end == HOSTS_AND_USERS).unwrap();
+                        state.restore(records.iter(), usize::MAX).unwrap();
+                        next = then;
+                    }
+                }
                 assert!(state.is_some_missing() && state.entities.count(EntityKind::User) == 0);
+                assert_eq!(state.delivered(&["file"]), 1995);
+                state.change_sink("file").seq = 1990;
                 let (mut next, mut n) = (Some(HOSTS_AND_USERS.to_vec()), 0);
                 loop {
                     if n == when || (next.is_none() && n < when) {
@@ -256,13 +306,12 @@ mod tests {
                         }
                     }
                     let Some(from) = next else { break };
-                    let (records, then) = store.families(&from, BEHIND_USERS, most).unwrap();
+                    let (records, then) = store.piece(&from, BEHIND_USERS, most, true).unwrap();
                     state.restore(records.iter(), usize::MAX).unwrap();
                     (next, n) = (then, n + 1);
                 }
                 state.none_is_missing();
                 assert!(told(&mut state, &hasher) == wanted, "{most} bytes together, met after {when}");
-                assert_eq!((state.delivered(&["file"]), state.delivered(&["file", "syslog"])), (1990, 0));
             }
         }
         let alerts = alerts_from(&store, 1991).unwrap();
@@ -277,9 +326,9 @@ mod tests {
         fill(&mut store);
         let (hasher, key) = (KeyHasher::default(), b"user33".as_slice());
         let mut state = empty(&hasher);
-        restore(&store, &mut state).unwrap();
+        restore_first(&store, &mut state).unwrap();
         let asked = store.read_all(&[entity_prefix(EntityKind::User, key)]).unwrap();
-        let (records, _) = store.families(HOSTS_AND_USERS, BEHIND_USERS, usize::MAX).unwrap();
+        let (records, _) = store.piece(HOSTS_AND_USERS, BEHIND_USERS, usize::MAX, true).unwrap();
         state.restore(records.iter(), 0).unwrap();
         let away = |state: &State| {
             let id = state.entities.find(EntityKind::User, key, hasher.hash(key)).unwrap();
@@ -291,8 +340,20 @@ mod tests {
         assert_eq!((state.entities.count(EntityKind::User), state.memory().away), (60, 59));
     }
 
+    /// A detector with a state that holds what a start needs.
+    fn started(store: &Store, hasher: &KeyHasher) -> Detector {
+        let settings = Settings::default();
+        let content = Arc::new(content::load(&settings.detection).unwrap());
+        let mut state = empty(hasher);
+        restore_first(store, &mut state).unwrap();
+        let screen = Screen::new(&content.rules, &content.models);
+        let wanted = content::wanted(&screen, &Enricher::new(&content.tables));
+        let extractor = Extractor::new(Arc::clone(&content), wanted, Vec::new());
+        Detector::new(content, settings.detection, settings.limits, None, extractor, state)
+    }
+
     /// As the detect thread does it, with a store thread.
-    fn restore_by_asking(store: Store, dir: &Path, state: &mut State) -> Result<(), Failure> {
+    fn restore_by_asking(store: Store, dir: &Path, detector: &mut Detector) -> Result<(), Failure> {
         let backing = Backing::Durable {
             store: Box::new(store),
             dir: dir.to_owned(),
@@ -302,18 +363,25 @@ mod tests {
         };
         let committer = Committer::spawn(backing).unwrap();
         let mut restoring = Restoring::new(usize::MAX);
-        assert!(restoring.is_held_up());
-        restoring.go_on(&committer);
-        restoring.go_on(&committer);
-        assert!(!restoring.is_held_up());
+        assert!(restoring.is_held_up() && !restoring.has_common());
         let (mut outcome, mut answers) = (Ok(()), 0);
-        while state.is_some_missing() && outcome.is_ok() {
+        while detector.state.is_some_missing() && outcome.is_ok() {
+            let users = detector.state.entities.count(EntityKind::User);
+            assert!(restoring.has_common() || users == 0, "what is common comes first");
+            assert_eq!(
+                restoring.has_common() && users == 0,
+                answers > 0 && restoring.is_held_up(),
+                "it waits there, and only there"
+            );
+            restoring.go_on(&committer);
+            restoring.go_on(&committer);
+            assert!(!restoring.is_held_up());
             answers += 1;
-            assert!(answers < 10, "it does not get on");
-            outcome = restoring.answered(state, committer.restored.recv().unwrap(), &committer);
+            assert!(answers < 12, "it does not get on");
+            outcome = restoring.answered(detector, committer.restored.recv().unwrap(), &committer);
         }
         committer.close().unwrap();
-        assert!(outcome.is_err() || answers > 2, "more than what is read together");
+        assert!(outcome.is_err() || answers > RANGES.len(), "more than what is read together");
         outcome
     }
 
@@ -323,14 +391,13 @@ mod tests {
         let (mut store, _) = Store::open(dir.path(), &OPTIONS).unwrap();
         fill(&mut store);
         let hasher = KeyHasher::default();
-        let mut state = empty(&hasher);
-        restore(&store, &mut state).unwrap();
+        let mut detector = started(&store, &hasher);
         let committer = Committer::spawn(Backing::Volatile).unwrap();
         let mut restoring = Restoring::new(usize::MAX);
         restoring.go_on(&committer);
         let fails = || Err(StoreError::Failed { path: dir.path().to_owned() });
-        restoring.answered(&mut state, fails(), &committer).unwrap();
-        assert!(restoring.is_held_up() && state.is_some_missing());
+        restoring.answered(&mut detector, fails(), &committer).unwrap();
+        assert!(restoring.is_held_up() && detector.state.is_some_missing());
         // Not at once.
         restoring.go_on(&committer);
         assert!(restoring.is_held_up());
@@ -338,16 +405,18 @@ mod tests {
         restoring.go_on(&committer);
         assert!(!restoring.is_held_up());
         committer.close().unwrap();
-        restore_by_asking(store, dir.path(), &mut state).unwrap();
-        told(&mut state, &hasher);
+        restore_by_asking(store, dir.path(), &mut detector).unwrap();
+        told(&mut detector.state, &hasher);
     }
 
     #[test]
     fn what_cannot_be_read_is_said() {
         let dir = tempfile::tempdir().unwrap();
+        let guard = Guard { day: 3, rule: "R", kind: EntityKind::User, entity: b"user1", value: b"" };
         for (bad, is_at_once) in [
             (Key::Sink("file".into()), true),
-            (Key::Entity(EntityKind::Group, b"sales".to_vec()), true),
+            (Key::Entity(EntityKind::Group, b"sales".to_vec()), false),
+            (Key::Guard(guard.to_key()), false),
             (Key::Entity(EntityKind::User, b"user33".to_vec()), false),
         ] {
             let dir = dir.path().join(format!("{bad:?}").replace(|c: char| !c.is_ascii_alphanumeric(), ""));
@@ -356,21 +425,19 @@ mod tests {
             let mut delta = Delta::default();
             delta.put(&bad.encode(), b"no record");
             store.commit(&mut delta).unwrap();
-            let mut state = empty(&KeyHasher::default());
-            let said = restore(&store, &mut state);
+            let said = restore_first(&store, &mut empty(&KeyHasher::default()));
             assert_eq!(said.is_err(), is_at_once, "{bad:?}: {said:?}");
             let said = match said {
                 Err(said) => said,
                 Ok(()) => {
-                    let failure = restore_by_asking(store, &dir, &mut state).unwrap_err();
+                    let mut detector = started(&store, &KeyHasher::default());
+                    let failure = restore_by_asking(store, &dir, &mut detector).unwrap_err();
                     assert_eq!(failure.code, exit::STATE);
                     failure.message
                 }
             };
-            assert!(
-                said.contains(&bad.encode().escape_ascii().to_string()) && said.contains("cannot be read"),
-                "{said}"
-            );
+            let key = bad.encode().escape_ascii().to_string();
+            assert!(said.contains(&key) && said.contains("cannot be read"), "{said}");
         }
         let (mut store, _) = Store::open(dir.path(), &OPTIONS).unwrap();
         fill(&mut store);

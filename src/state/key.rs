@@ -150,6 +150,10 @@ pub const ENTITIES: &[u8] = b"e";
 pub const HOSTS_AND_USERS: &[u8] = b"eh";
 /// The first key behind them.
 pub const BEHIND_USERS: &[u8] = b"ev";
+/// Prefix of spool files.
+pub const FILES: &[u8] = b"f";
+/// Prefix of sinks.
+pub const SINKS: &[u8] = b"k";
 /// Prefix of all guards.
 pub const GUARDS: &[u8] = b"g";
 /// Prefix of the definitions of models.

@@ -1,5 +1,5 @@
-//! The working set out of the store's records: at a start what concerns everybody, then users and hosts bit by bit, each of them
-//! at once when an event is about it; and whoever left memory and comes back.
+//! The working set out of the store's records: at a start where reading goes on, then what concerns everybody, then users and hosts bit
+//! by bit, each of them at once when an event is about it; and whoever left memory and comes back.
 //!
 //! Until all are there, *some are missing*: who is not in memory may stand in the store. The result is the same in whatever
 //! order they come.
@@ -77,7 +77,7 @@ impl State {
         Ok(())
     }
 
-    /// Users and hosts are still to come. The store has no more entities and instances than so many.
+    /// All but the agent's own record, files and sinks is still to come. The store has no more entities and instances than so many.
     pub fn some_are_missing(&mut self, most: u64) {
         self.missing = Some(most);
     }
@@ -186,6 +186,8 @@ impl State {
             return Ok(());
         }
         match Key::decode(key).ok_or_else(|| BadRecord::unknown(key))? {
+            // They came first, and may have changed since.
+            Key::Agent | Key::File(_) | Key::Sink(_) if self.is_some_missing() => {}
             Key::Agent => self.agent = read(key, value)?,
             Key::File(id) => {
                 self.files.insert(id, read(key, value)?);

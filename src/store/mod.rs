@@ -11,7 +11,7 @@
 //! be damaged, the newest sound one takes their place.
 //!
 //! In reading order: `run`, `packed` and `envelope` (the bytes), `root`, `page`, `delta`, `order`, `layer`, `overlay`, `view` and `records` (reading), `fold`, `engine` (sled), `nudge`,
-//! `lock`, `witness`, `about`, `open`, `snapshot`, `bulk`, `compact`, `recovery`, `stopped`.
+//! `lock`, `witness`, `about`, `unpacking`, `open`, `snapshot`, `bulk`, `compact`, `recovery`, `stopped`.
 
 mod about;
 mod bulk;
@@ -36,6 +36,7 @@ mod root;
 mod run;
 mod snapshot;
 mod stopped;
+mod unpacking;
 mod view;
 mod witness;
 
@@ -364,16 +365,17 @@ impl Store {
         prefixes.iter().map(|prefix| self.view.scan(prefix, prefix, usize::MAX)).collect()
     }
 
-    /// Live records from the first key ≥ `from` on, up to `end`, until their size reaches `max_bytes` and no family of keys is
-    /// begun; and where to go on, if there may be more. What is known of somebody is such a family, and comes as a whole.
+    /// Live records from the first key ≥ `from` on, up to `end`, until their size reaches `max_bytes`; and where to go on, if there
+    /// are more. What is known of somebody is a family of keys: `in_families`, none of them is torn apart.
     ///
     /// # Errors
     /// [`StoreError::Io`] or [`StoreError::Corrupt`] when a page cannot be read.
-    pub fn families(
+    pub fn piece(
         &self,
         from: &[u8],
         end: &[u8],
         max_bytes: usize,
+        in_families: bool,
     ) -> Result<(Records, Option<Vec<u8>>), StoreError> {
         self.check_usable()?;
         let (mut records, mut family, mut next) = (Records::with_room(max_bytes), Vec::new(), None);
@@ -383,7 +385,7 @@ impl Store {
                 next = (key < end).then(|| key.to_vec());
                 return false;
             }
-            if !goes_on {
+            if in_families && !goes_on {
                 family.clear();
                 family.extend_from_slice(run::family_len(key).and_then(|len| key.get(..len)).unwrap_or_default());
             }

@@ -6,11 +6,11 @@
 use super::engine::{Change, Engine, ROOT_KEY};
 use super::envelope::{Kind, Part, part};
 use super::error::StoreError;
-use super::layer::Layer;
 use super::lock::Lock;
 use super::overlay::Overlay;
 use super::page::{self, DELTA, Index, PAGE, parse_key};
 use super::root::{BadRoot, Root, StoreId, digest_of};
+use super::unpacking::{Stored, Unpacked, unpack_beside};
 use super::view::{DeltaRef, View};
 use super::witness::{Testimony, Witness};
 use super::{Known, OnDamage, Opened, StoreOptions};
@@ -21,6 +21,7 @@ use std::fs::{self, DirBuilder, File};
 use std::hash::{BuildHasher, RandomState};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
+use std::thread;
 
 /// Name of the sled directory in a state directory.
 pub(super) const SLED_DIR: &str = "sled";
@@ -161,7 +162,10 @@ pub(super) fn load(
         return Err(newer(dir, "schema", root.schema, schema));
     }
     let mut survey = Survey::new(dir, root.folded);
-    engine.each(|key, value| if key == ROOT_KEY { Ok(()) } else { survey.visit(key, value) })?;
+    let has_cores = thread::available_parallelism().is_ok_and(|cores| cores.get() > 1);
+    let Unpacked { overlay, lens } = unpack_beside(dir, has_cores, |unpack| {
+        engine.each(|key, value| if key == ROOT_KEY { Ok(()) } else { survey.visit(key, value, unpack) })
+    })?;
     survey.check(&root)?;
     match testimony {
         Testimony::Of { id, .. } if *id != root.id => {
@@ -173,7 +177,10 @@ pub(super) fn load(
         }
         _ => {}
     }
-    let Survey { index, overlay, deltas, .. } = survey;
+    let Survey { index, mut deltas, .. } = survey;
+    for (delta, bytes) in deltas.iter_mut().filter(|delta| delta.epoch > root.folded).zip(lens) {
+        delta.bytes = bytes;
+    }
     let mut view = View { dir: dir.to_owned(), engine, root, index, overlay, deltas, delta_bytes: 0 };
     view.recount();
     Ok(Some(view))
@@ -229,7 +236,6 @@ struct Survey<'a> {
     folded: u64,
     digest: u128,
     index: Index,
-    overlay: Overlay,
     deltas: VecDeque<DeltaRef>,
     /// The stream being put together, as stored, and what its parts add to the digest.
     packed: Vec<u8>,
@@ -254,7 +260,6 @@ impl<'a> Survey<'a> {
             folded,
             digest: 0,
             index: Index::default(),
-            overlay: Overlay::default(),
             deltas: VecDeque::new(),
             packed: Vec::new(),
             digests: VecDeque::new(),
@@ -262,7 +267,13 @@ impl<'a> Survey<'a> {
         }
     }
 
-    fn visit(&mut self, key: &[u8], value: &[u8]) -> Result<(), StoreError> {
+    /// Takes the next record. Deltas that are not dead go to `unpack`; how long they are is not known here.
+    fn visit(
+        &mut self,
+        key: &[u8],
+        value: &[u8],
+        unpack: &mut dyn FnMut(Stored) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
         let digest = digest_of(key, value);
         self.digest = self.digest.wrapping_add(digest);
         let (prefix, id, n) = parse_key(key).ok_or_else(|| self.damaged("a record has a key of no known kind"))?;
@@ -285,31 +296,27 @@ impl<'a> Survey<'a> {
             self.open = Some(open);
             return Ok(());
         }
-        let packed = std::mem::take(&mut self.packed);
         if prefix == PAGE {
-            self.page(open, &packed)?
+            let packed = std::mem::take(&mut self.packed);
+            self.page(open, &packed)?;
+            self.packed = packed;
+            self.digests.clear();
         } else {
-            self.delta(open, dead, &packed)?
+            let digests = std::mem::take(&mut self.digests);
+            let stored = self.packed.len() as u64;
+            self.deltas.push_back(DeltaRef { epoch: open.id, from: open.from, digests, bytes: 0, stored });
+            // Of a dead one, parts may be missing.
+            if !dead {
+                unpack(Stored { format, packed: self.packed.as_slice().into() })?;
+            }
         }
-        self.packed = packed;
         self.packed.clear();
-        self.digests.clear();
         Ok(())
     }
 
     fn page(&mut self, OpenStream { id, format, .. }: OpenStream, stored: &[u8]) -> Result<(), StoreError> {
         let (low, page) = page::describe(format, id, stored).map_err(page::broken(self.dir))?;
         if self.index.insert(low.into(), page) { Ok(()) } else { Err(self.damaged("two pages cover the same keys")) }
-    }
-
-    fn delta(&mut self, open: OpenStream, dead: bool, packed: &[u8]) -> Result<(), StoreError> {
-        let broken = page::broken(self.dir);
-        // Of a dead one, parts may be missing.
-        let layer = if dead { None } else { Some(Layer::read(open.format, packed.to_vec()).map_err(&broken)?) };
-        let (bytes, stored) = (layer.as_ref().map_or(0, Layer::plain_len), packed.len() as u64);
-        let digests = std::mem::take(&mut self.digests);
-        self.deltas.push_back(DeltaRef { epoch: open.id, from: open.from, digests, bytes, stored });
-        layer.map_or(Ok(()), |layer| self.overlay.push(layer)).map_err(broken)
     }
 
     fn check(&self, root: &Root) -> Result<(), StoreError> {

@@ -48,7 +48,7 @@ fn check(store: &Store, model: &Model) -> Result<(), TestCaseError> {
     for most in [1, 2_000, usize::MAX] {
         let (mut found, mut next) = (Vec::new(), Some(from.to_vec()));
         while let Some(at) = next {
-            let (piece, then) = store.families(&at, end, most).unwrap();
+            let (piece, then) = store.piece(&at, end, most, true).unwrap();
             prop_assert!(piece.bytes() >= most || then.is_none());
             let family = |key: &[u8]| key[..from.len() + 2].to_vec();
             let before = found.last().map(|(key, _): &(Vec<u8>, Vec<u8>)| family(key));
@@ -57,7 +57,12 @@ fn check(store: &Store, model: &Model) -> Result<(), TestCaseError> {
             next = then;
         }
         let wanted = model.range(from.to_vec()..end.to_vec()).map(|(k, v)| (k.clone(), v.clone()));
-        prop_assert_eq!(found, wanted.collect::<Vec<_>>());
+        let wanted = wanted.collect::<Vec<_>>();
+        prop_assert_eq!(&found, &wanted);
+        let (torn, then) = store.piece(from, end, most, false).unwrap();
+        let torn = torn.iter().map(|(key, value)| (key.to_vec(), value.to_vec())).collect::<Vec<_>>();
+        prop_assert!(wanted.starts_with(&torn) && then.as_ref() == wanted.get(torn.len()).map(|(key, _)| key));
+        prop_assert!(most > 1 || torn.len() <= 1);
     }
     prop_assert!(store.most_records() >= model.len() as u64);
     prop_assert_eq!(store.stats().blobs, 0);
@@ -92,13 +97,17 @@ fn run(actions: Vec<Action>) -> Result<(), TestCaseError> {
                 prop_assert!(!store.fold_due());
             }
             Action::Reopen => {
+                let unfolded = store.stats().delta_bytes;
                 store.close().unwrap();
                 store = open(&dir(generation));
+                prop_assert_eq!(store.stats().delta_bytes, unfolded);
             }
             Action::Crash => {
                 copy_dir(&dir(generation), &dir(generation + 1));
                 generation += 1;
+                let unfolded = store.stats().delta_bytes;
                 store = open(&dir(generation));
+                prop_assert_eq!(store.stats().delta_bytes, unfolded);
             }
         }
         prop_assert_eq!(store.stats().epoch, epoch);
