@@ -11,6 +11,7 @@ mod setback;
 
 use super::latency::Latency;
 use crate::exit::{self, Failure};
+use crate::failpoint;
 use crate::state::key::BEHIND_USERS;
 use crate::store::{Delta, Known, Records, Store, StoreError, StoreOptions, StoreStats};
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded, select};
@@ -27,6 +28,9 @@ const STEPS_BETWEEN_COMMITS: usize = 64;
 
 /// Records that are handed over together at a start, bytes: some milliseconds' work for both threads.
 const TOGETHER: usize = 1 << 20;
+
+/// How long until the store is asked again after it could not answer.
+const ANSWER_PAUSE: Duration = Duration::from_secs(1);
 
 /// What the store thread can be asked.
 pub enum Command {
@@ -98,6 +102,19 @@ pub type Loaded = Result<Vec<Vec<(Vec<u8>, Vec<u8>)>>, StoreError>;
 
 /// Some records, and the key of the next one before the end.
 pub type Restored = Result<(Records, Option<Vec<u8>>), StoreError>;
+
+/// When to ask the store again that could not answer.
+///
+/// # Errors
+/// When it cannot read what it has: a start may find something sound to go on from.
+pub fn ask_again(e: &StoreError) -> Result<Instant, Failure> {
+    if !e.is_transient() {
+        return Err(Failure::new(exit::RUNTIME, e.to_string()));
+    }
+    let wait = ANSWER_PAUSE.as_secs();
+    warn!("cannot read what was learned: {e}; trying again in {wait} s, nothing is lost meanwhile");
+    Ok(Instant::now() + failpoint::pause(ANSWER_PAUSE))
+}
 
 /// Where state is kept.
 pub enum Backing {

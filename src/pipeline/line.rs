@@ -1,19 +1,14 @@
 //! The batches before detection: put in order, and held back while the store is asked for those whom they are about.
 
-use super::committer::{Command, Committer, Loaded};
+use super::committer::{Command, Committer, Loaded, ask_again};
 use crate::batch::EventBatch;
 use crate::detect::Detector;
 use crate::detect::absent::Absent;
 use crate::exit::{self, Failure};
-use crate::failpoint;
 use crate::state::BadRecord;
 use crate::state::key::entity_prefix;
-use log::warn;
 use std::collections::BTreeMap;
-use std::time::{Duration, Instant};
-
-/// How long until the store is asked again after it could not answer.
-const PAUSE: Duration = Duration::from_secs(1);
+use std::time::Instant;
 
 /// Batches in any order; they leave in theirs.
 #[derive(Default)]
@@ -98,16 +93,11 @@ impl Line {
         let Some(mut waiting) = self.waiting.take() else { return Ok(()) };
         let records = match loaded {
             Ok(records) => records,
-            Err(e) if e.is_transient() => {
-                warn!(
-                    "cannot read what was learned: {e}; trying again in {} s, nothing is lost meanwhile",
-                    PAUSE.as_secs()
-                );
-                waiting.again = Some(Instant::now() + failpoint::pause(PAUSE));
+            Err(e) => {
+                waiting.again = Some(ask_again(&e)?);
                 self.waiting = Some(waiting);
                 return Ok(());
             }
-            Err(e) => return Err(Failure::new(exit::RUNTIME, e.to_string())),
         };
         let Absent { away, unknown } = &waiting.absent;
         let bad = |e: BadRecord| Failure::new(exit::RUNTIME, e.to_string());

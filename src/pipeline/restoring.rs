@@ -4,19 +4,14 @@
 //! work already: the store thread reads some of it ahead while what was read before is decoded here. First what any event may be
 //! about: nothing is judged before that. Then users and hosts; whom an event is about is asked for at once (`line`).
 
-use super::committer::{Command, Committer, Piece, Restored};
+use super::committer::{Command, Committer, Piece, Restored, ask_again};
 use crate::alert::Alert;
 use crate::detect::Detector;
 use crate::exit::{self, Failure};
-use crate::failpoint;
 use crate::state::State;
 use crate::state::key::{ALERTS, BEHIND_ALERTS, BEHIND_USERS, ENTITIES, FILES, HOSTS_AND_USERS, Key, SINKS};
 use crate::store::{Store, codec};
-use log::warn;
-use std::time::{Duration, Instant};
-
-/// How long until the store is asked again after it could not answer.
-const PAUSE: Duration = Duration::from_secs(1);
+use std::time::Instant;
 
 /// Everything but alerts in the order in which it is read back; groups and the agent's models are in the first.
 const RANGES: [(&[u8], &[u8]); 4] =
@@ -128,14 +123,10 @@ impl Restoring {
     ) -> Result<(), Failure> {
         let (records, next) = match restored {
             Ok(some) => some,
-            Err(e) if e.is_transient() => {
-                let wait = PAUSE.as_secs();
-                warn!("cannot read what was learned: {e}; trying again in {wait} s, nothing is lost meanwhile");
-                self.again = Some(Instant::now() + failpoint::pause(PAUSE));
+            Err(e) => {
+                self.again = Some(ask_again(&e)?);
                 return Ok(());
             }
-            // A start may find something sound to go on from.
-            Err(e) => return Err(Failure::new(exit::RUNTIME, e.to_string())),
         };
         let had_common = self.has_common();
         let is_last = had_common && next.is_none();

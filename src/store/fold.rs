@@ -10,6 +10,7 @@ use super::engine::{Change, Engine};
 use super::error::StoreError;
 use super::overlay::Cursor;
 use super::page::{self, DELTA, Index, PageRef, part_key};
+use super::records::Records;
 use super::root::Root;
 use super::run::{encoded_len, put_record, separator};
 use super::view::{Merge, View};
@@ -133,7 +134,7 @@ impl Shelf<'_> {
                 None => break Stop::End,
                 Some((low, page)) => {
                     let fits = gathered.encoded + page.bytes as usize <= FILL_BYTES;
-                    let small = !gathered.spans.is_empty() && gathered.encoded < SMALL_BYTES;
+                    let small = !gathered.records.is_empty() && gathered.encoded < SMALL_BYTES;
                     if !small || !(fits || self.is_touched(&low, changes)?) {
                         break Stop::At;
                     }
@@ -185,7 +186,7 @@ impl Shelf<'_> {
         let mut done = 0;
         let (mut run, mut records, mut last) = (Vec::new(), 0u32, low.to_vec());
         let mut low = low;
-        for (key, value) in gathered.records() {
+        for (key, value) in gathered.records.iter() {
             let size = encoded_len(&last, key, Some(value));
             if records > 0 && done + size / 2 > boundary {
                 let next: Box<[u8]> = separator(&last, key).into();
@@ -225,8 +226,7 @@ fn share(bytes: usize) -> usize {
 /// Records of one range, one after the other.
 #[derive(Default)]
 struct Gathered {
-    bytes: Vec<u8>,
-    spans: Vec<(usize, usize)>,
+    records: Records,
     /// About the length of their run.
     encoded: usize,
     last: Vec<u8>,
@@ -237,18 +237,6 @@ impl Gathered {
         self.encoded += encoded_len(&self.last, key, Some(value));
         self.last.clear();
         self.last.extend_from_slice(key);
-        self.bytes.extend_from_slice(key);
-        self.bytes.extend_from_slice(value);
-        self.spans.push((key.len(), value.len()));
-    }
-
-    fn records(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
-        let mut rest = self.bytes.as_slice();
-        self.spans.iter().map_while(move |&(key_len, value_len)| {
-            let (key, after) = rest.split_at_checked(key_len)?;
-            let (value, after) = after.split_at_checked(value_len)?;
-            rest = after;
-            Some((key, value))
-        })
+        self.records.push(key, value);
     }
 }

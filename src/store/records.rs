@@ -1,4 +1,4 @@
-//! Live records one behind the other, in the order of their keys: read by one thread for another one, in two pieces of memory.
+//! Live records one behind the other, in the order of their keys, in two pieces of memory.
 
 /// Bytes for which memory is taken beforehand.
 const MOST_ROOM: usize = 2 << 20;
