@@ -12,8 +12,13 @@ const VALUE_BYTES: usize = 40;
 #[divan::bench(args = [1, 1_000, 20_000], sample_count = 50, sample_size = 1)]
 fn commit(bencher: Bencher<'_, '_>, edits: usize) {
     let dir = tempfile::tempdir().unwrap();
-    let options =
-        StoreOptions { max_delta_bytes: 4 << 20, schema: SCHEMA, on_damage: OnDamage::Refuse, snapshots_kept: 0 };
+    let options = StoreOptions {
+        max_delta_bytes: 4 << 20,
+        schema: SCHEMA,
+        ascending: b"",
+        on_damage: OnDamage::Refuse,
+        snapshots_kept: 0,
+    };
     let (store, _) = Store::open(dir.path(), &options).unwrap();
     let (mut round, store) = (0, std::cell::RefCell::new(store));
     let delta = || {

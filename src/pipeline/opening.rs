@@ -8,6 +8,7 @@ use crate::config::Settings;
 use crate::exit::{self, Failure};
 use crate::model::ModelSpec;
 use crate::state::State;
+use crate::state::key::ALERTS;
 use crate::state::record::SCHEMA;
 use crate::store::{OnDamage, Opened, Recovered, Store, StoreError, StoreOptions};
 use crate::upkeep::{Anew, Definition, InLine, UpkeepError, bring_in_line};
@@ -33,6 +34,7 @@ impl StatePlan {
         let options = StoreOptions {
             max_delta_bytes: settings.limits.max_delta_bytes,
             schema: SCHEMA,
+            ascending: ALERTS,
             on_damage: if accept_empty { OnDamage::RestoreOrEmpty } else { OnDamage::Restore },
             snapshots_kept: settings.state.snapshots_kept,
         };

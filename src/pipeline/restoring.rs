@@ -183,8 +183,13 @@ mod tests {
     use std::path::Path;
     use std::sync::Arc;
 
-    const OPTIONS: StoreOptions =
-        StoreOptions { max_delta_bytes: 1 << 20, schema: 1, on_damage: OnDamage::Refuse, snapshots_kept: 1 };
+    const OPTIONS: StoreOptions = StoreOptions {
+        max_delta_bytes: 1 << 20,
+        schema: 1,
+        ascending: ALERTS,
+        on_damage: OnDamage::Refuse,
+        snapshots_kept: 1,
+    };
 
     fn empty(hasher: &KeyHasher) -> State {
         let names = Names { rules: vec!["R".into()], models: vec!["M".into()] };

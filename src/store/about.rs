@@ -10,6 +10,9 @@ pub struct StoreOptions {
     pub max_delta_bytes: usize,
     /// Version of the records that the caller writes. A store with a newer one is refused.
     pub schema: u16,
+    /// What keys begin with that are written in ascending order only, and removed from the first one on; empty where there are
+    /// none. It holds whatever is written; where it is true of many records, commits cost less.
+    pub ascending: &'static [u8],
     /// What to do with a damaged store.
     pub on_damage: OnDamage,
     /// How many snapshots are kept; 0 takes none.

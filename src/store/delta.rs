@@ -4,6 +4,7 @@
 use super::error::StoreError;
 use super::order::Order;
 use super::{MAX_KEY_BYTES, MAX_VALUE_BYTES};
+use std::ops::Range;
 
 /// The length that stands for "removed".
 const REMOVES: u32 = u32::MAX;
@@ -105,6 +106,19 @@ impl Delta {
     /// The changes.
     pub fn iter(&self) -> impl Iterator<Item = Edit<'_>> {
         self.spans.iter().map(|span| (span.key(&self.bytes), span.value(&self.bytes)))
+    }
+
+    /// Where those stand of a delta in order whose keys begin with `prefix`.
+    pub(super) fn under(&self, prefix: &[u8]) -> Range<usize> {
+        let key = |span: &Span| span.key(&self.bytes);
+        let from = self.spans.partition_point(|span| key(span) < prefix);
+        let len = self.spans.get(from..).unwrap_or_default().partition_point(|span| key(span).starts_with(prefix));
+        from..from + len
+    }
+
+    /// The change at a place.
+    pub(super) fn edit(&self, at: usize) -> Option<Edit<'_>> {
+        self.spans.get(at).map(|span| (span.key(&self.bytes), span.value(&self.bytes)))
     }
 
     /// By ascending key, the last one of each; `order` is memory for that.

@@ -46,8 +46,7 @@ impl Pass {
 
     /// Does one step in memory and in `change`; `false` when that was the last one.
     pub(super) fn step(&mut self, view: &mut View, change: &mut Change) -> Result<bool, StoreError> {
-        let View { dir, engine, root, index, overlay, .. } = view;
-        let mut shelf = Shelf { dir, engine, root, index, change, pages: &mut self.pages };
+        let mut shelf = Shelf::of(view, change, &mut self.pages);
         let is_done = loop {
             if shelf.change.keys() >= STEP_VALUES {
                 break false;
@@ -59,8 +58,8 @@ impl Pass {
             }
         };
         if is_done {
-            root.folded = self.target;
-            overlay.drop_frozen();
+            view.root.folded = self.target;
+            view.overlay.drop_frozen();
         }
         view.recount();
         Ok(!is_done)
@@ -98,8 +97,8 @@ enum Stop {
     End,
 }
 
-/// The pages, while a step folds changes into them.
-struct Shelf<'v> {
+/// The pages, while a batch is made that changes them.
+pub(super) struct Shelf<'v> {
     dir: &'v Path,
     engine: &'v Engine,
     root: &'v mut Root,
@@ -108,7 +107,37 @@ struct Shelf<'v> {
     pages: &'v mut page::Writer,
 }
 
-impl Shelf<'_> {
+impl<'v> Shelf<'v> {
+    /// Those of a store.
+    pub(super) fn of(view: &'v mut View, change: &'v mut Change, pages: &'v mut page::Writer) -> Shelf<'v> {
+        let View { dir, engine, root, index, .. } = view;
+        Shelf { dir, engine, root, index, change, pages }
+    }
+
+    /// Makes room for pages from `first` on, where the store has no records up to `end`: no page covers keys on both sides
+    /// of it.
+    pub(super) fn divide(&mut self, first: &[u8], end: &[u8]) -> Result<(), StoreError> {
+        let Some((low, page)) = self.index.covering(first) else { return Ok(()) };
+        if end.is_empty() || self.index.above(first).is_some_and(|(above, _)| above == end) {
+            return Ok(());
+        }
+        let low: Box<[u8]> = low.into();
+        let stream = page::read(self.engine, self.dir, page, None)?;
+        let (mut below, mut behind) = (Gathered::default(), Gathered::default());
+        let mut records = page::records(self.dir, &stream)?;
+        while records.advance().map_err(page::broken(self.dir))? {
+            let side = if records.key() < first { &mut below } else { &mut behind };
+            side.push(records.key(), records.value().unwrap_or_default());
+        }
+        if behind.records.is_empty() {
+            return Ok(());
+        }
+        page::read(self.engine, self.dir, page, Some(&mut *self.change))?;
+        self.index.remove(&low);
+        self.write_pages(low, Some(page.id), &below)?;
+        self.write_pages(end.into(), None, &behind)
+    }
+
     /// Merges what is to be folded next into the page that covers it, and into the pages after it while the result stays small.
     fn fold_range(&mut self, changes: &mut Cursor) -> Result<Stop, StoreError> {
         if !self.stand(changes)? {
@@ -206,7 +235,14 @@ impl Shelf<'_> {
         if records > 0 { self.write_page(id, low, records, &run) } else { Ok(()) }
     }
 
-    fn write_page(&mut self, id: Option<u64>, low: Box<[u8]>, records: u32, run: &[u8]) -> Result<(), StoreError> {
+    /// Writes a page, under a new id if none is given.
+    pub(super) fn write_page(
+        &mut self,
+        id: Option<u64>,
+        low: Box<[u8]>,
+        records: u32,
+        run: &[u8],
+    ) -> Result<(), StoreError> {
         let id = id.unwrap_or_else(|| {
             let id = self.root.next_page;
             self.root.next_page += 1;

@@ -60,10 +60,12 @@ struct Group {
 }
 
 impl Layer {
-    /// The changes of a commit, which must be in order, packed into the memory of `used`.
-    pub(super) fn compose(delta: &Delta, used: Vec<u8>) -> Layer {
-        let mut writer = Writer::numbered(delta.len() as u64, used);
-        delta.iter().for_each(|(key, value)| writer.push(key, value));
+    /// The changes of a commit, which must be in order, but those at `left_out`, packed into the memory of `used`.
+    pub(super) fn compose(delta: &Delta, left_out: &Range<usize>, used: Vec<u8>) -> Layer {
+        let mut writer = Writer::numbered((delta.len() - left_out.len()) as u64, used);
+        let before = delta.iter().take(left_out.start);
+        let behind = delta.iter().skip(left_out.end);
+        before.chain(behind).for_each(|(key, value)| writer.push(key, value));
         writer.finish()
     }
 

@@ -10,10 +10,11 @@
 //! From time to time a *snapshot* of everything is written beside sled, in a format of our own; when sled's files turn out to
 //! be damaged, the newest sound one takes their place.
 //!
-//! In reading order: `run`, `packed` and `envelope` (the bytes), `root`, `page`, `delta`, `order`, `layer`, `overlay`, `view` and `records` (reading), `fold`, `engine` (sled), `nudge`,
+//! In reading order: `run`, `packed` and `envelope` (the bytes), `root`, `page`, `delta`, `order`, `layer`, `overlay`, `view` and `records` (reading), `fold`, `ascending`, `engine` (sled), `nudge`,
 //! `lock`, `witness`, `about`, `unpacking`, `open`, `snapshot`, `bulk`, `compact`, `recovery`, `stopped`.
 
 mod about;
+mod ascending;
 mod bulk;
 pub mod codec;
 mod compact;
@@ -55,6 +56,7 @@ pub use recovery::Recovered;
 pub use stopped::{ReadStore, read_snapshot, read_stopped};
 
 use crate::failpoint::{self, Point};
+use ascending::Ascending;
 use engine::{Change, Engine, Value};
 use envelope::{Kind, cut, part_count};
 use fold::Pass;
@@ -98,6 +100,7 @@ pub struct Store {
     /// A recovery is on record, and no commit has followed.
     recovery_noted: bool,
     failed: bool,
+    ascending: Ascending,
     /// Memory for the next commit.
     order: Order,
     packed: Vec<u8>,
@@ -137,6 +140,7 @@ impl Store {
             snapshots,
             recovery_noted,
             failed: false,
+            ascending: Ascending::new(options.ascending),
             order: Order::default(),
             packed: Vec::new(),
             _lock: lock,
@@ -162,13 +166,18 @@ impl Store {
         if delta.is_empty() {
             return Ok(self.view.root.epoch);
         }
-        let mut layer = Layer::compose(delta, std::mem::take(&mut self.packed));
+        let paged = self.ascending.pages(&self.view, delta);
+        let paged = self.note(paged)?;
+        let left_out = paged.first().map_or(0, |first| first.start)..paged.last().map_or(0, |last| last.end);
+        let mut layer = Layer::compose(delta, &left_out, std::mem::take(&mut self.packed));
         let (bytes, stored) = (layer.plain_len(), layer.packed().len());
         let parts = part_count(stored);
         let (Ok(parts), true) = (u16::try_from(parts), parts <= MAX_DELTA_PARTS) else {
             return Err(StoreError::Invalid { what: format!("a delta of {bytes} bytes is too large") });
         };
-        let result = self.write_delta(parts, layer.packed());
+        let mut change = Change::default();
+        let written = self.ascending.write(&mut self.view, &mut change, delta, &paged);
+        let result = written.and_then(|()| self.write_delta(change, parts, layer.packed()));
         let (parts, digests) = self.note(result)?;
         self.packed = layer.lie_in(parts);
         let epoch = self.view.root.epoch;
@@ -439,10 +448,14 @@ impl Store {
         Ok(())
     }
 
-    /// Writes the next delta; returns its parts, and what each adds to the digest.
-    fn write_delta(&mut self, parts: u16, packed: &[u8]) -> Result<(Vec<Value>, VecDeque<u128>), StoreError> {
+    /// Writes the next delta, with what is in `change` already; returns its parts, and what each adds to the digest.
+    fn write_delta(
+        &mut self,
+        mut change: Change,
+        parts: u16,
+        packed: &[u8],
+    ) -> Result<(Vec<Value>, VecDeque<u128>), StoreError> {
         let epoch = self.view.root.epoch + 1;
-        let mut change = Change::default();
         let values = cut(Kind::Delta, packed).into_iter().flatten().take(parts.into());
         let written = values.map(|(n, value)| change.put(&part_key(DELTA, epoch, n), value)).unzip();
         self.view.root.epoch = epoch;

@@ -239,7 +239,7 @@ mod tests {
     fn layer(edits: &Plain) -> Layer {
         let mut delta: Delta = edits.iter().map(|(k, v)| (k, v.clone())).collect();
         delta.put_in_order(&mut Order::default()).unwrap();
-        Layer::compose(&delta, b"what it held before".to_vec())
+        Layer::compose(&delta, &(0..0), b"what it held before".to_vec())
     }
 
     fn key() -> impl Strategy<Value = Vec<u8>> {

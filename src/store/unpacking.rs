@@ -80,7 +80,7 @@ mod tests {
     fn stored(n: u8) -> Stored {
         let mut delta: Delta = (0..n).map(|i| ([i], Some(vec![n; 100]))).collect();
         delta.put_in_order(&mut Order::default()).unwrap();
-        Stored { format: FORMAT, packed: Layer::compose(&delta, Vec::new()).packed().to_vec() }
+        Stored { format: FORMAT, packed: Layer::compose(&delta, &(0..0), Vec::new()).packed().to_vec() }
     }
 
     #[test]

@@ -14,6 +14,7 @@ pub use import::Imported;
 pub use portable::{Exported, Head, VERSION, Writer};
 
 use crate::config::Settings;
+use crate::state::key::ALERTS;
 use crate::state::record::SCHEMA;
 use crate::store::{OnDamage, Store, StoreError, StoreOptions};
 use serde::{Deserialize, Serialize};
@@ -109,6 +110,7 @@ fn options(settings: &Settings) -> StoreOptions {
     StoreOptions {
         max_delta_bytes: settings.limits.max_delta_bytes,
         schema: SCHEMA,
+        ascending: ALERTS,
         on_damage: OnDamage::Refuse,
         snapshots_kept: settings.state.snapshots_kept,
     }

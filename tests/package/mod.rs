@@ -316,7 +316,13 @@ const RESTART: &str = "try-restart exfil-agent.service exfil-agent@*.service";
 /// Makes a commit as an agent of a later version would.
 fn write_with_a_newer_schema(state: &Path) {
     let schema = exfil_agent::state::record::SCHEMA + 1;
-    let options = StoreOptions { max_delta_bytes: 1 << 20, schema, on_damage: OnDamage::Refuse, snapshots_kept: 0 };
+    let options = StoreOptions {
+        max_delta_bytes: 1 << 20,
+        schema,
+        ascending: b"",
+        on_damage: OnDamage::Refuse,
+        snapshots_kept: 0,
+    };
     let (mut store, _) = Store::open(state, &options).unwrap();
     let mut delta = Delta::default();
     delta.put(b"of a later version", b"");

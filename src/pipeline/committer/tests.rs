@@ -4,8 +4,13 @@ use super::*;
 use crate::state::record::SCHEMA;
 use crate::store::OnDamage;
 
-const FOLDS_SOON: StoreOptions =
-    StoreOptions { max_delta_bytes: 8 << 10, schema: SCHEMA, on_damage: OnDamage::Refuse, snapshots_kept: 0 };
+const FOLDS_SOON: StoreOptions = StoreOptions {
+    max_delta_bytes: 8 << 10,
+    schema: SCHEMA,
+    ascending: b"",
+    on_damage: OnDamage::Refuse,
+    snapshots_kept: 0,
+};
 
 /// Everything is committed when a fold fails: events and questions must not wait for a commit that nobody makes.
 #[test]

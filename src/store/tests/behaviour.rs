@@ -94,6 +94,102 @@ fn sled_never_makes_blob_files_under_heavy_churn() {
     assert_eq!(fs::read_dir(dir.path().join("sled/blobs")).unwrap().count(), 0);
 }
 
+/// Numbered records that a commit has many of are in pages at once: nothing of them is unfolded, or folded.
+#[test]
+fn what_only_ascends_goes_into_pages_at_once() {
+    let dir = scratch();
+    let mut store = open(dir.path());
+    let mut model = Model::new();
+    let number = |n: u32| [ASCENDING, &n.to_be_bytes()].concat();
+    let mut next = 0;
+    let mut more = |store: &mut Store, model: &mut Model, count: u32| {
+        let edits = (next..next + count).map(|n| put(number(n), noise(n.into(), 600)));
+        commit(store, model, edits.collect());
+        next += count;
+    };
+    // What stands before and behind them is in one page at first.
+    commit(&mut store, &mut model, vec![put("m", "before"), put("s", "behind"), put("z", "last")]);
+    fold_all(&mut store);
+    for round in 1..=20 {
+        more(&mut store, &mut model, 95);
+        let stats = store.stats();
+        // 31 of them fill a page; two are left. What was in one page is in two from the first time on.
+        assert_eq!((stats.overlay_records, stats.pages), (2 * round, 2 + 3 * round));
+        assert_eq!(all(&store), model);
+    }
+    // Too few for a page.
+    more(&mut store, &mut model, 7);
+    assert_eq!(store.stats().overlay_records, 47);
+    // Opened again it knows that nothing stands behind the next one.
+    store.close().unwrap();
+    let mut store = open(dir.path());
+    more(&mut store, &mut model, 95);
+    assert_eq!((store.stats().overlay_records, all(&store) == model), (49, true));
+    // They leave as everything else does.
+    commit(&mut store, &mut model, (0..1_900).map(|n| removal(number(n))).collect());
+    fold_all(&mut store);
+    assert!(store.stats().pages < 12, "{} pages for {} records", store.stats().pages, model.len());
+    store.close().unwrap();
+    assert_eq!(all(&open(dir.path())), model);
+}
+
+/// The promise is not relied on: what does not ascend, or was there before, is written as everything else is.
+#[test]
+fn what_was_said_to_ascend_and_does_not_is_kept_all_the_same() {
+    let dir = scratch();
+    let number = |n: u32| [ASCENDING, &n.to_be_bytes()].concat();
+    let records =
+        |from: u32, seed: u64| (from..from + 95).map(move |n| put(number(n), noise(seed + u64::from(n), 600)));
+    let mut model = Model::new();
+    let mut store = open(dir.path());
+    let mut new_pages = |store: &mut Store, edits: Vec<Owned>| {
+        let before = store.stats().pages;
+        commit(store, &mut model, edits);
+        assert_eq!(all(store), model);
+        store.stats().pages - before
+    };
+    assert_eq!(new_pages(&mut store, records(1_000, 1).collect()), 3);
+    assert_eq!(new_pages(&mut store, records(500, 2).collect()), 0, "lower than what is there");
+    assert_eq!(new_pages(&mut store, records(1_000, 3).collect()), 0, "the same again");
+    assert_eq!(new_pages(&mut store, records(1_050, 4).collect()), 1, "some of them again");
+    assert_eq!(new_pages(&mut store, records(3_000, 5).chain([removal(number(3_050))]).collect()), 1, "one leaves");
+    store.close().unwrap();
+    let mut store = open(dir.path());
+    assert_eq!(new_pages(&mut store, records(2_900, 6).collect()), 0, "lower than what is there, after a start");
+    assert_eq!(new_pages(&mut store, vec![removal(number(9_000))]), 0);
+    store.close().unwrap();
+    let mut store = open(dir.path());
+    assert_eq!(new_pages(&mut store, records(8_950, 7).collect()), 0, "lower than one of which a removal is unfolded");
+    fold_all(&mut store);
+    store.close().unwrap();
+    let mut store = open(dir.path());
+    assert_eq!(new_pages(&mut store, records(9_045, 8).collect()), 3);
+    fold_all(&mut store);
+    store.close().unwrap();
+    assert_eq!(all(&open(dir.path())), model);
+}
+
+/// A page begins with a number that has left, and holds what stands behind all numbers: pages of lower ones must not come to
+/// stand on both sides of it.
+#[test]
+fn what_was_said_to_ascend_begins_anew_below_a_page_that_is_left() {
+    let dir = scratch();
+    let number = |n: u32| [ASCENDING, &n.to_be_bytes()].concat();
+    let mut model = Model::new();
+    let mut store = open(dir.path());
+    let behind = (0..3).map(|n| put(format!("s{n}"), noise(n, 900)));
+    commit(&mut store, &mut model, (80..100).map(|n| put(number(n), noise(n.into(), 600))).chain(behind).collect());
+    fold_all(&mut store);
+    commit(&mut store, &mut model, (80..100).map(|n| removal(number(n))).collect());
+    fold_all(&mut store);
+    store.close().unwrap();
+    let mut store = open(dir.path());
+    commit(&mut store, &mut model, (40..135).map(|n| put(number(n), noise(n.into(), 600))).collect());
+    assert_eq!(all(&store), model);
+    fold_all(&mut store);
+    assert_eq!(all(&store), model);
+}
+
 #[test]
 fn folding_is_due_by_size_and_ends() {
     let dir = scratch();

@@ -17,6 +17,9 @@ type Model = BTreeMap<Vec<u8>, Vec<u8>>;
 
 const SCHEMA: u16 = 3;
 
+/// What keys begin with that are said to ascend.
+const ASCENDING: &[u8] = b"o/";
+
 /// A temporary directory in memory, unless TMPDIR says otherwise.
 fn scratch() -> TempDir {
     let memory = Path::new("/dev/shm");
@@ -28,7 +31,13 @@ fn scratch() -> TempDir {
 }
 
 fn options() -> StoreOptions {
-    StoreOptions { max_delta_bytes: 8 << 10, schema: SCHEMA, on_damage: OnDamage::Refuse, snapshots_kept: 3 }
+    StoreOptions {
+        max_delta_bytes: 8 << 10,
+        schema: SCHEMA,
+        ascending: ASCENDING,
+        on_damage: OnDamage::Refuse,
+        snapshots_kept: 3,
+    }
 }
 
 fn open(dir: &Path) -> Store {

@@ -6,10 +6,26 @@ use proptest::prelude::*;
 #[derive(Clone, Debug)]
 enum Action {
     Commit(Vec<(u8, Option<u16>)>),
+    /// So many more numbers of so many bytes each; the first ones leave beyond so many. Beside them, changes of any number that
+    /// break the promise.
+    Number {
+        more: u16,
+        len: u16,
+        kept: u16,
+        others: Vec<(u16, Option<u16>)>,
+    },
     FoldStep,
     FoldAll,
+    Compact,
     Reopen,
     Crash,
+}
+
+fn numbering() -> impl Strategy<Value = Action> {
+    let other = (0..400_u16, prop::option::of(0..2_000_u16));
+    let others = prop_oneof![4 => Just(Vec::new()), 1 => prop::collection::vec(other, 1..30)];
+    let numbers = (1..120_u16, 0..1_500_u16, prop_oneof![Just(0), Just(60), Just(9_999)], others);
+    numbers.prop_map(|(more, len, kept, others)| Action::Number { more, len, kept, others })
 }
 
 fn action() -> impl Strategy<Value = Action> {
@@ -17,8 +33,10 @@ fn action() -> impl Strategy<Value = Action> {
     let change = (any::<u8>(), prop_oneof![3 => value.prop_map(Some), 1 => Just(None)]);
     prop_oneof![
         6 => prop::collection::vec(change, 0..60).prop_map(Action::Commit),
+        6 => numbering(),
         6 => Just(Action::FoldStep),
         1 => Just(Action::FoldAll),
+        1 => Just(Action::Compact),
         1 => Just(Action::Reopen),
         3 => Just(Action::Crash),
     ]
@@ -34,12 +52,16 @@ fn key(n: u8) -> Vec<u8> {
     }
 }
 
+fn number(n: u16) -> Vec<u8> {
+    [ASCENDING, &n.to_be_bytes()].concat()
+}
+
 fn check(store: &Store, model: &Model) -> Result<(), TestCaseError> {
     prop_assert_eq!(&all(store), model);
     for n in 0..=u8::MAX {
         prop_assert_eq!(store.get(&key(n)).unwrap(), model.get(&key(n)).cloned());
     }
-    for prefix in [b"bin/model-a/user100".as_slice(), b"f", b"bin/", b"nothing"] {
+    for prefix in [b"bin/model-a/user100".as_slice(), b"f", b"bin/", b"nothing", ASCENDING, b"o/\0"] {
         let found = store.scan(b"", prefix, usize::MAX).unwrap();
         let wanted = model.iter().filter(|(k, _)| k.starts_with(prefix)).map(|(k, v)| (k.clone(), v.clone()));
         prop_assert_eq!(found, wanted.collect::<Vec<_>>());
@@ -75,8 +97,29 @@ fn run(actions: Vec<Action>) -> Result<(), TestCaseError> {
     let dir = |generation: u32| root.path().join(generation.to_string());
     let mut store = open(&dir(generation));
     let mut model = Model::new();
+    let (mut first, mut next) = (0, 0);
     for action in actions {
         match action {
+            Action::Number { more, len, kept, others } => {
+                let mut edits: Vec<Owned> = Vec::new();
+                edits.extend(
+                    (next..next + more).map(|n| put(number(n), noise(epoch * 1000 + u64::from(n), len.into()))),
+                );
+                next += more;
+                while next - first > kept {
+                    edits.push(removal(number(first)));
+                    first += 1;
+                }
+                edits.extend(others.into_iter().map(|(n, len)| {
+                    len.map_or_else(
+                        || removal(number(n)),
+                        |len| put(number(n), noise(epoch + u64::from(n), len.into())),
+                    )
+                }));
+                epoch += 1;
+                prop_assert_eq!(commit(&mut store, &mut model, edits), epoch);
+                continue;
+            }
             Action::Commit(changes) => {
                 let edits = changes.iter().enumerate().map(|(i, (n, len))| {
                     len.map_or_else(|| removal(key(*n)), |len| put(key(*n), noise(epoch * 1000 + i as u64, len.into())))
@@ -96,6 +139,7 @@ fn run(actions: Vec<Action>) -> Result<(), TestCaseError> {
                 prop_assert_eq!(store.stats().records, model.len() as u64);
                 prop_assert!(!store.fold_due());
             }
+            Action::Compact => store.compact().unwrap(),
             Action::Reopen => {
                 let unfolded = store.stats().delta_bytes;
                 store.close().unwrap();
