@@ -4,19 +4,22 @@
 //!
 //! A commit writes one *delta*, all its records or none, and returns when it is on the disk. Unfolded deltas are also held in
 //! memory, as an overlay; in the background *folding* moves them into *pages* of consecutive records, of which memory holds
-//! only an index. A root record with a digest over everything, and a witness file beside sled, make damage visible at open.
+//! only an index. Of what is written in ascending order only, a commit writes full pages itself. A root record with a digest
+//! over everything, and a witness file beside sled, make damage visible at open.
 //! docs/format.md describes the bytes. One thread owns a store and makes all its calls.
 //!
 //! From time to time a *snapshot* of everything is written beside sled, in a format of our own; when sled's files turn out to
 //! be damaged, the newest sound one takes their place.
 //!
-//! In reading order: `run`, `packed` and `envelope` (the bytes), `root`, `page`, `delta`, `order`, `layer`, `overlay`, `view` and `records` (reading), `fold`, `ascending`, `engine` (sled), `nudge`,
-//! `lock`, `witness`, `about`, `unpacking`, `open`, `snapshot`, `bulk`, `compact`, `recovery`, `stopped`.
+//! In reading order: `run`, `packed` and `envelope` (the bytes), `root`, `page`, `delta`, `order`, `layer`, `overlay`, `view`
+//! and `records` (reading), `fold`, `ascending`, `commit`, `engine` (sled), `nudge`, `lock`, `witness`, `about`, `unpacking`, `open`,
+//! `snapshot`, `bulk`, `compact`, `recovery`, `stopped`.
 
 mod about;
 mod ascending;
 mod bulk;
 pub mod codec;
+mod commit;
 mod compact;
 mod delta;
 mod engine;
@@ -57,17 +60,13 @@ pub use stopped::{ReadStore, read_snapshot, read_stopped};
 
 use crate::failpoint::{self, Point};
 use ascending::Ascending;
-use engine::{Change, Engine, Value};
-use envelope::{Kind, cut, part_count};
+use engine::{Change, Engine};
 use fold::Pass;
-use layer::Layer;
 use lock::Lock;
 use order::Order;
-use page::{DELTA, part_key};
 use snapshot::Snapshots;
-use std::collections::VecDeque;
 use std::path::Path;
-use view::{DeltaRef, View};
+use view::View;
 use witness::Witness;
 
 /// Longest key, bytes.
@@ -82,8 +81,6 @@ const MAX_WASTE: u64 = 2;
 const MAX_DELTA_WASTE: u64 = 4;
 /// Bytes in sled from which on it is opened a second time after all of them were read. It costs about a tenth of that.
 const REOPEN_BYTES: u64 = 4 << 20;
-/// Parts that one delta may have; larger batches make sled keep memory for good.
-const MAX_DELTA_PARTS: usize = 16_384;
 
 /// A live key and its value.
 pub type Record = (Vec<u8>, Vec<u8>);
@@ -151,47 +148,6 @@ impl Store {
     /// What [`Store::open_again`] will ask for: this store with its last commit.
     pub fn known(&self) -> Known {
         Known { id: self.view.root.id, epoch: self.view.root.epoch }
-    }
-
-    /// Makes a delta durable, all of it or nothing, and returns its epoch. The delta is empty afterwards. An empty delta
-    /// writes nothing.
-    ///
-    /// # Errors
-    /// [`StoreError::Invalid`] writes nothing. After any other error, drop this store and open it again: it then holds the
-    /// delta or does not, and repeating the delta is harmless. The delta keeps its changes, in the order of their keys.
-    pub fn commit(&mut self, delta: &mut Delta) -> Result<u64, StoreError> {
-        self.check_usable()?;
-        self.remove_prefixes(delta)?;
-        delta.put_in_order(&mut self.order)?;
-        if delta.is_empty() {
-            return Ok(self.view.root.epoch);
-        }
-        let paged = self.ascending.pages(&self.view, delta);
-        let paged = self.note(paged)?;
-        let left_out = paged.first().map_or(0, |first| first.start)..paged.last().map_or(0, |last| last.end);
-        let mut layer = Layer::compose(delta, &left_out, std::mem::take(&mut self.packed));
-        let (bytes, stored) = (layer.plain_len(), layer.packed().len());
-        let parts = part_count(stored);
-        let (Ok(parts), true) = (u16::try_from(parts), parts <= MAX_DELTA_PARTS) else {
-            return Err(StoreError::Invalid { what: format!("a delta of {bytes} bytes is too large") });
-        };
-        let mut change = Change::default();
-        let written = self.ascending.write(&mut self.view, &mut change, delta, &paged);
-        let result = written.and_then(|()| self.write_delta(change, parts, layer.packed()));
-        let (parts, digests) = self.note(result)?;
-        self.packed = layer.lie_in(parts);
-        let epoch = self.view.root.epoch;
-        self.view.deltas.push_back(DeltaRef { epoch, from: 0, digests, bytes, stored: stored as u64 });
-        self.view.delta_bytes += bytes;
-        let result = self.view.overlay.push(layer).map_err(page::broken(&self.view.dir));
-        self.note(result)?;
-        delta.clear();
-        if std::mem::take(&mut self.recovery_noted)
-            && let Err(e) = recovery::remove_note(&self.view.dir)
-        {
-            log::warn!("{e}; the recovery will be reported again at the next start");
-        }
-        Ok(epoch)
     }
 
     /// Whether there are commits that no snapshot holds.
@@ -425,46 +381,6 @@ impl Store {
     /// [`StoreError::Io`] when the last write or sync failed.
     pub fn close(self) -> Result<(), StoreError> {
         self.view.engine.close()
-    }
-
-    /// What is to leave by prefix leaves by key: the delta says the same whenever it is tried again.
-    fn remove_prefixes(&mut self, delta: &mut Delta) -> Result<(), StoreError> {
-        let prefixes = delta.take_prefixes();
-        if prefixes.is_empty() {
-            return Ok(());
-        }
-        let mut whole = Delta::default();
-        for prefix in &prefixes {
-            match self.view.scan(prefix, prefix, usize::MAX) {
-                Ok(records) => records.iter().for_each(|(key, _)| whole.remove(|out| out.extend_from_slice(key))),
-                Err(e) => {
-                    prefixes.into_iter().for_each(|prefix| delta.remove_all(prefix));
-                    return self.note(Err(e));
-                }
-            }
-        }
-        whole.append(delta);
-        *delta = whole;
-        Ok(())
-    }
-
-    /// Writes the next delta, with what is in `change` already; returns its parts, and what each adds to the digest.
-    fn write_delta(
-        &mut self,
-        mut change: Change,
-        parts: u16,
-        packed: &[u8],
-    ) -> Result<(Vec<Value>, VecDeque<u128>), StoreError> {
-        let epoch = self.view.root.epoch + 1;
-        let values = cut(Kind::Delta, packed).into_iter().flatten().take(parts.into());
-        let written = values.map(|(n, value)| change.put(&part_key(DELTA, epoch, n), value)).unzip();
-        self.view.root.epoch = epoch;
-        self.view.root.schema = self.schema;
-        failpoint::reach(Point::CommitComposed);
-        self.view.engine.apply(change, &mut self.view.root)?;
-        self.witness.record(epoch)?;
-        failpoint::reach(Point::CommitWitnessed);
-        Ok(written)
     }
 
     fn fold(&mut self) -> Result<bool, StoreError> {
