@@ -39,7 +39,7 @@ const COMMIT_PAUSE: Duration = Duration::from_millis(5);
 /// The same while more is read than comes: nobody waits for a single event of a backlog, and fewer commits cost less.
 const BACKLOG_PAUSE: Duration = Duration::from_millis(100);
 /// Changes with which a commit waits for no pause, bytes: what is committed is in memory several times over for a moment.
-const COMMIT_BYTES: usize = 1 << 20;
+const COMMIT_BYTES: usize = 2 << 20;
 
 /// Pause between two rejected records in the log.
 const SAMPLE_PAUSE: Duration = Duration::from_secs(10);
