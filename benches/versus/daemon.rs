@@ -46,6 +46,12 @@ impl<'a> Site<'a> {
         fs::write(self.at("agent.toml"), config).unwrap();
     }
 
+    /// Puts a table behind what the config holds.
+    pub fn configure(&self, table: &str) {
+        let config = fs::read_to_string(self.at("agent.toml")).unwrap();
+        fs::write(self.at("agent.toml"), config + table).unwrap();
+    }
+
     pub fn at(&self, name: &str) -> PathBuf {
         self.dir.join(name)
     }

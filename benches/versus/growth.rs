@@ -27,6 +27,10 @@ const AGAIN: i64 = 200_000;
 const STARTS: usize = 5;
 const MOST_STARTS: usize = 25;
 const STARTS_SECS: u64 = 3;
+/// As many as users make at most: with the default, 10,000, less of the state would fall to each of a million users than to each
+/// of 100,000, and what grows with users would seem to grow with bytes. Weeks have the default: alerts beyond it would only make
+/// the payload larger than what memory and starts are about.
+const ALL_ALERTS_ARE_KEPT: &str = "[limits]\nmax_alerts_kept = 1000000\n";
 /// By how much more than the payload something may grow from one size to the next.
 const TOLERANCE: f64 = 1.25;
 
@@ -164,6 +168,9 @@ fn point(options: &Options, product: &Product, axis: &str, size: i64, write: imp
     let site = Site::new(product, &dir.path().join("site"));
     let spool = options.fresh_dir("growth");
     site.reads(&spool);
+    if axis == "users" {
+        site.configure(ALL_ALERTS_ARE_KEPT);
+    }
     let daemon = site.start();
     let per_event = |name: &str| {
         let before = daemon.cpu();
