@@ -35,8 +35,7 @@ impl Ascending {
     /// The pages that are to be written of a delta in order: of each the places of its records. They follow each other.
     pub(super) fn pages(&mut self, view: &View, delta: &Delta) -> Result<Vec<Range<usize>>, StoreError> {
         let ours = if self.prefix.is_empty() { 0..0 } else { delta.under(self.prefix) };
-        let Some((highest, _)) = ours.end.checked_sub(1).and_then(|at| delta.edit(at)).filter(|_| !ours.is_empty())
-        else {
+        let Some((highest, _)) = ours.clone().next_back().and_then(|at| delta.edit(at)) else {
             return Ok(Vec::new());
         };
         let pages = full_pages(delta, ours, self.last.as_deref());
@@ -66,20 +65,14 @@ impl Ascending {
         let mut shelf = Shelf::of(view, change, &mut writer);
         shelf.divide(first, &behind(self.prefix))?;
         for places in pages {
-            let (mut run, mut records, mut last, mut low) = (Vec::new(), 0, Vec::new(), None);
+            let Some((low, _)) = delta.edit(places.start) else { continue };
+            let (mut run, mut records, mut last) = (Vec::new(), 0, low);
             for (key, value) in places.clone().filter_map(|at| delta.edit(at)) {
-                if low.is_none() {
-                    low = Some(key.into());
-                    last.extend_from_slice(key);
-                }
-                put_record(&mut run, &last, key, value);
+                put_record(&mut run, last, key, value);
                 records += 1;
-                last.clear();
-                last.extend_from_slice(key);
+                last = key;
             }
-            if let Some(low) = low {
-                shelf.write_page(None, low, records, &run)?;
-            }
+            shelf.write_page(None, low.into(), records, &run)?;
         }
         view.recount();
         Ok(())
